@@ -1,0 +1,41 @@
+# make demo: set up and see it work. make test: set up and check everything.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+
+.PHONY: demo install test lint clean
+
+demo: install
+	@echo "== train: is the number of ones even or odd? (about a minute) =="
+	@$(BIN)/glassformer train parity --run-dir "$(DEMO_RUN)"
+	@echo "== use it =="
+	$(BIN)/glassformer predict "$(DEMO_RUN)" 01101001 11100000
+	@echo "== look at the result again =="
+	$(BIN)/glassformer evaluate "$(DEMO_RUN)"
+	@echo "the run folder is $(DEMO_RUN)"
+DEMO_RUN := runs/parity/demo-$(shell date +%Y-%m-%d_%H-%M-%S)
+
+install: $(VENV)/installed
+
+test: $(VENV)/installed-dev lint
+	$(BIN)/pytest -n 2 -q
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyrefly check
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'glassformer needs Python 3.11 or newer, this is ' + sys.version.split()[0] + '; give another with: make PYTHON=python3.12')"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@touch $@
