@@ -1,0 +1,104 @@
+"""The parts: one concept per module, torch only. A mask says True = may attend; batch comes first.
+
+Names are imported when first used, so that `import glassformer.nn` does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from glassformer.nn.attention import (
+        Attention,
+        attention_weights,
+        explicit_attention,
+        fused_attention,
+        parameter_free_attention,
+        parameter_free_attention_loops,
+        tiled_attention,
+    )
+    from glassformer.nn.blocks import EncoderBlock, PostNormBlock, PreNormBlock
+    from glassformer.nn.embeddings import TokenEmbedding
+    from glassformer.nn.feedforward import FeedForward
+    from glassformer.nn.masks import Mask, both, causal_mask, padding_mask
+    from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention, SelfAttention
+    from glassformer.nn.pooling import ClsPool, MaxPool, MeanPool
+    from glassformer.nn.positions import (
+        AlibiBias,
+        LearnedPositions,
+        RotaryPositions,
+        SinusoidalPositions,
+        alibi_slopes,
+        sinusoids,
+    )
+
+_MODULE_OF = {
+    "AlibiBias": "positions",
+    "Attention": "attention",
+    "ClsPool": "pooling",
+    "EncoderBlock": "blocks",
+    "FeedForward": "feedforward",
+    "LearnedPositions": "positions",
+    "Mask": "masks",
+    "MaxPool": "pooling",
+    "MeanPool": "pooling",
+    "MultiHeadAttention": "multihead",
+    "MultiHeadSelfAttention": "multihead",
+    "PostNormBlock": "blocks",
+    "PreNormBlock": "blocks",
+    "RotaryPositions": "positions",
+    "SelfAttention": "multihead",
+    "SinusoidalPositions": "positions",
+    "TokenEmbedding": "embeddings",
+    "alibi_slopes": "positions",
+    "attention_weights": "attention",
+    "both": "masks",
+    "causal_mask": "masks",
+    "explicit_attention": "attention",
+    "fused_attention": "attention",
+    "padding_mask": "masks",
+    "parameter_free_attention": "attention",
+    "parameter_free_attention_loops": "attention",
+    "sinusoids": "positions",
+    "tiled_attention": "attention",
+}
+
+__all__ = [
+    "AlibiBias",
+    "Attention",
+    "ClsPool",
+    "EncoderBlock",
+    "FeedForward",
+    "LearnedPositions",
+    "Mask",
+    "MaxPool",
+    "MeanPool",
+    "MultiHeadAttention",
+    "MultiHeadSelfAttention",
+    "PostNormBlock",
+    "PreNormBlock",
+    "RotaryPositions",
+    "SelfAttention",
+    "SinusoidalPositions",
+    "TokenEmbedding",
+    "alibi_slopes",
+    "attention_weights",
+    "both",
+    "causal_mask",
+    "explicit_attention",
+    "fused_attention",
+    "padding_mask",
+    "parameter_free_attention",
+    "parameter_free_attention_loops",
+    "sinusoids",
+    "tiled_attention",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

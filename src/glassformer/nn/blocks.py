@@ -1,0 +1,113 @@
+"""Encoder blocks: they wire attention, feed-forward layer, norms and residuals together, and compute nothing.
+
+The two places for the norm are two classes of one signature.
+"""
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from glassformer.nn.masks import Mask
+from glassformer.nn.positions import AlibiBias
+
+
+class EncoderBlock(nn.Module, ABC):
+    """What both blocks own: attention, feed-forward layer, and a layer norm and a dropout for each.
+
+    attention: a module called as attention(x, mask=..., bias=..., return_weights=...), such as
+    `MultiHeadAttention`; feed_forward: a module from x to x, such as `FeedForward`.
+    dropout: the rate on what each of the two adds to the residual stream; 0 costs nothing.
+    eps: of the layer norms, (x - mean) / sqrt(variance + eps) * gamma + beta.
+    """
+
+    def __init__(
+        self,
+        attention: nn.Module,
+        feed_forward: nn.Module,
+        d_model: int,
+        *,
+        dropout: float = 0.0,
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.attention = attention
+        self.feed_forward = feed_forward
+        self.attention_norm = nn.LayerNorm(d_model, eps=eps)
+        self.feed_forward_norm = nn.LayerNorm(d_model, eps=eps)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+
+    @abstractmethod
+    def forward(
+        self,
+        x: Float[Tensor, "batch tokens d_model"],
+        mask: Mask | Bool[Tensor, "..."] | None = None,
+        bias: AlibiBias | Float[Tensor, "..."] | None = None,
+        return_weights: bool = False,
+    ) -> (
+        Float[Tensor, "batch tokens d_model"]
+        | tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, "batch *heads tokens tokens"]]
+    ):
+        """x and the output: (batch tokens d_model); mask and bias go to the attention as they are.
+
+        With return_weights, the output and the weights of the attention, (batch heads tokens tokens).
+        """
+
+    def _attend(
+        self,
+        x: Float[Tensor, "batch tokens d_model"],
+        mask: Mask | Bool[Tensor, "..."] | None,
+        bias: AlibiBias | Float[Tensor, "..."] | None,
+        return_weights: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        y = self.attention(x, mask=mask, bias=bias, return_weights=return_weights)
+        return y if return_weights else (y, None)
+
+
+class PreNormBlock(EncoderBlock):
+    """h = x + dropout(attention(norm_1(x))),  y = h + dropout(FFN(norm_2(h))).
+
+    Arguments and shapes: `EncoderBlock`. The residual stream is never normalised, so a stack of these
+    wants one more norm at its end.
+
+    Source: Xiong et al. 2020, 'On Layer Normalization in the Transformer Architecture', table 1.
+    """
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch tokens d_model"],
+        mask: Mask | Bool[Tensor, "..."] | None = None,
+        bias: AlibiBias | Float[Tensor, "..."] | None = None,
+        return_weights: bool = False,
+    ) -> (
+        Float[Tensor, "batch tokens d_model"]
+        | tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, "batch *heads tokens tokens"]]
+    ):
+        attended, weights = self._attend(self.attention_norm(x), mask, bias, return_weights)
+        h = x + self.dropout(attended)
+        y = h + self.dropout(self.feed_forward(self.feed_forward_norm(h)))
+        return y if weights is None else (y, weights)
+
+
+class PostNormBlock(EncoderBlock):
+    """h = norm_1(x + dropout(attention(x))),  y = norm_2(h + dropout(FFN(h))).
+
+    Arguments and shapes: `EncoderBlock`.
+
+    Source: Vaswani et al. 2017, sections 3.1 and 5.4.
+    """
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch tokens d_model"],
+        mask: Mask | Bool[Tensor, "..."] | None = None,
+        bias: AlibiBias | Float[Tensor, "..."] | None = None,
+        return_weights: bool = False,
+    ) -> (
+        Float[Tensor, "batch tokens d_model"]
+        | tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, "batch *heads tokens tokens"]]
+    ):
+        attended, weights = self._attend(x, mask, bias, return_weights)
+        h = self.attention_norm(x + self.dropout(attended))
+        y = self.feed_forward_norm(h + self.dropout(self.feed_forward(h)))
+        return y if weights is None else (y, weights)

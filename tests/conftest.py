@@ -1,0 +1,16 @@
+"""Every test runs with the shapes in the annotations of glassformer.nn checked, and on one thread."""
+
+import jaxtyping
+
+# Before any test module imports the package: the hook rewrites modules as they are imported.
+jaxtyping.install_import_hook("glassformer.nn", "beartype.beartype")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(20171206)

@@ -1,0 +1,394 @@
+"""Three attention functions against each other and against loops that share nothing with them."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from glassformer.nn import tiling as tiled_module
+from glassformer.nn.attention import (
+    Attention,
+    explicit_attention,
+    fused_attention,
+    parameter_free_attention,
+    parameter_free_attention_loops,
+    tiled_attention,
+)
+from glassformer.nn.masks import Mask
+from glassformer.nn.positions import AlibiBias
+from glassformer.nn.tiling import attend_in_tiles
+
+BATCH, HEADS, QUERIES, KEYS, D_HEAD, D_VALUE = 3, 2, 13, 11, 7, 5
+TOLERANCE = 1e-10
+
+
+def small_tiles(q, k, v, mask=None, bias=None, *, return_weights=False):
+    """The online softmax: tiles that no size here is a multiple of."""
+    output = attend_in_tiles(q, k, v, mask, bias, query_tile=4, key_tile=3)
+    return (
+        (output, tiled_attention(q, k, v, mask, bias, return_weights=True)[1]) if return_weights else output
+    )
+
+
+def short_query_tiles(q, k, v, mask=None, bias=None, *, return_weights=False):
+    """One tile of keys, several of queries."""
+    output = attend_in_tiles(q, k, v, mask, bias, query_tile=5, key_tile=64)
+    return (
+        (output, tiled_attention(q, k, v, mask, bias, return_weights=True)[1]) if return_weights else output
+    )
+
+
+FUNCTIONS = {
+    "explicit": explicit_attention,
+    "tiled": tiled_attention,
+    "small_tiles": small_tiles,
+    "short_query_tiles": short_query_tiles,
+    "fused": fused_attention,
+}
+
+
+def loops(q, k, v, mask, bias):
+    """One query at a time over the keys it may attend to; mask and bias are dense here, or None."""
+    shape = (*q.shape[:3], k.shape[2])
+    allowed = torch.ones(shape, dtype=torch.bool) if mask is None else mask.expand(shape)
+    added = q.new_zeros(shape) if bias is None else bias.expand(shape)
+    rows, all_weights = [], []
+    for b, h, i in np.ndindex(*shape[:3]):
+        chosen = allowed[b, h, i].nonzero()[:, 0]
+        powers = torch.exp(
+            (k[b, h, chosen] * q[b, h, i]).sum(1) / math.sqrt(q.shape[-1]) + added[b, h, i, chosen]
+        )
+        weights = powers / powers.sum()
+        rows.append((weights[:, None] * v[b, h, chosen]).sum(0))
+        all_weights.append(q.new_zeros(shape[3]).index_put((chosen,), weights))
+    return torch.stack(rows).view(*shape[:3], -1), torch.stack(all_weights).view(shape)
+
+
+def dense(what, queries, keys):
+    return what if what is None or isinstance(what, Tensor) else what.dense(queries, keys)
+
+
+def qkv(batch=BATCH, heads=HEADS, queries=QUERIES, keys=KEYS, dtype=torch.float64, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    sizes = ((queries, D_HEAD), (keys, D_HEAD), (keys, D_VALUE))
+    return [
+        torch.randn(batch, heads, *size, generator=generator, dtype=torch.float64).to(dtype) for size in sizes
+    ]
+
+
+def padding(keys=KEYS, batch=BATCH):
+    """Real keys with holes; the first example lacks the last two, the last of several has none at all."""
+    real = torch.rand(batch, keys, generator=torch.Generator().manual_seed(1)) > 0.4
+    real[0] = torch.arange(keys) < keys - 2
+    if batch > 1:
+        real[-1] = False
+    return real
+
+
+def dense_mask():
+    mask = torch.rand(BATCH, HEADS, QUERIES, KEYS, generator=torch.Generator().manual_seed(2)) > 0.5
+    mask[1, 0, 3] = False
+    return mask
+
+
+MASKS = {
+    "none": None,
+    "padding": Mask(padding()),
+    "padding without holes": Mask(torch.arange(KEYS) < torch.tensor([[9], [KEYS], [4]])),
+    "causal": Mask(causal=True),
+    "both": Mask(padding(), causal=True),
+    "neither": Mask(),
+    "dense": dense_mask(),
+    "two axes": dense_mask()[0, 1],
+    "padding as a tensor": padding()[:, None, None],
+}
+BIASES = {
+    "none": None,
+    "alibi": AlibiBias(HEADS),
+    "per head": torch.randn(
+        HEADS, QUERIES, KEYS, generator=torch.Generator().manual_seed(3), dtype=torch.float64
+    ),
+    "per key": 3
+    * torch.randn(BATCH, 1, 1, KEYS, generator=torch.Generator().manual_seed(4), dtype=torch.float64),
+}
+
+
+def compare_with_loops(attention: Callable, mask=None, bias=None, tensors=None, scale: float = 1.0) -> None:
+    """Output, weights and every gradient; AssertionError where they differ."""
+    tensors = qkv() if tensors is None else tensors
+    leaves = [[(x * scale).requires_grad_() for x in tensors] for _ in range(2)]
+    biases = [bias.clone().requires_grad_() if isinstance(bias, Tensor) else bias for _ in range(2)]
+    output, weights = attention(*leaves[0], mask, biases[0], return_weights=True)
+    queries, keys = tensors[0].shape[2], tensors[1].shape[2]
+    expected, expected_weights = loops(
+        *leaves[1], dense(mask, queries, keys), dense(biases[1], queries, keys)
+    )
+    torch.testing.assert_close(output, expected, rtol=TOLERANCE, atol=TOLERANCE)
+    torch.testing.assert_close(weights, expected_weights, rtol=TOLERANCE, atol=TOLERANCE)
+    direction = torch.randn(expected.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    gradients = []
+    for result, side in ((output, 0), (expected, 1)):
+        inputs = [*leaves[side], *([biases[side]] if isinstance(bias, Tensor) else [])]
+        found = [None] * len(inputs)
+        if result.requires_grad:
+            found = torch.autograd.grad(result, inputs, direction, allow_unused=True)
+        gradients.append(
+            [torch.zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
+        )
+    for name, ours, theirs in zip(("q", "k", "v", "bias"), *gradients, strict=False):
+        torch.testing.assert_close(
+            ours,
+            theirs,
+            rtol=TOLERANCE,
+            atol=TOLERANCE,
+            msg=lambda text, name=name: f"gradient of {name}: {text}",
+        )
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_equals_the_loops(name, mask, bias):
+    compare_with_loops(FUNCTIONS[name], MASKS[mask], BIASES[bias])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"batch": 1},
+        {"heads": 1},
+        {"queries": 1, "keys": 1},
+        {"queries": 1},
+        {"keys": 1},
+        {"queries": 5, "keys": 17},
+    ],
+    ids=str,
+)
+def test_edge_sizes(name, sizes):
+    tensors = qkv(**sizes)
+    batch, keys = tensors[1].shape[0], tensors[1].shape[2]
+    compare_with_loops(FUNCTIONS[name], None, None, tensors)
+    compare_with_loops(FUNCTIONS[name], Mask(padding(keys, batch), causal=True), None, tensors)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_large_scores(name):
+    """Scores of hundreds overflow an exponential that is not shifted."""
+    q, k, v = (60 * x for x in qkv())
+    output = FUNCTIONS[name](q, k, v)
+    scores = q.numpy() @ k.numpy().swapaxes(-1, -2) / math.sqrt(D_HEAD)
+    assert scores.max() > 1000
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    expected = powers / powers.sum(axis=-1, keepdims=True) @ v.numpy()
+    np.testing.assert_allclose(output.numpy(), expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_groups_of_examples_and_of_heads(name, monkeypatch):
+    """However the batch is cut for the cache, nothing changes."""
+    for budget in (1, 4 * 3 * 2, QUERIES * KEYS * HEADS * 2):
+        monkeypatch.setattr(tiled_module, "SCORES_PER_CORE", budget)
+        compare_with_loops(FUNCTIONS[name], MASKS["both"], BIASES["alibi"])
+        compare_with_loops(FUNCTIONS[name], MASKS["dense"], BIASES["per head"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("name", ["explicit", "tiled", "fused"])
+def test_asking_for_weights_changes_no_bit(name, dtype):
+    q, k, v = qkv(dtype=dtype)
+    for mask in MASKS.values():
+        plain = FUNCTIONS[name](q, k, v, mask)
+        output, weights = FUNCTIONS[name](q, k, v, mask, return_weights=True)
+        assert torch.equal(plain, output)
+        assert weights.shape == (BATCH, HEADS, QUERIES, KEYS)
+        sums = weights.double().sum(-1)
+        assert ((sums - 1).abs().lt(0.02) | sums.eq(0)).all()
+
+
+@pytest.mark.parametrize("autocast", [False, True], ids=["bf16", "autocast"])
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_bf16_stays_within_rounding(name, mask, autocast):
+    """bf16 has 8 bits of precision; measured here: relative errors of norm up to 0.012."""
+    exact = [x.requires_grad_() for x in qkv(seed=6)]
+    low = [x.detach().to(torch.float32 if autocast else torch.bfloat16).requires_grad_() for x in exact]
+    expected = explicit_attention(*exact, MASKS[mask])
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        output = FUNCTIONS[name](*low, MASKS[mask])
+    assert output.dtype == torch.bfloat16
+    found = torch.autograd.grad(output.double().square().sum(), low)
+    wanted = torch.autograd.grad(expected.square().sum(), exact)
+    for ours, theirs in zip((output, *found), (expected, *wanted), strict=True):
+        assert (ours.double() - theirs).norm() < 0.03 * theirs.norm() + 1e-9
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_fully_masked_rows(name):
+    q, k, v = (x.requires_grad_() for x in qkv())
+    nothing = torch.zeros(1, 1, 1, 1, dtype=torch.bool)
+    output, weights = FUNCTIONS[name](q, k, v, nothing, return_weights=True)
+    assert not output.any()
+    assert not weights.any()
+    for gradient in torch.autograd.grad((output + weights.sum()).sum(), (q, k, v)):
+        assert not gradient.any()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_later_keys_change_nothing(name):
+    q, k, v = qkv()
+    before = FUNCTIONS[name](q, k, v, Mask(causal=True))
+    k[:, :, 6:], v[:, :, 6:] = 100.0, -100.0
+    after = FUNCTIONS[name](q, k, v, Mask(causal=True))
+    assert torch.equal(before[:, :, :6], after[:, :, :6])
+    assert not torch.equal(before[:, :, 6:], after[:, :, 6:])
+
+
+def test_signature_is_a_protocol():
+    assert all(isinstance(function, Attention) for function in FUNCTIONS.values())
+
+
+def test_tiled_says_so_when_differentiated_twice():
+    q, k, v = (x.requires_grad_() for x in qkv())
+    (gradient,) = torch.autograd.grad(tiled_attention(q, k, v).square().sum(), q, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def compare_parameter_free(function: Callable) -> None:
+    x = torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    powers = np.exp(np.einsum("bid,bjd->bij", x, x))
+    expected = np.einsum("bij,bjd->bid", powers / powers.sum(axis=2, keepdims=True), x)
+    torch.testing.assert_close(function(x), torch.from_numpy(expected), rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("function", [parameter_free_attention, parameter_free_attention_loops])
+def test_parameter_free_attention(function):
+    compare_parameter_free(function)
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        lambda x: (x @ x.mT / math.sqrt(x.shape[-1])).softmax(-1) @ x,
+        lambda x: (x @ x.mT).softmax(-2) @ x,
+        lambda x: (x @ x.mT) @ x,
+    ],
+)
+def test_parameter_free_comparison_can_fail(mutant):
+    with pytest.raises(AssertionError):
+        compare_parameter_free(mutant)
+
+
+def written_out(
+    q,
+    k,
+    v,
+    mask=None,
+    bias=None,
+    *,
+    return_weights=False,
+    scale=None,
+    axis=-1,
+    before=None,
+    after=None,
+    lowest=-math.inf,
+):
+    """Attention with a place for every mistake; without one it is right."""
+    mask, bias = dense(mask, q.shape[2], k.shape[2]), dense(bias, q.shape[2], k.shape[2])
+    scores = q @ k.mT * (q.shape[-1] ** -0.5 if scale is None else scale)
+    scores = scores if before is None else before(scores)
+    scores = scores if bias is None else scores + bias
+    if mask is not None:
+        scores = scores.masked_fill(~mask, lowest)
+    weights = scores.softmax(axis)
+    if mask is not None:
+        weights = weights.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+    weights = weights if after is None else after(weights)
+    return (weights @ v, weights) if return_weights else weights @ v
+
+
+def mutate(**mistake):
+    return lambda *inputs, **options: written_out(*inputs, **options, **mistake)
+
+
+def with_mask(change):
+    return lambda q, k, v, mask=None, bias=None, **options: written_out(
+        q, k, v, change(dense(mask, q.shape[2], k.shape[2])), bias, **options
+    )
+
+
+def with_bias(change):
+    return lambda q, k, v, mask=None, bias=None, **options: written_out(
+        q, k, v, mask, change(dense(bias, q.shape[2], k.shape[2])), **options
+    )
+
+
+MUTANTS = {
+    "no scale": mutate(scale=1.0),
+    "scale of d_k, not its root": mutate(scale=1 / D_HEAD),
+    "softmax over the queries": mutate(axis=-2),
+    "softmax over the heads": mutate(axis=1),
+    "masked scores of zero": mutate(lowest=0.0),
+    "mask upside down": with_mask(lambda mask: ~mask),
+    "mask left out": with_mask(lambda mask: None),
+    "mask of the first example for all": with_mask(lambda mask: mask[:1]),
+    "causality off by one": with_mask(lambda mask: mask & torch.ones(QUERIES, KEYS).tril(-1).bool()),
+    "bias left out": with_bias(lambda bias: None),
+    "bias with the wrong sign": with_bias(lambda bias: -bias),
+    "bias scaled too": with_bias(lambda bias: bias / math.sqrt(D_HEAD)),
+    "heads exchanged": mutate(after=lambda weights: weights.flip(1)),
+    "weights that do not sum to one": mutate(after=lambda weights: weights * 1.0001),
+    "no gradient through the scores": mutate(before=Tensor.detach),
+    "half the gradient of the weights": mutate(after=lambda w: (w + w.detach()) / 2),
+    "bias without its gradient": with_bias(Tensor.detach),
+}
+
+
+def test_written_out_is_right_without_a_mistake():
+    compare_with_loops(written_out, MASKS["both"], BIASES["per head"])
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_comparison_rejects(mutant):
+    with pytest.raises(AssertionError):
+        compare_with_loops(MUTANTS[mutant], MASKS["both"], BIASES["per head"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("mul_(shrink).add_(tile_total)", "add_(tile_total)"),
+        ("mean.mul_(shrink).add_(tile_mean)", "mean.add_(tile_mean)"),
+        ("d_scores.sub_(row_sums).mul_(powers)", "d_scores.mul_(powers)"),
+        ("/ totals[here]", "* 1.0"),
+        (
+            "scores.sub_(highest).exp_()\n                        d_scores",
+            "scores.exp_()\n                        d_scores",
+        ),
+        ("d_q[here] = tiles.scaled(d_q_rows)", "d_q[here] = d_q_rows"),
+        ("end = min(last, rows.stop)", "end = min(last, rows.start + 1)"),
+        ("last = int(real[-1]) + 1", "last = int(real[-1])"),
+    ],
+)
+def test_comparison_rejects_a_broken_tile(old, new):
+    """Mistakes seeded into the source of the tiled attention itself."""
+    with open(tiled_module.__file__, encoding="utf-8") as file:
+        source = file.read()
+    assert source.count(old) == 1, f"the source no longer says {old!r}"
+    namespace = {"__name__": "broken"}
+    exec(compile(source.replace(old, new), "broken", "exec"), namespace)
+
+    def broken(q, k, v, mask=None, bias=None, *, return_weights=False):
+        output = namespace["attend_in_tiles"](q, k, v, mask, bias, query_tile=4, key_tile=3)
+        return output, explicit_attention(q, k, v, mask, bias, return_weights=True)[1]
+
+    for mask in (Mask(causal=True), MASKS["padding without holes"]):
+        try:
+            compare_with_loops(broken, mask, BIASES["alibi"])
+        except AssertionError:
+            return
+    pytest.fail("no comparison noticed")

@@ -1,0 +1,171 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from glassformer.nn.attention import explicit_attention, fused_attention, tiled_attention
+from glassformer.nn.blocks import PostNormBlock, PreNormBlock
+from glassformer.nn.feedforward import FeedForward
+from glassformer.nn.masks import Mask, padding_mask
+from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention
+from glassformer.nn.positions import AlibiBias
+from tests.nn.comparisons import (
+    BATCH,
+    D_FF,
+    MASKS,
+    TOKENS,
+    assert_block_equals_native,
+    assert_causal,
+    assert_masked_equals_truncated,
+    assert_permutation_equivariant,
+    assert_same,
+    assert_same_function,
+    copy_native_layer,
+    mask_of_kind,
+    native_masks,
+    random,
+    randomised,
+)
+
+BLOCKS = {"pre": PreNormBlock, "post": PostNormBlock}
+every_norm = pytest.mark.parametrize("norm", BLOCKS)
+
+
+def build_block(norm, attention=explicit_attention):
+    def build(d_model, heads, d_ff, activation):
+        return BLOCKS[norm](
+            MultiHeadAttention(d_model, heads, attention=attention),
+            FeedForward(d_model, d_ff, activation),
+            d_model,
+        )
+
+    return build
+
+
+@pytest.mark.parametrize("attention", [explicit_attention, tiled_attention, fused_attention])
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("activation", [functional.gelu, functional.relu])
+@every_norm
+def test_equals_native_layer(norm, activation, kind, attention):
+    assert_block_equals_native(
+        build_block(norm, attention), norm_first=norm == "pre", activation=activation, kind=kind
+    )
+
+
+@every_norm
+@pytest.mark.parametrize(("batch", "tokens", "heads"), [(1, 5, 3), (2, 1, 3), (1, 1, 1), (2, 7, 1)])
+def test_equals_native_layer_at_small_sizes(norm, batch, tokens, heads):
+    sizes = {"batch": batch, "tokens": tokens, "heads": heads}
+    assert_block_equals_native(build_block(norm), norm_first=norm == "pre", kind="both", **sizes)
+
+
+@every_norm
+@pytest.mark.parametrize("kind", MASKS)
+def test_stack_equals_native_encoder(norm, kind):
+    d_model, layers = 39, 3
+    layer = nn.TransformerEncoderLayer(
+        d_model,
+        3,
+        D_FF,
+        0.0,
+        functional.gelu,
+        batch_first=True,
+        norm_first=norm == "pre",
+        dtype=torch.float64,
+    )
+    final = nn.LayerNorm(d_model).double()
+    native = randomised(nn.TransformerEncoder(layer, layers, final, enable_nested_tensor=False))
+    blocks = nn.ModuleList(
+        build_block(norm)(d_model, 3, D_FF, functional.gelu).double() for _ in range(layers)
+    )
+    pairs = [
+        pair
+        for native_layer, block in zip(native.layers, blocks, strict=True)
+        for pair in copy_native_layer(native_layer, block)
+    ]
+    mask = mask_of_kind(kind, BATCH, TOKENS)
+    src_mask, src_key_padding_mask = native_masks(mask, TOKENS, TOKENS)
+
+    def ours(x):
+        for block in blocks:
+            x = block(x, mask)
+        return functional.layer_norm(x, (d_model,), final.weight, final.bias)
+
+    assert_same_function(
+        ours,
+        lambda x: native(x, src_mask, src_key_padding_mask),
+        [random(BATCH, TOKENS, d_model)],
+        pairs,
+    )
+
+
+def small_block(norm, dropout=0.0, attention=None):
+    return randomised(
+        BLOCKS[norm](
+            attention or MultiHeadAttention(39, 3),
+            FeedForward(39, D_FF, dropout=dropout),
+            39,
+            dropout=dropout,
+        ).double()
+    )
+
+
+@every_norm
+def test_properties(norm):
+    block = small_block(norm)
+    assert_permutation_equivariant(block, 39)
+    assert_causal(block, 39)
+    assert_masked_equals_truncated(block, 39)
+
+
+@every_norm
+def test_an_empty_row_has_finite_outputs_and_gradients(norm):
+    block = small_block(norm)
+    x = random(3, TOKENS, 39).requires_grad_()
+    y = block(x, Mask(padding_mask(torch.tensor([4, 0, TOKENS]), TOKENS)))
+    (gradient,) = torch.autograd.grad(y.sin().sum(), x)
+    assert y.isfinite().all()
+    assert gradient.isfinite().all()
+
+
+@every_norm
+def test_separate_and_fused_heads_wire_alike(norm):
+    separate = MultiHeadSelfAttention(39, 3)
+    block = small_block(norm, attention=separate)
+    x, mask, bias = random(BATCH, TOKENS, 39), mask_of_kind("both", BATCH, TOKENS), AlibiBias(3)
+    y, weights = block(x, mask, bias, return_weights=True)
+    block.attention = MultiHeadAttention.from_heads(separate)
+    other, other_weights = block(x, mask, bias, return_weights=True)
+    assert_same(y, other, "output")
+    assert_same(weights, other_weights, "weights")
+    assert_same(block(x, mask, bias), y, "output without weights")
+
+
+@every_norm
+def test_dropout_acts_in_training_alone(norm):
+    block, x = small_block(norm, dropout=0.5), random(BATCH, TOKENS, 39)
+    assert not torch.equal(block(x), block(x))
+    block.eval()
+    assert torch.equal(block(x), block(x))
+    undropped = small_block(norm)
+    undropped.load_state_dict(block.state_dict())
+    assert torch.equal(undropped(x), block(x))
+
+
+@every_norm
+def test_no_dropout_leaves_no_module_behind(norm):
+    assert not any(isinstance(module, nn.Dropout) for module in small_block(norm).modules())
+
+
+@every_norm
+@pytest.mark.parametrize(("batch", "tokens"), [(1, 1), (2, 3), (5, 7)])
+def test_shapes(norm, batch, tokens):
+    y, weights = small_block(norm)(random(batch, tokens, 39), return_weights=True)
+    assert y.shape == (batch, tokens, 39)
+    assert weights.shape == (batch, 3, tokens, tokens)
+
+
+@every_norm
+def test_eps_reaches_both_norms(norm):
+    block = BLOCKS[norm](MultiHeadAttention(6, 2), FeedForward(6, 7), 6, eps=1e-12)
+    assert block.attention_norm.eps == block.feed_forward_norm.eps == 1e-12

@@ -1,0 +1,32 @@
+import pytest
+import torch
+from torch import nn
+
+from glassformer.nn.feedforward import FeedForward
+from tests.nn.comparisons import assert_feed_forward_equals_sequential
+
+
+@pytest.mark.parametrize("activation", [nn.GELU, nn.ReLU, nn.SiLU])
+def test_equals_sequential(activation):
+    assert_feed_forward_equals_sequential(FeedForward, activation)
+
+
+def test_activation_is_exact_gelu_unless_told():
+    assert_feed_forward_equals_sequential(lambda d_model, d_ff, _: FeedForward(d_model, d_ff))
+
+
+def test_dropout_acts_inside_and_in_training_alone():
+    module, x = FeedForward(13, 4001, dropout=0.25), torch.randn(2, 3, 13)
+    seen = []
+    module.contract.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    module(x)
+    module.eval()(x)
+    trained, evaluated = seen
+    kept = trained != 0
+    assert 0.72 < kept.float().mean() < 0.78
+    torch.testing.assert_close(trained[kept], evaluated[kept] / 0.75)
+
+
+@pytest.mark.parametrize(("batch", "tokens"), [(1, 1), (2, 3)])
+def test_shapes(batch, tokens):
+    assert FeedForward(13, 17)(torch.randn(batch, tokens, 13)).shape == (batch, tokens, 13)
