@@ -1,0 +1,118 @@
+"""Batches of like length, padded on the right, with a state that survives a restart."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from glassformer.data.encoded import Examples
+
+SORTED_TOGETHER = 50
+"""Batches whose examples are sorted by length together: enough to save padding, few enough to mix."""
+
+JUDGED_TOKENS = 1 << 15
+"""Tokens, padding included, in a batch that is only judged: it bounds the memory, whatever the lengths."""
+
+
+class TextBatches:
+    """Yields `{"ids": (batch tokens), "mask": (batch tokens) or None, "labels": (batch,)}`.
+
+    mask: True is a real token, None where nothing is padded (a mask that masks nothing costs time).
+    Shuffled batches have `batch_size` examples and a new order in each epoch. Without shuffling the order is
+    by length (`order` tells which example stands where), and long examples come in smaller batches.
+    `token_dropout` leaves each token out with that probability (word dropout,
+    Iyyer et al. 2015, section 2.3): the sequence gets shorter, so it is also cheaper.
+
+    It is its own loader, since the rows are in memory maps and need no worker. A run that was stopped, also
+    inside an epoch, goes on with the very next batch: see `position`.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        token_dropout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.examples = examples
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.token_dropout = token_dropout
+        self.seed = seed
+        self.epoch = 0
+        self.given = 0
+        self.order = np.argsort(examples.lengths, kind="stable")
+        self._by_length = [] if shuffle else self._sorted()
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.examples) / self.batch_size) if self.shuffle else len(self._by_length)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        batches = self._shuffled() if self.shuffle else self._by_length
+        for number in range(self.given, len(batches)):
+            batch = self._batch(batches[number], number)
+            # before the yield: a loop that counts the batches never comes back after the last one
+            self.given = number + 1
+            if self.given == len(batches):
+                self.epoch, self.given = self.epoch + 1, 0
+            yield batch
+
+    @property
+    def position(self) -> dict[str, int]:
+        """Where the iteration stands: whole epochs, and batches given in this one."""
+        return {"epoch": self.epoch, "given": self.given}
+
+    def go_to(self, position: dict[str, int]) -> None:
+        """Goes on where `position` was taken."""
+        self.epoch, self.given = position["epoch"], position["given"]
+
+    def _sorted(self) -> list[np.ndarray]:
+        lengths = self.examples.lengths[self.order]
+        batches, start = [], 0
+        while start < len(lengths):
+            end = min(start + self.batch_size, len(lengths))
+            while end > start + 1 and (end - start) * lengths[end - 1] > JUDGED_TOKENS:
+                end = start + (end - start + 1) // 2
+            batches.append(self.order[start:end])
+            start = end
+        return batches
+
+    def _shuffled(self) -> list[np.ndarray]:
+        generator = np.random.default_rng([self.seed, self.epoch])
+        order = generator.permutation(len(self.examples))
+        lengths = self.examples.lengths[order]
+        together = self.batch_size * SORTED_TOGETHER
+        for start in range(0, len(order), together):
+            part = slice(start, start + together)
+            order[part] = order[part][np.argsort(lengths[part], kind="stable")]
+        batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        return [batches[i] for i in generator.permutation(len(batches))]
+
+    def _batch(self, chosen: np.ndarray, number: int) -> dict[str, Any]:
+        encoded = self.examples.encoded
+        rows = self.examples.rows[chosen]
+        starts, lengths = encoded.offsets[rows], encoded.offsets[rows + 1] - encoded.offsets[rows]
+        row = np.repeat(np.arange(len(rows)), lengths)
+        column = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        source = np.repeat(starts, lengths) + column
+        if self.shuffle and self.token_dropout:
+            generator = np.random.default_rng([self.seed, self.epoch, number])
+            kept = generator.random(len(source)) >= self.token_dropout
+            survivors = np.bincount(row[kept], minlength=len(rows))
+            kept |= (column == 0) & (survivors == 0)[row]  # no example is ever left without a token
+            row, source = row[kept], source[kept]
+            lengths = np.bincount(row, minlength=len(rows))
+            column = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        ids = np.zeros((len(rows), lengths.max()), dtype=np.int64)
+        ids[row, column] = encoded.ids[source]
+        full = (lengths == lengths.max()).all()
+        mask = None if full else torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
+        return {
+            "ids": torch.from_numpy(ids),
+            "mask": mask,
+            "labels": torch.from_numpy(self.examples.labels[chosen]),
+        }

@@ -1,0 +1,112 @@
+"""Examples as token numbers: one flat array on disk, cut by offsets, never padded until it is a batch."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from glassformer.errors import DataError
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows of token numbers.
+
+    ids: (all tokens,) uint16, or uint32 for a large vocabulary; may be memory-mapped. offsets: (rows + 1,)
+    where each row begins. hashes: (rows,) of the texts, to find duplicates without keeping texts.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    hashes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Some rows of an `Encoded`, with their class numbers. rows, labels: (examples,)."""
+
+    encoded: Encoded
+    rows: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(examples,) number of tokens."""
+        return self.encoded.offsets[self.rows + 1] - self.encoded.offsets[self.rows]
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """(examples,) hashes of the texts."""
+        return self.encoded.hashes[self.rows]
+
+
+def encode(texts: Iterable[list[str]], tokenizer: Tokenizer, max_tokens: int, folder: Path) -> Encoded:
+    """Writes the token numbers of lists of texts into `folder`, which appears whole or not at all.
+
+    Each text is cut after `max_tokens`; one without any token becomes a single unknown one.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    kind = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        lengths, hashes = [], []
+        with open(Path(scratch) / "ids.bin", "wb") as file:
+            for rows, row_hashes in _encoded_lists(texts, tokenizer, max_tokens):
+                lengths += [len(row) for row in rows]
+                hashes += row_hashes
+                file.write(np.concatenate(rows).astype(kind).tobytes())
+        np.save(Path(scratch) / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+        np.save(Path(scratch) / "hashes.npy", np.array(hashes, dtype=np.uint64))
+        (Path(scratch) / "dtype.txt").write_text(np.dtype(kind).name)
+        finished = Path(scratch) / "finished"
+        finished.mkdir()
+        for name in ("ids.bin", "offsets.npy", "hashes.npy", "dtype.txt"):
+            os.replace(Path(scratch) / name, finished / name)
+        if not folder.exists():  # another process may have been faster with the same content
+            os.replace(finished, folder)
+    return open_encoded(folder)
+
+
+def open_encoded(folder: Path) -> Encoded:
+    """Opens what `encode` wrote, memory-mapped. Raises DataError where it is incomplete."""
+    try:
+        offsets = np.load(folder / "offsets.npy", allow_pickle=False)
+        hashes = np.load(folder / "hashes.npy", allow_pickle=False)
+        ids = np.memmap(folder / "ids.bin", dtype=(folder / "dtype.txt").read_text(), mode="r")
+    except (OSError, ValueError) as error:
+        raise DataError(f"the cache {folder} is broken ({error}); delete that folder") from error
+    if len(ids) != offsets[-1] or len(hashes) != len(offsets) - 1:
+        raise DataError(f"the cache {folder} is broken (sizes differ); delete that folder")
+    return Encoded(ids, offsets, hashes)
+
+
+def encode_in_memory(texts: list[str], tokenizer: Tokenizer, max_tokens: int) -> Encoded:
+    """The same for a few texts, without a file."""
+    ((rows, hashes),) = _encoded_lists([texts], tokenizer, max_tokens)
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return Encoded(np.concatenate(rows), offsets, np.array(hashes, dtype=np.uint64))
+
+
+def _encoded_lists(
+    texts: Iterable[list[str]], tokenizer: Tokenizer, max_tokens: int
+) -> Iterator[tuple[list[np.ndarray], list[int]]]:
+    unknown = tokenizer.token_to_id("[UNK]")
+    for batch in texts:
+        codes = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+        rows = [np.array(code.ids[:max_tokens] or [unknown], dtype=np.int64) for code in codes]
+        yield rows, [text_hash(text) for text in batch]
+
+
+def text_hash(text: str) -> int:
+    """A 64-bit hash of a text without its outer blanks."""
+    return int.from_bytes(blake2b(text.strip().encode("utf-8", "replace"), digest_size=8).digest())

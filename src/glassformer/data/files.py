@@ -1,0 +1,110 @@
+"""Reads a text and a label column out of CSV, JSONL or Parquet, a batch of rows at a time.
+
+A file is never read whole, so it may be larger than the memory.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.dataset
+import pyarrow.json
+
+from glassformer.errors import DataError, UsageError, nearest
+
+FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+ROWS_A_READ = 4096
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """One file of labelled texts: where it is and which columns count."""
+
+    path: Path
+    text: str = "text"
+    label: str = "label"
+
+    def checksum(self) -> str:
+        """SHA-256 of the file's bytes and the columns' names: what identifies its content in a cache."""
+        digest = hashlib.sha256(f"{self.text}\0{self.label}\0".encode())
+        with self.path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def texts(self) -> Iterator[list[str]]:
+        """The texts, a list of some thousand rows at a time; an empty cell is an empty text."""
+        for values in self._values(self.text):
+            yield ["" if text is None else str(text) for text in values]
+
+    def labels(self) -> list[str]:
+        """Every row's label as a word: 1, 1.0 and '1' are all '1'."""
+        labels = [_as_word(value) for values in self._values(self.label) for value in values]
+        if "" in labels:
+            raise DataError(
+                f"{self.path}: row {labels.index('') + 1} has no {self.label!r}; give every row a label"
+            )
+        if not labels:
+            raise DataError(f"{self.path} has no rows; give a file with at least two labelled texts")
+        return labels
+
+    def _values(self, column: str) -> Iterator[list[object]]:
+        dataset = _open(self.path, column)
+        if column not in dataset.schema.names:
+            raise UsageError(
+                f"{self.path} has no column {column!r}; name yours with --data.text and --data.label "
+                f"({nearest(column, dataset.schema.names)})"
+            )
+        try:
+            for batch in dataset.scanner(columns=[column], batch_size=ROWS_A_READ).to_batches():
+                yield batch.column(0).to_pylist()
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+            raise _unreadable(self.path, error) from error
+
+
+def _as_word(value: object) -> str:
+    word = "" if value is None else str(value).strip()
+    whole, point, zeros = word.partition(".")
+    return whole if point and not zeros.strip("0") and whole.lstrip("-").isdigit() else word
+
+
+def _open(path: Path, column: str) -> pyarrow.dataset.Dataset:
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}; check the path")
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise UsageError(f"{path} ends in {path.suffix!r}; give a file ending in {', '.join(FORMATS)}")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty; give a file with at least two labelled texts")
+    file_format: pyarrow.dataset.FileFormat | str = kind
+    if kind == "csv":
+        # texts hold line breaks, and one review can be longer than the default block of 1 MiB
+        file_format = pyarrow.dataset.CsvFileFormat(
+            parse_options=pa.csv.ParseOptions(
+                newlines_in_values=True, delimiter="\t" if path.suffix.lower() == ".tsv" else ","
+            ),
+            read_options=pa.csv.ReadOptions(block_size=1 << 24),
+            # not guessed from the first rows: a number may turn into a word further down
+            convert_options=pa.csv.ConvertOptions(
+                column_types={column: pa.string()}, strings_can_be_null=False
+            ),
+        )
+    elif kind == "json":
+        file_format = pyarrow.dataset.JsonFileFormat(
+            read_options=pa.json.ReadOptions(block_size=1 << 24),
+            parse_options=pa.json.ParseOptions(newlines_in_values=False),
+        )
+    try:
+        return pyarrow.dataset.dataset(path, format=file_format)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    reason = str(error).strip().splitlines()[0]
+    if "utf8" in reason.lower() or "utf-8" in reason.lower() or isinstance(error, UnicodeDecodeError):
+        return DataError(f"{path} is not UTF-8 text; save it again as UTF-8")
+    return DataError(f"{path} cannot be read as {FORMATS[path.suffix.lower()].upper()}: {reason}")

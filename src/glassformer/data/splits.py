@@ -1,0 +1,43 @@
+"""Who learns and who judges: stratified splits by a seed, and what they have in common."""
+
+import numpy as np
+
+from glassformer.errors import DataError
+
+
+def stratified_split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Splits rows in two so that every class has about `share` of its rows in the second part.
+
+    labels: (rows,) class numbers. Returns two sorted arrays of row numbers, (kept, held out). Every class
+    with at least two rows has one on either side. Raises DataError for a class with a single row.
+    """
+    generator = np.random.default_rng(seed)
+    held_out = []
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) < 2:
+            raise DataError(
+                f"class number {label} has {len(rows)} row, too few to hold one out; "
+                "add rows or give a validation and a test file"
+            )
+        count = min(max(1, round(share * len(rows))), len(rows) - 1)
+        held_out.append(generator.permutation(rows)[:count])
+    second = np.sort(np.concatenate(held_out))
+    return np.setdiff1d(np.arange(len(labels)), second), second
+
+
+def stratified_fraction(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Row numbers of a stratified sample that keeps `fraction` of the rows, at least one a class."""
+    if fraction == 1:
+        return np.arange(len(labels))
+    generator = np.random.default_rng(seed)
+    kept = []
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        kept.append(generator.permutation(rows)[: max(1, round(fraction * len(rows)))])
+    return np.sort(np.concatenate(kept))
+
+
+def count_shared(first: np.ndarray, second: np.ndarray) -> int:
+    """How many rows of `second` have a text that stands in `first` too. Both: (rows,) text hashes."""
+    return int(np.isin(second, first).sum())

@@ -1,0 +1,58 @@
+"""Texts to token numbers: a tokeniser trained on the training texts alone.
+
+0 is padding, 1 an unknown word. Lower case, accents and HTML line breaks are dropped: for sentiment the
+smaller vocabulary is worth more than the capitals.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from glassformer.errors import DataError
+
+PAD, UNKNOWN = "[PAD]", "[UNK]"
+Kind = Literal["word", "bpe", "wordpiece"]
+
+
+def train_tokenizer(texts: Iterable[list[str]], kind: Kind, vocab: int) -> Tokenizer:
+    """Learns at most `vocab` tokens from lists of texts.
+
+    word: the most frequent words, the rest unknown. bpe: byte-pair merges (Sennrich et al. 2016).
+    wordpiece: the same idea with BERT's word-internal marks (Schuster & Nakajima 2012).
+    """
+    model, trainer = {
+        "word": (models.WordLevel(unk_token=UNKNOWN), trainers.WordLevelTrainer),
+        "bpe": (models.BPE(unk_token=UNKNOWN), trainers.BpeTrainer),
+        "wordpiece": (models.WordPiece(unk_token=UNKNOWN), trainers.WordPieceTrainer),
+    }[kind]
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Replace("<br />", " "),
+            normalizers.NFKD(),
+            normalizers.Lowercase(),
+            normalizers.StripAccents(),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.train_from_iterator(
+        _one_by_one(texts),
+        trainer(vocab_size=vocab, special_tokens=[PAD, UNKNOWN], show_progress=False, min_frequency=2),
+    )
+    if tokenizer.get_vocab_size() <= 2:
+        raise DataError("the training texts hold no word that occurs twice; give more or longer texts")
+    return tokenizer
+
+
+def symbol_tokenizer(symbols: str) -> Tokenizer:
+    """A tokeniser whose tokens are single characters: `symbol_tokenizer("01")` for bit strings."""
+    vocabulary = {PAD: 0, UNKNOWN: 1} | {symbol: 2 + i for i, symbol in enumerate(symbols)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    return tokenizer
+
+
+def _one_by_one(batches: Iterable[list[str]]) -> Iterator[str]:
+    for texts in batches:
+        yield from texts

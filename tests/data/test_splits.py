@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from glassformer.data.splits import count_shared, stratified_fraction, stratified_split
+from glassformer.errors import DataError
+
+
+def test_split_is_a_partition_with_the_shares_of_the_classes() -> None:
+    labels = np.array([0] * 70 + [1] * 20 + [2] * 10)
+    kept, held_out = stratified_split(labels, 0.3, seed=5)
+    assert sorted([*kept, *held_out]) == list(range(100))
+    assert np.bincount(labels[held_out]).tolist() == [21, 6, 3]
+
+
+def test_split_depends_on_the_seed_alone() -> None:
+    labels = np.arange(60) % 3
+    assert stratified_split(labels, 0.2, 1)[1].tolist() == stratified_split(labels, 0.2, 1)[1].tolist()
+    assert stratified_split(labels, 0.2, 1)[1].tolist() != stratified_split(labels, 0.2, 2)[1].tolist()
+
+
+def test_every_class_is_on_both_sides() -> None:
+    labels = np.array([0, 0, 1, 1, 1])
+    for share in (0.01, 0.99):
+        kept, held_out = stratified_split(labels, share, seed=0)
+        assert set(labels[kept]) == set(labels[held_out]) == {0, 1}
+
+
+def test_a_lonely_row_cannot_be_split() -> None:
+    with pytest.raises(DataError, match="class number 1 has 1 row"):
+        stratified_split(np.array([0, 0, 1]), 0.5, seed=0)
+
+
+def test_fraction_keeps_the_shares() -> None:
+    labels = np.array([0] * 80 + [1] * 20)
+    rows = stratified_fraction(labels, 0.25, seed=3)
+    assert np.bincount(labels[rows]).tolist() == [20, 5]
+    assert stratified_fraction(labels, 1, seed=3).tolist() == list(range(100))
+
+
+def test_shared_counts_rows_of_the_second() -> None:
+    assert count_shared(np.array([1, 2, 3]), np.array([3, 3, 4])) == 2
+    assert count_shared(np.array([3, 3, 4]), np.array([1, 2, 3])) == 1
