@@ -1,0 +1,312 @@
+"""The command line: parses, calls, prints. No torch here before there is something to compute."""
+
+import contextlib
+import io
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Generic, TypeVar
+
+import tyro
+from tyro.conf import Positional, UseAppendAction, arg
+
+from glassformer.config_files import flags_of_file
+from glassformer.errors import DataError, UsageError, nearest
+from glassformer.tasks import TASKS, find_task
+from glassformer.tasks.config import Data, MachineConfig, Model, TrainConfig
+
+COMMANDS = {
+    "tasks": "list the tasks, their models and presets",
+    "train": "train a model on a task: glassformer train TASK [options]",
+    "evaluate": "judge a run on its test split or on another file",
+    "predict": "ask a run about texts",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(TrainConfig[Model, Data], Generic[Model, Data]):
+    """Options of one training."""
+
+    preset: str | None = None
+    """Configuration to start from; `glassformer tasks` lists them. Order: preset < --config < typed flags."""
+    config: UseAppendAction[tuple[str, ...]] = ()
+    """YAML file with options (nested keys or a run's config.yaml); may be given several times."""
+    run_dir: str | None = None
+    """Folder to write, new or empty. Default: runs/TASK/<time>."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(MachineConfig):
+    """Judges a run: accuracy with its 95% interval, confusion, calibration, and the baselines beside it."""
+
+    run: Positional[str]
+    """Folder of the run."""
+    test: Annotated[str | None, arg(name="data.test")] = None
+    """FILE to judge on (.csv, .tsv, .jsonl, .parquet) instead of the run's own test split."""
+    text: Annotated[str | None, arg(name="data.text")] = None
+    """COLUMN of the text in that file. Default: as in training."""
+    label: Annotated[str | None, arg(name="data.label")] = None
+    """COLUMN of the label in that file. Default: as in training."""
+    data_dir: str | None = None
+    """Folder with local copies of the public data sets. Default: as in training."""
+    baselines: bool = True
+    """Judge the cheap rivals too."""
+    json: str | None = None
+    """FILE to write the figures to, in the form of metrics.json."""
+    seed: int = 0
+    """Accepted by every command that computes; evaluation draws no random numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(MachineConfig):
+    """Classifies texts with the best model of a run."""
+
+    run: Positional[str]
+    """Folder of the run."""
+    texts: Positional[tuple[str, ...]]
+    """TEXT..., or - to read one text a line from standard input."""
+    json: bool = False
+    """Print one JSON object a line: {"input", "label", "probabilities"}."""
+    seed: int = 0
+    """Accepted by every command that computes; prediction draws no random numbers."""
+
+
+Options = TypeVar("Options")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status: 0, 2 for what the user typed, 1 for what failed."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return run(words)
+    except UsageError as error:
+        return _refuse(error, 2)
+    except DataError as error:
+        return _refuse(error, 1)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        return _refuse(f"{error.strerror or error}{where}", 1)
+    except KeyboardInterrupt:
+        return _refuse("stopped", 130)
+    except Exception as error:
+        if os.environ.get("GLASSFORMER_TRACEBACK"):
+            raise
+        reason = " ".join(str(error).split()) or "no reason given"
+        return _refuse(f"{type(error).__name__}: {reason} (set GLASSFORMER_TRACEBACK=1 to see where)", 1)
+
+
+def run(words: list[str]) -> int:
+    """Finds the command and calls it."""
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("glassformer"))
+        return 0
+    command, rest = words[0], words[1:]
+    if command not in COMMANDS:
+        raise UsageError(f"there is no command {command!r}; {nearest(command, list(COMMANDS))}")
+    return {"tasks": _tasks, "train": _train, "evaluate": _evaluate, "predict": _predict}[command](rest)
+
+
+def _tasks(words: list[str]) -> int:
+    if words and words[0] in ("-h", "--help"):
+        print("usage: glassformer tasks\n\n" + COMMANDS["tasks"])
+        return 0
+    if words:
+        raise UsageError(f"tasks takes no options, but {words[0]!r} was given")
+    for name in TASKS:
+        task = find_task(name)
+        print(f"{name}: {task.summary}")
+        for preset_name, preset in task.presets.items():
+            default = preset_name in task.default_preset.values()
+            print(f"  {preset_name} (model {preset.config.model.name}{', default' if default else ''})")
+            for line in preset.cost.strip().splitlines():
+                print(f"    {line.strip()}")
+    print("\na task of your own: package.module:name, a subclass of glassformer.tasks.base.Task")
+    return 0
+
+
+def _train(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(
+            "usage: glassformer train TASK [options]\n       glassformer train --resume RUN\n\n"
+            f"tasks: {', '.join(TASKS)}, or package.module:name\n\n"
+            "  train TASK --help   every option of the task, with its default\n"
+            "  --resume RUN        go on with a run that was stopped, in its own configuration"
+        )
+        return 0 if words else 2
+    if words[0] == "--resume" or words[0].startswith("--resume="):
+        folder, rest = _value_of("--resume", words)
+        if rest:
+            raise UsageError(f"--resume repeats the run's own configuration and takes no {rest[0]!r}")
+        return _finish(lambda: _import_fit().resume(folder, report=_say))
+    if words[0].startswith("-"):
+        raise UsageError(f"train wants the task first, not {words[0]!r}; one of {', '.join(TASKS)}")
+    name, rest = words[0], words[1:]
+    if any(word.split("=")[0] == "--resume" for word in rest):
+        raise UsageError("--resume takes no task: glassformer train --resume RUN")
+    task = find_task(name)
+    from_files = [flag for file in _all_values("config", rest) for flag in flags_of_file(file, name)]
+    typed = [*from_files, *rest]
+    preset = (_all_values("preset", typed) or [None])[-1]
+    model_name = (_all_values("model.name", typed) or [None])[-1]
+    start = task.preset(preset, model_name)
+    parts = {field.name: getattr(start, field.name) for field in fields(start)}
+    options = _parse(
+        TrainOptions[type(start.model), type(start.data)],  # type: ignore[misc]
+        f"glassformer train {name}",
+        typed,
+        default=TrainOptions(**parts),
+        description=f"{task.summary}\n\n{task.presets[_preset_name(task, preset, model_name)].cost.strip()}",
+    )
+    config = TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
+    command = f"glassformer {shlex.join(['train', *words])}"
+    return _finish(lambda: _import_fit().train(name, config, options.run_dir, command=command, report=_say))
+
+
+def _evaluate(words: list[str]) -> int:
+    options = _parse(EvaluateOptions, "glassformer evaluate", words)
+    columns = {name: getattr(options, name) for name in ("text", "label") if getattr(options, name)}
+    if columns and options.test is None:
+        raise UsageError("--data.text and --data.label name columns of a file; give --data.test FILE too")
+    from glassformer.training.judge import print_table
+    from glassformer.training.loaded import load
+    from glassformer.training.run_folder import write_json
+
+    loaded = load(options.run, options)
+    metrics, notes = loaded.evaluate(
+        options.test, columns, data_dir=options.data_dir, baselines=options.baselines, report=_say
+    )
+    if options.json:
+        from pathlib import Path
+
+        write_json(Path(options.json), metrics)
+    command = f"glassformer {shlex.join(['evaluate', *words])}"
+    print_table(metrics, loaded.config.model.name, command, loaded.folder, notes)
+    return 0
+
+
+def _predict(words: list[str]) -> int:
+    # a single '-' is an argument here, though it looks like a flag
+    from_stdin = "-" in words
+    options = _parse(PredictOptions, "glassformer predict", ["(stdin)" if w == "-" else w for w in words])
+    if not options.texts:
+        raise UsageError("nothing to predict; give TEXT..., or - to read lines from standard input")
+    if from_stdin and len(options.texts) > 1:
+        raise UsageError("- reads every text from standard input; give no other texts beside it")
+    texts = [line.rstrip("\r\n") for line in sys.stdin] if from_stdin else list(options.texts)
+    if not texts or not all(text.strip() for text in texts):
+        raise UsageError("an empty text cannot be predicted; give at least one word in every text")
+    from glassformer.training.loaded import load
+
+    for prediction in load(options.run, options).predict(texts):
+        if options.json:
+            print(json.dumps(vars(prediction), ensure_ascii=False))
+        else:
+            shares = ", ".join(f"{name} {p:.3f}" for name, p in prediction.probabilities.items())
+            print(f"{prediction.label} ({shares}): {prediction.input[:60]}")
+    return 0
+
+
+def _parse(
+    kind: Any,
+    program: str,
+    words: list[str],
+    default: Any = tyro.MISSING,
+    description: str | None = None,
+) -> Any:
+    """tyro, with its boxed answer to a slip folded into one line."""
+    errors = io.StringIO()
+    more = {} if default is tyro.MISSING else {"default": default}
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(kind, prog=program, args=words, description=description, **more)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise UsageError(_one_line(errors.getvalue(), program)) from None
+
+
+def _one_line(box: str, program: str) -> str:
+    lines = [line.strip("│╭╮╰╯─ ").strip() for line in box.splitlines()]
+    rules = [i for i, line in enumerate(box.splitlines()) if set(line.strip("│ ")) == {"─"}]
+    message = " ".join(line for line in lines[1 : rules[0] if rules else None] if line)
+    meant = [line.split()[0] for line in lines[rules[0] if rules else 0 :] if line.startswith("--")]
+    hint = f"; perhaps you meant {meant[0]}" if "nrecognized" in message and meant else ""
+    return f"{message.rstrip('.')}{hint}; see {program} --help"
+
+
+def _value_of(flag: str, words: list[str]) -> tuple[str, list[str]]:
+    """The value of a flag that stands first, as `--flag VALUE` or `--flag=VALUE`, and the words after it."""
+    _, separator, value = words[0].partition("=")
+    if separator:
+        return value, words[1:]
+    if len(words) < 2:
+        raise UsageError(f"{flag} wants a value; give the folder of the run")
+    return words[1], words[2:]
+
+
+def _all_values(option: str, words: list[str]) -> list[str]:
+    """The values of an option that decides how the other words are read."""
+    found = []
+    for i, word in enumerate(words):
+        name, separator, value = word.partition("=")
+        if name != f"--{option}":
+            continue
+        if separator:
+            found.append(value)
+        elif i + 1 < len(words):
+            found.append(words[i + 1])
+    return found
+
+
+def _preset_name(task: Any, preset: str | None, model_name: str | None) -> str:
+    return preset or task.default_preset[model_name or next(iter(task.default_preset))]
+
+
+def _import_fit() -> Any:
+    from glassformer.training import fit
+
+    return fit
+
+
+def _finish(train: Any) -> int:
+    """Runs a training; Ctrl-C ends it with the way to go on."""
+    from glassformer.training.callbacks import InterruptedRun
+
+    try:
+        train()
+    except InterruptedRun as stop:
+        print(f"glassformer: {stop}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _refuse(error: object, status: int) -> int:
+    print(f"glassformer: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    return (
+        "usage: glassformer COMMAND [options]\n\n"
+        "Transformers with nothing hidden: written from scratch, proven equal to the native layers,\n"
+        f"trained and compared on real tasks.\n\n{commands}\n\n"
+        "glassformer COMMAND --help explains every option; glassformer --version tells the version."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""YAML files on the command line: their mapping becomes the flags that say the same.
+
+Put before the typed flags they are overridden by them, and a slip in a file is answered with the same message
+as a slip on the command line.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from glassformer.errors import UsageError
+
+NOT_OPTIONS = ("schema_version", "task", "class_names")
+"""What a run's own config.yaml holds besides options."""
+
+
+def flags_of_file(path: str, task: str) -> list[str]:
+    """The flags that a file stands for. Raises UsageError where it cannot be read or is for another task."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--config {path} cannot be read ({error.strerror}); check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"--config {path} is not YAML ({reason}); correct the file") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"--config {path} holds no options; write lines such as 'seed: 1'")
+    if content.get("task", task) != task:
+        raise UsageError(
+            f"--config {path} is for the task {content['task']}, not {task}; choose one of the two"
+        )
+    return flags_of_mapping({key: value for key, value in content.items() if key not in NOT_OPTIONS})
+
+
+def flags_of_mapping(mapping: dict[str, Any], prefix: str = "") -> list[str]:
+    """{"model": {"layers": 2}, "baselines": False} becomes --model.layers 2 --no-baselines."""
+    flags: list[str] = []
+    for key, value in mapping.items():
+        name = f"{prefix}{key}".replace("_", "-")
+        if isinstance(value, dict):
+            flags += flags_of_mapping(value, f"{prefix}{key}.")
+        elif isinstance(value, bool):
+            *parents, last = name.split(".")
+            flags.append("--" + ".".join([*parents, last if value else f"no-{last}"]))
+        elif isinstance(value, list):
+            flags += [f"--{name}", *map(str, value)]
+        else:
+            flags += [f"--{name}", str(value)]
+    return flags

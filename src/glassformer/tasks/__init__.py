@@ -1,0 +1,27 @@
+"""The table of tasks. One from outside is named `package.module:name`."""
+
+from importlib import import_module
+
+from glassformer.errors import UsageError, nearest
+from glassformer.tasks.base import Task
+
+TASKS = {
+    "imdb": "glassformer.tasks.imdb:ImdbTask",
+    "parity": "glassformer.tasks.parity:ParityTask",
+    "text": "glassformer.tasks.text:TextTask",
+}
+
+
+def find_task(name: str) -> Task:
+    """The task of that name. Raises UsageError where there is none."""
+    where = TASKS.get(name, name)
+    module_name, separator, attribute = where.partition(":")
+    if not separator:
+        raise UsageError(f"there is no task {name!r}; {nearest(name, list(TASKS))}")
+    try:
+        task = getattr(import_module(module_name), attribute)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise UsageError(f"the task {name} cannot be loaded: {error}") from error
+    if not isinstance(task, Task):
+        raise UsageError(f"{name} is not a glassformer.tasks.base.Task; derive it from that class")
+    return task

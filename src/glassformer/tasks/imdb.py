@@ -1,0 +1,64 @@
+"""Film reviews, positive or negative: the Large Movie Review Dataset of Maas et al. 2011."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig
+from glassformer.tasks.base import Preset
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.text_classification import Source, TextClassification, TextData
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class ImdbTask(TextClassification):
+    """25,000 reviews to train on, 25,000 to be judged on, half of them positive."""
+
+    name = "imdb"
+    summary = "film reviews, positive or negative (Maas et al. 2011)"
+    presets = {
+        "cpu": Preset(
+            cost="",
+            config=TrainConfig(
+                model=TextClassifierConfig(
+                    layers=1, heads=4, d_model=32, d_ff=64, positions="none", attention="tiled"
+                ),
+                data=TextData(),
+                optim=OptimConfig(learning_rate=3e-3, weight_decay=0.01, embedding_weight_decay=0.1),
+                fit=FitConfig(epochs=4, batch_size=32, average=0.998),
+            ),
+        ),
+        "recurrent": Preset(
+            cost="",
+            config=TrainConfig(
+                model=RecurrentClassifierConfig(),
+                data=TextData(),
+                optim=OptimConfig(learning_rate=3e-3, weight_decay=0.01, embedding_weight_decay=0.1),
+                fit=FitConfig(epochs=4, batch_size=32, average=0.998),
+            ),
+        ),
+    }
+    default_preset = {"transformer": "cpu", "recurrent": "recurrent"}
+
+    def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
+        """0 and 1 as in the data set, or the names of the classes."""
+        numbers = {str(number): name for number, name in enumerate(class_names)}
+        return super().label_numbers([numbers.get(word, word) for word in words], class_names, path)
+
+    def sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:
+        """The official split, and a validation split held out of train."""
+        import numpy as np
+
+        from glassformer.data.imdb import CLASSES, imdb_file
+        from glassformer.data.splits import stratified_split
+
+        train, test = (imdb_file(split, config.data_dir) for split in ("train", "test"))
+        labels = self.label_numbers(train.labels(), CLASSES, train.path)
+        kept, held_out = stratified_split(labels, config.data.validation_share, config.seed)
+        test_labels = self.label_numbers(test.labels(), CLASSES, test.path)
+        return {
+            "train": Source(train, kept, labels[kept]),
+            "validation": Source(train, held_out, labels[held_out]),
+            "test": Source(test, np.arange(len(test_labels)), test_labels),
+        }, list(CLASSES)

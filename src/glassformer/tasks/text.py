@@ -1,0 +1,100 @@
+"""Your own labelled texts: a CSV, JSONL or Parquet file with a text and a label column."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glassformer.errors import UsageError
+from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig
+from glassformer.tasks.base import Preset
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.text_classification import (
+    Source,
+    TextClassification,
+    TextData,
+    class_names_of,
+)
+
+
+@dataclass(frozen=True)
+class UserTextData(TextData):
+    """Files and columns, and how texts become examples."""
+
+    train: str = ""
+    """FILE to train on (.csv, .tsv, .jsonl, .parquet); required."""
+    validation: str = ""
+    """FILE to choose the best epoch on; default: rows held out of train."""
+    test: str = ""
+    """FILE to judge the result on; default: rows held out of train."""
+    text: str = "text"
+    """COLUMN of the text."""
+    label: str = "label"
+    """COLUMN of the label: words or numbers, two or more classes."""
+    test_share: float = 0.2
+    """Share of the rows held out to judge the result on, where no test file is given."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.test_share < 1:
+            raise UsageError(f"test_share={self.test_share} leaves a split empty; choose 0.05 to 0.5")
+
+
+class TextTask(TextClassification):
+    """Two or more classes, labels as words or numbers, splits made or given."""
+
+    name = "text"
+    summary = "your own texts in two or more classes (CSV, JSONL or Parquet)"
+    presets = {
+        "cpu": Preset(
+            cost="",
+            config=TrainConfig(
+                model=TextClassifierConfig(
+                    layers=1, heads=4, d_model=32, d_ff=64, positions="none", attention="tiled"
+                ),
+                data=UserTextData(),
+                optim=OptimConfig(learning_rate=3e-3, weight_decay=0.01, embedding_weight_decay=0.1),
+                fit=FitConfig(epochs=10, batch_size=32, average=0.998, patience=3),
+            ),
+        ),
+        "recurrent": Preset(
+            cost="",
+            config=TrainConfig(
+                model=RecurrentClassifierConfig(),
+                data=UserTextData(),
+                optim=OptimConfig(learning_rate=3e-3, weight_decay=0.01, embedding_weight_decay=0.1),
+                fit=FitConfig(epochs=10, batch_size=32, average=0.998, patience=3),
+            ),
+        ),
+    }
+    default_preset = {"transformer": "cpu", "recurrent": "recurrent"}
+
+    def sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:
+        """Given files as they are; a missing split is held out of train, stratified by the seed."""
+        import numpy as np
+
+        from glassformer.data.files import TextFile
+        from glassformer.data.splits import stratified_split
+
+        data = config.data
+        if not data.train:
+            raise UsageError("the task text needs a file to train on; give --data.train FILE")
+        train = TextFile(Path(data.train), data.text, data.label)
+        words = train.labels()
+        class_names = class_names_of(words, train.path)
+        labels = self.label_numbers(words, class_names, train.path)
+        kept = np.arange(len(labels))
+        sources = {}
+        for split, path, share in (
+            ("test", data.test, data.test_share),
+            ("validation", data.validation, data.validation_share),
+        ):
+            if path:
+                file = TextFile(Path(path), data.text, data.label)
+                given = self.label_numbers(file.labels(), class_names, file.path)
+                sources[split] = Source(file, np.arange(len(given)), given)
+            else:
+                stay, held_out = stratified_split(labels[kept], share, config.seed)
+                sources[split] = Source(train, kept[held_out], labels[kept[held_out]])
+                kept = kept[stay]
+        sources["train"] = Source(train, kept, labels[kept])
+        return sources, class_names

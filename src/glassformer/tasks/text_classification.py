@@ -1,0 +1,285 @@
+"""What the tasks on labelled texts share: from files to encoded splits, model, loss."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from glassformer.cache import cache_folder, cache_key
+from glassformer.errors import DataError, UsageError
+from glassformer.models.configs import require_fraction, require_positive
+from glassformer.tasks.base import Prepared, Report, Task
+from glassformer.tasks.config import TrainConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    from tokenizers import Tokenizer
+    from torch import Tensor, nn
+
+    from glassformer.baselines.cache import TextSource
+    from glassformer.data.batches import TextBatches
+    from glassformer.data.encoded import Encoded, Examples
+    from glassformer.data.files import TextFile
+
+JUDGED_AT_ONCE = 256
+"""Examples at most in a batch without gradients."""
+
+TOKENS_FORMAT = 1
+"""Rises when the tokeniser or the encoding changes, so that no older cache entry is read."""
+
+
+@dataclass(frozen=True)
+class TextData:
+    """How texts become examples."""
+
+    validation_share: float = 0.1
+    """Share of the training rows held out to choose the best epoch, where no validation file is given."""
+    fraction: float = 1.0
+    """Share of the training rows that are trained on; validation and test stay whole."""
+    tokenizer: Literal["word", "bpe", "wordpiece"] = "bpe"
+    """How texts are cut into tokens: whole words, byte-pair merges, or BERT's word pieces."""
+    vocab: int = 30000
+    """Entries of the trained vocabulary at most, tokens."""
+    max_tokens: int = 1024
+    """A text is cut after this many tokens."""
+    token_dropout: float = 0.5
+    """In training, leave each token out with this probability (word dropout, Iyyer et al. 2015)."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "vocab", "max_tokens")
+        if not 0 < self.fraction <= 1:
+            raise UsageError(f"fraction={self.fraction} is not a share of the rows; choose 0 < fraction <= 1")
+        if not 0 < self.validation_share < 1:
+            raise UsageError(
+                f"validation_share={self.validation_share} leaves a split empty; choose 0.05 to 0.5"
+            )
+        require_fraction(self, "token_dropout")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows of one split come from: some rows of a file. rows: (examples,)."""
+
+    file: "TextFile"
+    rows: "np.ndarray"
+    labels: "np.ndarray"
+
+    def texts(self) -> Iterator[list[str]]:
+        """The texts of these rows, in the file's order, some thousand file rows at a time."""
+        import numpy as np
+
+        first = 0
+        for batch in self.file.texts():
+            wanted = self.rows[
+                np.searchsorted(self.rows, first) : np.searchsorted(self.rows, first + len(batch))
+            ]
+            yield [batch[row - first] for row in wanted]
+            first += len(batch)
+
+
+class TextClassification(Task):
+    """A task whose examples are texts, each in one of several classes."""
+
+    baseline_names = ("majority", "tfidf_lr", "nb_bigrams_lr")
+
+    def sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:
+        """The three splits and the names of the classes."""
+        raise NotImplementedError
+
+    def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
+        """Reads the files' labels, splits, trains the tokeniser on the training texts, encodes all."""
+        from glassformer.data.encoded import Examples
+        from glassformer.data.splits import count_shared, stratified_fraction
+
+        sources, class_names = self.sources(config)
+        train = sources["train"]
+        kept = stratified_fraction(train.labels, config.data.fraction, config.seed)
+        sources["train"] = train = Source(train.file, train.rows[kept], train.labels[kept])
+        checksums = {str(file.path.name): file.checksum() for file in {s.file for s in sources.values()}}
+        sums = {split: checksums[source.file.path.name] for split, source in sources.items()}
+
+        tokenizer, tokenizer_key = self._tokenizer(train, sums["train"], config, report)
+        encoded: dict[TextFile, Encoded] = {}
+        examples = {}
+        for split, source in sources.items():
+            if source.file not in encoded:
+                encoded[source.file] = self._encode(
+                    source.file, sums[split], tokenizer, tokenizer_key, config.data.max_tokens, report
+                )
+            examples[split] = Examples(encoded[source.file], source.rows, source.labels)
+
+        notes = []
+        for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+            if shared := count_shared(examples[first].hashes, examples[second].hashes):
+                notes.append(f"{shared} of {len(examples[second])} {second} texts stand in {first} too")
+        return Prepared(
+            tokenizer=tokenizer,
+            class_names=class_names,
+            examples=examples,
+            checksums=checksums,
+            notes=notes,
+            texts={
+                split: _text_source(source, sums[split], class_names) for split, source in sources.items()
+            },
+        )
+
+    def fit_model_to_data(self, model: Any, prepared: Prepared, config: TrainConfig[Any, Any]) -> Any:
+        """Fills in the sizes of vocabulary, classes and, for a transformer, the longest sequence."""
+        facts: dict[str, int] = {
+            "vocab": prepared.tokenizer.get_vocab_size(),
+            "classes": len(prepared.class_names),
+        }
+        if model.name == "transformer":
+            facts["max_tokens"] = self.longest(config)
+        return replace(model, **facts)
+
+    def longest(self, config: TrainConfig[Any, Any]) -> int:
+        """Tokens of the longest input."""
+        return config.data.max_tokens
+
+    def build_model(self, model: Any) -> "nn.Module":
+        """A model with fresh weights."""
+        if model.name == "recurrent":
+            from glassformer.models.recurrent import RecurrentClassifier
+
+            return RecurrentClassifier(model)
+        from glassformer.models.text_classifier import TextClassifier
+
+        return TextClassifier(model)
+
+    def batches(self, examples: "Examples", config: TrainConfig[Any, Any], *, train: bool) -> "TextBatches":
+        """Batches of like length; tokens are dropped in training alone."""
+        from glassformer.data.batches import TextBatches
+
+        if not train:
+            return TextBatches(examples, JUDGED_AT_ONCE)
+        return TextBatches(
+            examples,
+            config.fit.batch_size,
+            shuffle=True,
+            token_dropout=getattr(config.data, "token_dropout", 0.0),
+            seed=config.seed,
+        )
+
+    def loss(
+        self, model: "nn.Module", batch: dict[str, Any], label_smoothing: float
+    ) -> tuple["Tensor", "Tensor", int]:
+        """Cross-entropy with label smoothing (Szegedy et al. 2016, section 7), in fp32."""
+        from torch.nn.functional import cross_entropy
+
+        logits = model(batch["ids"], batch["mask"]).float()
+        loss = cross_entropy(logits, batch["labels"], label_smoothing=label_smoothing)
+        return loss, (logits.argmax(1) == batch["labels"]).sum(), len(logits)
+
+    def check_input(self, text: str) -> str:
+        """Any text but an empty one."""
+        if not text.strip():
+            raise UsageError("an empty text cannot be predicted; give at least one word")
+        return text
+
+    def other_test(
+        self,
+        config: TrainConfig[Any, Any],
+        class_names: list[str],
+        tokenizer: "Tokenizer",
+        file: str,
+        columns: dict[str, str],
+    ) -> tuple["Examples", "TextSource"]:
+        """Labelled texts in a file of the user's, with the classes of the run."""
+        import numpy as np
+
+        from glassformer.data.encoded import Examples
+        from glassformer.data.files import TextFile
+
+        own = {name: getattr(config.data, name, name) for name in ("text", "label")}
+        given = TextFile(Path(file), **(own | columns))
+        labels = self.label_numbers(given.labels(), class_names, given.path)
+        checksum = given.checksum()
+        key = cache_key(tokenizer.to_str())
+        encoded = self._encode(given, checksum, tokenizer, key, config.data.max_tokens, lambda line: None)
+        rows = np.arange(len(labels))
+        return Examples(encoded, rows, labels), _text_source(
+            Source(given, rows, labels), checksum, class_names
+        )
+
+    def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
+        """(rows,) class numbers of the labels in a file."""
+        return number_labels(words, class_names, path)
+
+    def _tokenizer(
+        self, train: Source, checksum: str, config: TrainConfig[Any, Any], report: Report
+    ) -> tuple["Tokenizer", str]:
+        from tokenizers import Tokenizer
+
+        from glassformer.data.tokenizer import train_tokenizer
+
+        data = config.data
+        key = cache_key("tokenizer", TOKENS_FORMAT, checksum, _digest(train), data.tokenizer, data.vocab)
+        path = cache_folder() / "tokenizers" / f"{key}.json"
+        if path.is_file():
+            return Tokenizer.from_file(str(path)), key
+        report(f"learning a vocabulary of at most {data.vocab:,} tokens from {len(train.rows):,} texts")
+        tokenizer = train_tokenizer(train.texts(), data.tokenizer, data.vocab)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(".tmp")
+        tokenizer.save(str(scratch))
+        scratch.replace(path)
+        return tokenizer, key
+
+    def _encode(
+        self,
+        file: "TextFile",
+        checksum: str,
+        tokenizer: "Tokenizer",
+        key: str,
+        max_tokens: int,
+        report: Report,
+    ) -> "Encoded":
+        from glassformer.data.encoded import encode, open_encoded
+
+        folder = cache_folder() / "encoded" / cache_key(TOKENS_FORMAT, checksum, key, max_tokens)
+        if folder.is_dir():
+            return open_encoded(folder)
+        report(f"encoding {file.path.name}")
+        return encode(file.texts(), tokenizer, max_tokens, folder)
+
+
+def _digest(source: Source) -> str:
+    from hashlib import sha256
+
+    return sha256(source.rows.tobytes()).hexdigest()
+
+
+def _text_source(source: Source, checksum: str, class_names: list[str]) -> "TextSource":
+    from glassformer.baselines.cache import TextSource
+
+    return TextSource(
+        cache_key(checksum, _digest(source), *class_names),
+        lambda: ([text for batch in source.texts() for text in batch], source.labels),
+    )
+
+
+def number_labels(words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
+    """(rows,) class numbers. Raises DataError for a label that is none of the classes."""
+    import numpy as np
+
+    numbers = {name: i for i, name in enumerate(class_names)}
+    try:
+        return np.array([numbers[word] for word in words], dtype=np.int64)
+    except KeyError as error:
+        word = error.args[0]
+        raise DataError(
+            f"{path}: row {words.index(word) + 1} has the label {word!r}, which training does not have "
+            f"(it has {', '.join(class_names)}); correct the label or add training rows with it"
+        ) from None
+
+
+def class_names_of(words: list[str], path: Path) -> list[str]:
+    """The classes in a file, numbers by size, words by the alphabet. Raises DataError for fewer than two."""
+    names = set(words)
+    if len(names) < 2:
+        raise DataError(f"{path} has one class only ({names.pop()!r}); give texts of at least two classes")
+    try:
+        return sorted(names, key=float)
+    except ValueError:
+        return sorted(names)

@@ -1,0 +1,185 @@
+"""What happens around the steps: the best model is kept, time is counted, Ctrl-C is heard."""
+
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from safetensors.torch import save_file
+
+from glassformer.data.batches import TextBatches
+from glassformer.training.run_folder import LAST, MODEL, write_atomically
+
+
+class InterruptedRun(Exception):
+    """The user pressed Ctrl-C (or the system asked to end), and everything was saved."""
+
+
+class RunKeeper(Callback):
+    """Keeps the best model by validation accuracy, and the training state after every epoch and on Ctrl-C.
+
+    Ties go to the earlier epoch. Early stopping: after `patience` epochs that were no better, or once the
+    accuracy passes `stop_above`.
+    """
+
+    def __init__(self, folder: Path, batches: TextBatches) -> None:
+        self.folder = folder
+        self.batches = batches
+        self.best = -1.0
+        self.best_epoch = 0
+        self.epochs_without_better = 0
+        self.last_saved = time.monotonic()
+        self._interrupted = threading.Event()
+        self._previous: dict[int, Any] = {}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Listens to Ctrl-C and to the request to end; a second Ctrl-C ends at once."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
+        self._interrupted.set()
+        print("\nstopping after this step; once more ends at once", file=sys.stderr, flush=True)
+
+    def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Gives the signals back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Within an epoch: saves and stops on Ctrl-C, and saves from time to time."""
+        if batch_idx + 1 == trainer.num_training_batches:
+            return  # the end of the epoch is near, where it is saved anyway
+        if self._interrupted.is_set():
+            self._save_state(trainer)
+            raise InterruptedRun
+        if time.monotonic() - self.last_saved > SAVE_EVERY_SECONDS:
+            self._save_state(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Keeps the model if it is the best so far."""
+        accuracy = float(trainer.callback_metrics["validation/accuracy"])
+        fit = pl_module.config.fit
+        if accuracy > self.best:
+            self.best, self.best_epoch, self.epochs_without_better = accuracy, trainer.current_epoch + 1, 0
+            save_model(pl_module.best_guess, self.folder)
+        else:
+            self.epochs_without_better += 1
+        tired = fit.patience and self.epochs_without_better >= fit.patience
+        if tired or (fit.stop_above and accuracy > fit.stop_above):
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """After the epoch: saves, and stops if Ctrl-C was pressed meanwhile."""
+        self._save_state(trainer)
+        if self._interrupted.is_set() and not trainer.should_stop:
+            raise InterruptedRun
+
+    def state_dict(self) -> dict[str, Any]:
+        """Goes into the checkpoint. Lightning itself forgets a loader's position between two epochs."""
+        return {
+            "position": self.batches.position,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "epochs_without_better": self.epochs_without_better,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Comes back from the checkpoint."""
+        self.batches.go_to(state_dict["position"])
+        self.best = state_dict["best"]
+        self.best_epoch = state_dict["best_epoch"]
+        self.epochs_without_better = state_dict["epochs_without_better"]
+
+    def _save_state(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.folder / LAST)
+        self.last_saved = time.monotonic()
+
+
+SAVE_EVERY_SECONDS = 300
+"""So that a machine that dies takes five minutes of training with it, not an epoch."""
+
+
+def save_model(model: torch.nn.Module, folder: Path) -> None:
+    """Writes model.safetensors: the weights, whole or not at all."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_atomically(folder / MODEL, lambda scratch: save_file(weights, scratch))
+
+
+class Clock(Callback):
+    """Seconds of training, validation and start-up excluded, and how fast the examples went by.
+
+    The seconds of a resumed run add up over its parts. `milestones`: for each validation accuracy in steps
+    of five hundredths, the training seconds after which it was first passed.
+    """
+
+    def __init__(self) -> None:
+        self.epoch_seconds: list[float] = []
+        self.examples = 0
+        self.milestones: list[dict[str, float]] = []
+        self._partial = 0.0
+        self._since: float | None = None
+
+    @property
+    def train_seconds(self) -> float:
+        """Of all epochs, and of the one under way."""
+        running = 0.0 if self._since is None else time.perf_counter() - self._since
+        return sum(self.epoch_seconds) + self._partial + running
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Starts counting, also where a resumed run goes on within an epoch."""
+        self._since = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Starts counting after a validation."""
+        self._since = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts examples; the last batch ends the epoch's time, before validation begins."""
+        self.examples += len(batch["labels"])
+        if batch_idx + 1 == trainer.num_training_batches and self._since is not None:
+            self.epoch_seconds.append(self._partial + time.perf_counter() - self._since)
+            self._partial, self._since = 0.0, None
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Notes which accuracies were passed for the first time."""
+        accuracy = float(trainer.callback_metrics["validation/accuracy"])
+        passed = {milestone["accuracy"] for milestone in self.milestones}
+        for hundredths in range(5, 100, 5):
+            if accuracy > hundredths / 100 and hundredths / 100 not in passed:
+                self.milestones.append(
+                    {
+                        "accuracy": hundredths / 100,
+                        "seconds": self.train_seconds,
+                        "epoch": trainer.current_epoch + 1,
+                    }
+                )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Goes into the checkpoint."""
+        partial = self.train_seconds - sum(self.epoch_seconds)
+        return {
+            "epoch_seconds": list(self.epoch_seconds),
+            "partial": partial,
+            "examples": self.examples,
+            "milestones": [dict(m) for m in self.milestones],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Comes back from the checkpoint."""
+        self.epoch_seconds = state_dict["epoch_seconds"]
+        self._partial = state_dict["partial"]
+        self.examples = state_dict["examples"]
+        self.milestones = state_dict["milestones"]

@@ -1,0 +1,207 @@
+"""From a configuration to a finished run folder."""
+
+import logging
+import shlex
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from safetensors.torch import load_file
+
+from glassformer.errors import UsageError
+from glassformer.tasks import find_task
+from glassformer.tasks.base import Prepared, Report, Task
+from glassformer.tasks.config import TrainConfig
+from glassformer.training.callbacks import Clock, InterruptedRun, RunKeeper
+from glassformer.training.checkpoint_io import SafetensorsCheckpointIO
+from glassformer.training.judge import judge, judge_baselines, print_table
+from glassformer.training.machine import Machine, prepare_machine
+from glassformer.training.module import TrainingModule
+from glassformer.training.progress import ProgressBar
+from glassformer.training.provenance import peak_host_bytes, provenance
+from glassformer.training.run_folder import (
+    LAST,
+    METRICS,
+    MODEL,
+    PROVENANCE,
+    SCHEMA_VERSION,
+    TOKENIZER,
+    new_run_folder,
+    read_config,
+    write_atomically,
+    write_config,
+    write_json,
+)
+
+
+def train(
+    task_name: str,
+    config: TrainConfig[Any, Any],
+    run_dir: str | None = None,
+    *,
+    command: str | None = None,
+    report: Report = print,
+) -> Path:
+    """Trains, judges and writes a run; returns its folder.
+
+    Nothing is written before the data and the sizes are known to be good. Raises UsageError, DataError, and
+    InterruptedRun after Ctrl-C, when the best model so far and the state to go on from are saved.
+    """
+    task = find_task(task_name)
+    folder = new_run_folder(task_name, run_dir)
+    machine = prepare_machine(config)
+    lightning.seed_everything(config.seed, verbose=False)
+    prepared = task.prepare(config, report)
+    model_config = task.fit_model_to_data(config.model, prepared, config)
+    module = _module(task, model_config, prepared, config)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    command = command or f"glassformer train {task_name} --config {shlex.quote(str(folder / 'config.yaml'))}"
+    write_config(folder, task_name, config, prepared.class_names)
+    write_atomically(folder / TOKENIZER, lambda scratch: prepared.tokenizer.save(str(scratch)))
+    choices = {"device": machine.device.type, "precision": machine.precision, "threads": machine.threads}
+    write_json(
+        folder / PROVENANCE,
+        provenance(task_name, config.seed, prepared.checksums, choices) | {"command": command},
+    )
+    return _run(task, task_name, folder, config, machine, prepared, module, None, command, report)
+
+
+def resume(run_dir: str, *, report: Report = print) -> Path:
+    """Goes on with a run that was stopped, in its own configuration, and finishes it."""
+    folder = Path(run_dir)
+    run = read_config(folder)
+    if (folder / METRICS).exists():
+        raise UsageError(
+            f"{folder} is finished; nothing is left to resume, see `glassformer evaluate {folder}`"
+        )
+    if not (folder / LAST).exists():
+        raise UsageError(
+            f"{folder} was stopped before its first state was saved; delete it and start it again with train"
+        )
+    config = run.config
+    machine = prepare_machine(config)
+    lightning.seed_everything(config.seed, verbose=False)
+    prepared = run.task.prepare(config, report)
+    module = _module(run.task, run.task.fit_model_to_data(config.model, prepared, config), prepared, config)
+    command = f"glassformer train {run.task_name} --config {shlex.quote(str(folder / 'config.yaml'))}"
+    return _run(
+        run.task, run.task_name, folder, config, machine, prepared, module, folder / LAST, command, report
+    )
+
+
+def _module(
+    task: Task, model_config: Any, prepared: Prepared, config: TrainConfig[Any, Any]
+) -> TrainingModule:
+    model = task.build_model(model_config)
+    steps = len(task.batches(prepared.examples["train"], config, train=True)) * config.fit.epochs
+    return TrainingModule(task, model, config, steps)
+
+
+def _run(
+    task: Task,
+    task_name: str,
+    folder: Path,
+    config: TrainConfig[Any, Any],
+    machine: Machine,
+    prepared: Prepared,
+    module: TrainingModule,
+    checkpoint: Path | None,
+    command: str,
+    report: Report,
+) -> Path:
+    sizes = ", ".join(f"{len(examples):,} {split}" for split, examples in prepared.examples.items())
+    parameters = count_parameters(module.model)
+    report(
+        f"{task_name}: {sizes} examples; {config.model.name} of {parameters:,} parameters; "
+        f"{machine.device.type}, {machine.precision}, {machine.threads} threads"
+    )
+    clock = Clock()
+    examples = prepared.examples
+    batches_to_learn = task.batches(examples["train"], config, train=True)
+    trainer = _trainer(
+        folder,
+        config,
+        machine,
+        [clock, RunKeeper(folder, batches_to_learn), ProgressBar()],
+        min(50, len(batches_to_learn)),
+    )
+    try:
+        trainer.fit(
+            module,
+            train_dataloaders=batches_to_learn,
+            val_dataloaders=task.batches(examples["validation"], config, train=False),
+            ckpt_path=checkpoint,
+        )
+    except InterruptedRun:
+        kept = (
+            f"the best model so far is {folder / MODEL}"
+            if (folder / MODEL).exists()
+            else "no epoch is over yet"
+        )
+        raise InterruptedRun(
+            f"stopped; {kept}; go on with: glassformer train --resume {shlex.quote(str(folder))}"
+        ) from None
+
+    model = module.model
+    model.load_state_dict(load_file(folder / MODEL))
+    model.to(machine.device)
+    batches = {split: task.batches(examples[split], config, train=False) for split in ("validation", "test")}
+    seconds = clock.train_seconds
+    metrics: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "task": task_name,
+        "seed": config.seed,
+        "parameters": parameters,
+        "train_seconds": seconds,
+        "epoch_seconds": clock.epoch_seconds,
+        "examples_per_second": clock.examples / seconds,
+        **judge(model, batches, prepared.class_names, machine),
+    }
+    metrics["peak_memory_bytes"] = {
+        "host": peak_host_bytes(),
+        "device": torch.cuda.max_memory_allocated() if machine.device.type == "cuda" else None,
+    }
+    metrics["milestones"] = clock.milestones
+    metrics["baselines"] = {}
+    if config.baselines:
+        texts = dict(prepared.texts)
+        metrics["baselines"] = judge_baselines(
+            task, texts.pop("train"), texts, len(prepared.class_names), report
+        )
+    write_json(folder / METRICS, metrics)
+    print_table(metrics, config.model.name, command, folder, prepared.notes)
+    return folder
+
+
+def _trainer(
+    folder: Path, config: TrainConfig[Any, Any], machine: Machine, callbacks: list[Any], log_every: int
+) -> Trainer:
+    # its adverts and its advice (more workers, a litlogger) are not for the readers of this command
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    return Trainer(
+        accelerator={"cuda": "gpu"}.get(machine.device.type, machine.device.type),
+        devices=1,
+        precision="bf16-mixed" if machine.precision == "bf16" else "32-true",
+        max_epochs=config.fit.epochs,
+        logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
+        callbacks=callbacks,
+        plugins=[SafetensorsCheckpointIO()],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=log_every,
+        use_distributed_sampler=False,
+    )
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """Distinct trainable scalars."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -1,0 +1,107 @@
+"""Judges a model on splits and sets it beside the baselines: the figures of metrics.json, and their table."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from glassformer.baselines.cache import TextSource, baseline_scores
+from glassformer.cache import cache_folder
+from glassformer.data.batches import TextBatches
+from glassformer.evaluation import classification_report
+from glassformer.tasks.base import Report, Task
+from glassformer.training.machine import Machine
+
+LINE = 110
+
+
+@torch.inference_mode()
+def probabilities(model: nn.Module, batches: TextBatches, machine: Machine) -> np.ndarray:
+    """(examples, classes) in the order of the examples, whatever order the batches have."""
+    model.eval()
+    device = machine.device
+    rows = []
+    with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
+        for batch in batches:
+            mask = batch["mask"]
+            logits = model(batch["ids"].to(device), None if mask is None else mask.to(device))
+            rows.append(logits.double().softmax(1).cpu().numpy())
+    sorted_rows = np.concatenate(rows)
+    result = np.empty_like(sorted_rows)
+    result[batches.order] = sorted_rows
+    return result
+
+
+def judge(
+    model: nn.Module, splits: dict[str, TextBatches], class_names: list[str], machine: Machine
+) -> dict[str, dict[str, Any]]:
+    """Split -> its figures."""
+    return {
+        split: classification_report(
+            probabilities(model, batches, machine), batches.examples.labels, class_names
+        )
+        for split, batches in splits.items()
+    }
+
+
+def judge_baselines(
+    task: Task, train: TextSource, splits: dict[str, TextSource], classes: int, report: Report
+) -> dict[str, dict[str, Any]]:
+    """Slug -> the figures on `test` and, under the splits' names, on each."""
+    scores = baseline_scores(
+        task.baseline_names, train, splits, classes, cache=cache_folder() / "baselines", progress=report
+    )
+    return {
+        slug: {
+            "accuracy": by_split["test"]["accuracy"],
+            "accuracy_ci95": by_split["test"]["accuracy_ci95"],
+            **by_split,
+        }
+        for slug, by_split in scores.items()
+    }
+
+
+def print_table(metrics: dict[str, Any], name: str, command: str, folder: Path, notes: list[str]) -> None:
+    """The result as a person reads it: the model beside the baselines, best first."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=LINE)  # a file has no width to fit
+    table = Table(title=f"{metrics['task']}, {metrics['test']['count']:,} test examples")
+    table.add_column("model")
+    for heading in ("test accuracy", "95% interval", "validation", "calibration error"):
+        table.add_column(heading, justify="right")
+    rows = [(f"{name}, {metrics['parameters']:,} parameters", metrics["test"], metrics.get("validation"))]
+    rows += [(slug, b["test"], b.get("validation")) for slug, b in metrics["baselines"].items()]
+    for label, test, validation in sorted(rows, key=lambda row: -row[1]["accuracy"]):
+        low, high = test["accuracy_ci95"]
+        table.add_row(
+            label,
+            f"{test['accuracy']:.4f}",
+            f"{low:.4f} to {high:.4f}",
+            "" if validation is None else f"{validation['accuracy']:.4f}",
+            f"{test['calibration_error']:.4f}",
+            style="bold" if test is metrics["test"] else "",
+        )
+    console.print(table)
+
+    classes = metrics["test"]["classes"]
+    confusion = Table(title="confusion on test")
+    confusion.add_column("true \\ predicted")
+    for predicted in classes:
+        confusion.add_column(predicted, justify="right")
+    for true, counts in zip(classes, metrics["test"]["confusion"], strict=True):
+        confusion.add_row(true, *(f"{count:,}" for count in counts))
+    console.print(confusion)
+
+    for note in notes:
+        console.print(f"note: {note}")
+    if "train_seconds" in metrics:
+        console.print(
+            f"trained {metrics['train_seconds']:.0f} s at {metrics['examples_per_second']:,.0f} examples/s"
+        )
+    console.print(f"repeat: {command}", soft_wrap=True)
+    console.print(f"run folder: {folder}", soft_wrap=True)

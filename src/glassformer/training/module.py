@@ -1,0 +1,123 @@
+"""The only LightningModule: any task's model under AdamW, a schedule and, if asked for, averaged weights."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from glassformer.tasks.base import Task
+from glassformer.tasks.config import OptimConfig, TrainConfig
+
+
+class TrainingModule(LightningModule):
+    """Trains `model` on `task`.
+
+    The learning rate rises linearly over the first `warmup` of `total_steps` and then falls as chosen.
+    With `average` the weights that judge and are kept are an exponential moving average of those that learn
+    (Polyak & Juditsky 1992; the form of Tarvainen & Valpola 2017), whose decay warms up from 0.1 so that the
+    first steps are soon forgotten.
+    """
+
+    def __init__(self, task: Task, model: nn.Module, config: TrainConfig[Any, Any], total_steps: int) -> None:
+        super().__init__()
+        self.task = task
+        self.model = model
+        self.config = config
+        self.total_steps = total_steps
+        decay = config.fit.average
+        self.averaged = AveragedModel(model, multi_avg_fn=_moving_average(decay)) if decay else None
+        self._rng_state: Tensor | None = None
+
+    @property
+    def best_guess(self) -> nn.Module:
+        """The weights to judge and to keep: the averaged ones where there are any."""
+        return self.model if self.averaged is None else self.averaged.module
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """One batch; logs the loss and the share of correct answers."""
+        loss, correct, count = self.task.loss(self.model, batch, self.config.optim.label_smoothing)
+        self.log("train/loss", loss.detach(), on_step=True, on_epoch=False)
+        self.log("train/accuracy", correct / count, on_step=True, on_epoch=False)
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """One batch, judged by the best guess."""
+        loss, correct, count = self.task.loss(self.best_guess, batch, 0.0)
+        self.log("validation/loss", loss, batch_size=count, on_epoch=True)
+        self.log("validation/accuracy", correct / count, batch_size=count, on_epoch=True)
+
+    def configure_gradient_clipping(self, *args: Any, **kwargs: Any) -> None:
+        """Scales the gradients down to the global norm `clip`; Lightning's own way refuses a fused AdamW."""
+        if self.config.optim.clip:
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip)
+            self.log("train/gradient_norm", norm)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """One step, and the average moves a little towards it."""
+        super().optimizer_step(*args, **kwargs)
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW (Loshchilov & Hutter 2019) with the schedule as a factor a step."""
+        optim = self.config.optim
+        optimizer = torch.optim.AdamW(
+            _parameter_groups(self.model, optim), lr=optim.learning_rate, betas=optim.betas, fused=True
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_factor(step, self.total_steps, optim)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Dropout goes on with the very next random number after a restart."""
+        checkpoint["rng_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Kept until training starts, since loading itself may draw numbers."""
+        self._rng_state = checkpoint["rng_state"]
+
+    def on_train_start(self) -> None:
+        """See `on_load_checkpoint`."""
+        if self._rng_state is not None:
+            torch.set_rng_state(self._rng_state)
+
+
+def rate_factor(step: int, total_steps: int, optim: OptimConfig) -> float:
+    """Share of the peak learning rate at a step, counted from 0; never 0 while steps are left."""
+    warmup = round(optim.warmup * total_steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    left = 1 - (step - warmup) / max(1, total_steps - warmup)
+    if optim.decay == "linear":
+        return max(left, 0.0)
+    if optim.decay == "cosine":
+        return 0.5 * (1 - math.cos(math.pi * max(left, 0.0)))
+    return 1.0
+
+
+def _parameter_groups(model: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:
+    """Embeddings, matrices, and the rest (biases, norms), each with its own weight decay."""
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    groups: dict[str, list[nn.Parameter]] = {"embedding": [], "matrix": [], "rest": []}
+    for parameter in model.parameters():
+        kind = "embedding" if id(parameter) in embeddings else "matrix" if parameter.ndim > 1 else "rest"
+        groups[kind].append(parameter)
+    decay = {"embedding": optim.embedding_weight_decay, "matrix": optim.weight_decay, "rest": 0.0}
+    return [
+        {"params": parameters, "weight_decay": decay[kind]}
+        for kind, parameters in groups.items()
+        if parameters
+    ]
+
+
+def _moving_average(decay: float) -> Any:
+    @torch.no_grad()
+    def update(averaged: Any, current: Any, count: Any) -> None:
+        steps = int(count)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
+
+    return update

@@ -1,0 +1,131 @@
+"""A run is a folder. What stands where in it, and how it is written so that nothing is ever half there."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from glassformer.errors import DataError, UsageError
+from glassformer.tasks import find_task
+from glassformer.tasks.base import Task
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+
+SCHEMA_VERSION = 1
+CONFIG, MODEL, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
+METRICS, PROVENANCE = "metrics.json", "provenance.json"
+LAST = "checkpoints/last.safetensors"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Has `write` fill a file of a temporary name beside `path`, then renames it: all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(scratch)
+        scratch.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0o077)
+    os.umask(current)
+    return current
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes JSON for people and programs."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+
+
+def new_run_folder(task: str, run_dir: str | None) -> Path:
+    """The folder of a run that begins. Raises UsageError where it is taken."""
+    if run_dir is None:
+        parent = Path("runs") / task.replace(":", ".")
+        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        names = [stamp, *(f"{stamp}_{n}" for n in range(2, 1000))]
+        return next(parent / name for name in names if not (parent / name).exists())
+    folder = Path(run_dir)
+    if (folder / CONFIG).exists():
+        raise UsageError(f"{folder} holds a run; go on with --resume {folder}, or choose another --run-dir")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there and not an empty folder; choose another --run-dir")
+    return folder
+
+
+def write_config(folder: Path, task: str, config: TrainConfig[Any, Any], class_names: list[str]) -> None:
+    """Writes config.yaml: everything that is needed to repeat the run."""
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "task": task,
+        "class_names": class_names,
+        **asdict(config),
+    }
+    content["optim"]["betas"] = list(config.optim.betas)
+    text = yaml.safe_dump(content, sort_keys=False)
+    write_atomically(folder / CONFIG, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What config.yaml says."""
+
+    task_name: str
+    task: Task
+    class_names: list[str]
+    config: TrainConfig[Any, Any]
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The configuration of a run.
+
+    Raises UsageError where there is no run, DataError where its configuration is broken or of another
+    version.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise UsageError(f"{folder} is not a run (it has no {CONFIG}); give the folder that `train` printed")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        version = content.pop("schema_version")
+        if version != SCHEMA_VERSION:
+            raise DataError(
+                f"{path} is of version {version}, this glassformer reads version {SCHEMA_VERSION}; "
+                "use the release that wrote it, or train anew"
+            )
+        name, class_names = content.pop("task"), content.pop("class_names")
+        task = find_task(name)
+        preset = task.preset(None, content["model"]["name"])
+        content["optim"]["betas"] = tuple(content["optim"]["betas"])
+        return RunConfig(
+            name,
+            task,
+            class_names,
+            TrainConfig(
+                model=type(preset.model)(**content.pop("model")),
+                data=type(preset.data)(**content.pop("data")),
+                optim=OptimConfig(**content.pop("optim")),
+                fit=FitConfig(**content.pop("fit")),
+                **content,
+            ),
+        )
+    except DataError:
+        raise
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} is broken or of another version ({reason}); train anew") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a run's JSON file. Raises DataError where it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is missing or broken ({error}); the run is incomplete") from error

@@ -1,0 +1,359 @@
+"""Runs from beginning to end, on small made-up data: what they write, repeat, resume and refuse."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from tests.helpers import reviews, write_csv, write_jsonl
+
+import glassformer
+from glassformer.cli import main
+from glassformer.errors import DataError, UsageError
+from glassformer.evaluation import accuracy
+from glassformer.tasks import find_task
+from glassformer.training.callbacks import InterruptedRun, RunKeeper
+from glassformer.training.fit import resume, train
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("GLASSFORMER_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+def quiet(line: str) -> None:
+    del line
+
+
+def small(epochs: int = 3, seed: int = 0, **model: Any):
+    """Parity of 8 bits: small, and with dropout and averaging, so that their states count."""
+    config = find_task("parity").preset(None, None)
+    sizes: dict[str, Any] = {"layers": 1, "d_model": 8, "heads": 2, "d_ff": 12, "dropout": 0.1}
+    return replace(
+        config,
+        model=replace(config.model, **(sizes | model)),
+        data=replace(config.data, bits=8, strings=256),
+        fit=replace(config.fit, epochs=epochs, batch_size=16, average=0.9),
+        threads=1,
+        seed=seed,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train("parity", small(), str(tmp_path_factory.mktemp("runs") / "whole"), report=quiet)
+
+
+@pytest.fixture(scope="module")
+def text_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("text")
+    words, labels = reviews(240)
+    rows = [(text, ("bad", "good")[label]) for text, label in zip(words, labels, strict=True)]
+    path = write_csv(folder / "reviews.csv", rows)
+    status = main(
+        f"train text --data.train {path} --fit.epochs 20 --threads 1 --run-dir {folder / 'run'} "
+        "--precision fp32 --model.d-model 8 --model.d-ff 12 --data.token-dropout 0.1".split()
+    )
+    assert status == 0
+    return folder / "run"
+
+
+# --- what a run writes ------------------------------------------------------------------------------------
+
+
+def test_a_run_folder_is_complete(run: Path) -> None:
+    names = {path.name for path in run.iterdir()}
+    assert {
+        "config.yaml",
+        "model.safetensors",
+        "tokenizer.json",
+        "metrics.json",
+        "provenance.json",
+        "checkpoints",
+    } <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert not [path for path in run.rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_metrics_have_their_form(run: Path) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["schema_version"] == 1
+    assert metrics["task"] == "parity"
+    assert metrics["seed"] == 0
+    model = glassformer.load(run).model
+    assert metrics["parameters"] == sum(p.numel() for p in model.parameters())
+    assert len(metrics["epoch_seconds"]) == 3
+    assert metrics["train_seconds"] == pytest.approx(sum(metrics["epoch_seconds"]))
+    assert metrics["examples_per_second"] == pytest.approx(3 * 122 / metrics["train_seconds"])
+    assert metrics["peak_memory_bytes"]["host"] > 1 << 20
+    assert (metrics["validation"]["count"], metrics["test"]["count"]) == (6, 128)
+    for figures in (metrics["validation"], metrics["test"], metrics["baselines"]["majority"]):
+        low, high = figures["accuracy_ci95"]
+        assert 0 <= low <= figures["accuracy"] <= high <= 1
+    assert all(milestone.keys() == {"accuracy", "seconds", "epoch"} for milestone in metrics["milestones"])
+
+
+def test_provenance_says_where_it_comes_from(run: Path) -> None:
+    facts = json.loads((run / "provenance.json").read_text())
+    assert facts["seed"] == 0
+    assert facts["versions"]["torch"] == torch.__version__
+    assert len(facts["data_sha256"]["generated"]) == 64
+    assert facts["choices"] == {"device": "cpu", "precision": "fp32", "threads": 1}
+
+
+def test_tensorboard_has_train_and_validation(run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run))
+    events.Reload()
+    assert {"validation/accuracy", "validation/loss", "train/loss", "train/accuracy"} <= set(
+        events.Tags()["scalars"]
+    )
+    assert len(events.Scalars("validation/accuracy")) == 3
+
+
+def test_kept_model_is_the_best_of_the_epochs(run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run))
+    events.Reload()
+    best = max(event.value for event in events.Scalars("validation/accuracy"))
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["validation"]["accuracy"] == pytest.approx(best, abs=1e-6)
+
+
+# --- repeating and resuming -------------------------------------------------------------------------------
+
+
+def test_same_seed_same_weights_other_seed_other_weights(run: Path, tmp_path: Path) -> None:
+    again = train("parity", small(), str(tmp_path / "again"), report=quiet)
+    other = train("parity", small(seed=1), str(tmp_path / "other"), report=quiet)
+    weights = load_file(run / "model.safetensors")
+    assert all(
+        torch.equal(tensor, weights[name]) for name, tensor in load_file(again / "model.safetensors").items()
+    )
+    assert any(not torch.equal(t, weights[n]) for n, t in load_file(other / "model.safetensors").items())
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 8, 11])
+def test_stopped_and_resumed_equals_never_stopped(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    """Eight batches an epoch: within the first, the last of one, at its end, within the second."""
+    heard = RunKeeper.on_train_batch_end
+
+    def press(self, trainer, *args: Any) -> None:
+        if trainer.global_step == stop_at:
+            self._interrupted.set()
+        heard(self, trainer, *args)
+
+    folder = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(RunKeeper, "on_train_batch_end", press)
+        with pytest.raises(InterruptedRun, match=f"go on with: glassformer train --resume {folder}"):
+            train("parity", small(), str(folder), report=quiet)
+    assert not (folder / "metrics.json").exists()
+    resume(str(folder), report=quiet)
+    for file in ("model.safetensors", "checkpoints/last.safetensors"):
+        whole, parts = load_file(run / file), load_file(folder / file)
+        assert whole.keys() == parts.keys()
+        different = [name for name in whole if not torch.equal(whole[name], parts[name])]
+        assert not different
+    whole, parts = (json.loads((f / "metrics.json").read_text()) for f in (run, folder))
+    assert parts["test"] == whole["test"]
+    assert len(parts["epoch_seconds"]) == 3
+
+
+def test_a_finished_run_is_not_resumed(run: Path) -> None:
+    with pytest.raises(UsageError, match="is finished"):
+        resume(str(run), report=quiet)
+
+
+def test_ctrl_c_keeps_the_best_model_and_says_how_to_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = (
+        f"train parity --data.bits 12 --fit.epochs 500 --fit.stop-above 0 --threads 1 --run-dir {folder}"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "glassformer", *command.split()],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "model.safetensors").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert f"go on with: glassformer train --resume {folder}" in errors
+    assert glassformer.load(folder).predict(["010101010101"])[0].label in ("even", "odd")
+    assert (folder / "checkpoints" / "last.safetensors").exists()
+
+
+def test_early_stopping(tmp_path: Path) -> None:
+    config = small(epochs=50)
+    config = replace(
+        config, fit=replace(config.fit, patience=2), optim=replace(config.optim, learning_rate=1e-9)
+    )
+    folder = train("parity", config, str(tmp_path / "run"), report=quiet)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert len(metrics["epoch_seconds"]) == 3  # the first is the best, then two that are no better
+
+
+# --- evaluate and predict ---------------------------------------------------------------------------------
+
+
+def test_evaluate_repeats_the_figures(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run), "--threads", "1", "--json", str(tmp_path / "figures.json")]) == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    again = json.loads((tmp_path / "figures.json").read_text())
+    for split in ("validation", "test"):
+        assert again[split] == metrics[split]
+    assert again["baselines"] == metrics["baselines"]
+    assert f"{metrics['test']['accuracy']:.4f}" in capsys.readouterr().out
+
+
+def test_text_run_learns_and_predicts(text_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = json.loads((text_run / "metrics.json").read_text())
+    assert metrics["test"]["accuracy"] > 0.9
+    assert metrics["baselines"]["tfidf_lr"]["accuracy"] > 0.9
+    assert (
+        main(["predict", str(text_run), "a great story", "boring and stupid", "--json", "--threads", "1"])
+        == 0
+    )
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["label"] for line in lines] == ["good", "bad"]
+    for line, text in zip(lines, ["a great story", "boring and stupid"], strict=True):
+        assert line.keys() == {"input", "label", "probabilities"}
+        assert line["input"] == text
+        assert sum(line["probabilities"].values()) == pytest.approx(1)
+        assert max(line["probabilities"], key=line["probabilities"].get) == line["label"]
+
+
+def test_predictions_do_not_depend_on_company(text_run: Path) -> None:
+    loaded = glassformer.load(text_run)
+    texts = ["a great story", "boring", "i loved it " * 50, "unknownword"]
+    together = loaded.predict(texts)
+    for text, prediction in zip(texts, together, strict=True):
+        alone = loaded.predict([text])[0]
+        assert alone.probabilities == pytest.approx(prediction.probabilities, abs=2e-2)
+    assert loaded.predict([]) == []
+
+
+def test_python_and_command_line_agree(text_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    python = glassformer.load(text_run).predict(["a dull story"])[0]
+    main(["predict", str(text_run), "a dull story", "--json"])
+    line = json.loads(capsys.readouterr().out)
+    assert line["probabilities"] == pytest.approx(python.probabilities, abs=1e-3)
+
+
+def test_evaluate_on_another_file(text_run: Path, tmp_path: Path) -> None:
+    words, labels = reviews(50, seed=77)
+    rows = [(text, ("bad", "good")[label]) for text, label in zip(words, labels, strict=True)]
+    other = write_jsonl(tmp_path / "other.jsonl", rows)
+    command = ["evaluate", text_run, "--data.test", other, "--json", tmp_path / "x.json", "--threads", "1"]
+    assert main([str(word) for word in command]) == 0
+    figures = json.loads((tmp_path / "x.json").read_text())
+    loaded = glassformer.load(text_run)
+    probabilities = np.array([list(p.probabilities.values()) for p in loaded.predict(words)])
+    assert figures["test"]["count"] == 50
+    assert figures["test"]["accuracy"] == pytest.approx(accuracy(probabilities, np.array(labels)))
+    assert figures["baselines"]["nb_bigrams_lr"]["test"]["count"] == 50
+    assert "validation" not in figures
+
+
+def test_the_rival_runs_too(tmp_path: Path) -> None:
+    words = (
+        f"train parity --model.name recurrent --data.bits 6 --data.strings 64 --fit.epochs 1 --threads 1 "
+        f"--run-dir {tmp_path / 'run'}"
+    )
+    assert main(words.split()) == 0
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["model"]["name"] == "recurrent"
+    assert glassformer.load(tmp_path / "run").predict(["010101"])[0].label in ("even", "odd")
+
+
+# --- broken runs ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    for path in run.iterdir():
+        if path.is_file() and "events" not in path.name:
+            (tmp_path / "copy").mkdir(exist_ok=True)
+            (tmp_path / "copy" / path.name).write_bytes(path.read_bytes())
+    return tmp_path / "copy"
+
+
+def test_no_run_at_all(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is not a run \(it has no config\.yaml\)"):
+        glassformer.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_an_incomplete_run(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(DataError, match=rf"is incomplete \(it has no {name}\)"):
+        glassformer.load(copy)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.yaml"])
+@pytest.mark.parametrize("content", [b"", b"garbage \xff\xfe", b"{}"])
+def test_a_corrupted_run(copy: Path, name: str, content: bytes) -> None:
+    (copy / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{name} is broken"):
+        glassformer.load(copy)
+
+
+def test_a_truncated_model(copy: Path) -> None:
+    whole = (copy / "model.safetensors").read_bytes()
+    (copy / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"model\.safetensors is broken"):
+        glassformer.load(copy)
+
+
+def test_weights_of_another_model(copy: Path) -> None:
+    save_file({"other": torch.ones(2)}, copy / "model.safetensors")
+    with pytest.raises(DataError, match=r"model\.safetensors is broken or of another version"):
+        glassformer.load(copy)
+
+
+def test_a_run_of_another_version(copy: Path) -> None:
+    content = yaml.safe_load((copy / "config.yaml").read_text())
+    (copy / "config.yaml").write_text(yaml.safe_dump(content | {"schema_version": 99}))
+    with pytest.raises(DataError, match="is of version 99, this glassformer reads version 1"):
+        glassformer.load(copy)
+
+
+def test_no_object_is_made_from_yaml(copy: Path) -> None:
+    (copy / "config.yaml").write_text(f"!!python/object/apply:os.mkdir ['{copy / 'made'}']")
+    with pytest.raises(DataError, match=r"config\.yaml is broken"):
+        glassformer.load(copy)
+    assert not (copy / "made").exists()
+
+
+def test_a_taken_folder_is_refused_and_untouched(run: Path, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    with pytest.raises(UsageError, match="holds a run; go on with --resume"):
+        train("parity", small(), str(run), report=quiet)
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not an empty folder"):
+        train("parity", small(), str(tmp_path), report=quiet)
+    assert os.listdir(tmp_path) == ["notes.txt"]
