@@ -1,0 +1,341 @@
+"""Reviews trained per second: Glassformer beside what its user would otherwise have.
+
+    python benchmarks/text_training.py [--quick] [--json FILE] [--data-dir DIR]
+
+Every side trains the same sizes (4 layers, d_model 128, 4 heads, d_ff 512, vocabulary 30000, mean over the
+tokens, 2 classes, at most 512 tokens, 64 reviews a batch) on IMDB's lengths; what the tokens say does not
+matter to the clock. A step is forward, loss, backward, clipping at norm 1, AdamW.
+
+Rivals:
+- `native_tuned`: torch.nn.TransformerEncoder, every form in VARIANTS tried, the fastest counts.
+- `transformers_tuned`: BertForSequenceClassification, likewise.
+- `newcomer`: torch.nn.TransformerEncoder as its documentation shows it: float32, dropout 0.1, shuffled
+  batches padded to the longest with a padding mask, plain AdamW, the allocator as it comes.
+
+`ratios` compares algorithms: all sides get the same batches of like length, bf16 autocast, no dropout, the
+fused AdamW and the same allocator settings. `defaults` compares ours as shipped with the newcomer. Sides
+alternate in rounds, each in a process of its own with two threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+VOCAB, CLASSES, LAYERS, D_MODEL, HEADS, D_FF, MAX_TOKENS, BATCH = 30_000, 2, 4, 128, 4, 512, 512, 64
+REVIEWS = 25_000
+THREADS = 2
+SORTED_TOGETHER = 50  # batches, as glassformer.data.batches does
+
+# word tokens of a review in IMDB's train split at these shares of the reviews, before the cut to 512
+LENGTH_QUANTILES = {
+    0.0: 10, 0.10: 107, 0.25: 149, 0.50: 206, 0.75: 335, 0.90: 541, 0.95: 706, 1.0: 2500,
+}  # fmt: skip
+
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "ours explicit": {"side": "ours", "attention": "explicit"},
+    "ours tiled": {"side": "ours", "attention": "tiled"},
+    "ours fused": {"side": "ours", "attention": "fused"},
+    "native fused": {"side": "native_tuned", "kernel": "fused"},
+    "native math": {"side": "native_tuned", "kernel": "math"},
+    "native math, bf16 reduction": {"side": "native_tuned", "kernel": "math", "reduction": True},
+    "native fused, compiled": {"side": "native_tuned", "kernel": "fused", "compile": True},
+    "native math, compiled": {"side": "native_tuned", "kernel": "math", "compile": True},
+    "native math, bf16 reduction, compiled": {
+        "side": "native_tuned", "kernel": "math", "reduction": True, "compile": True,
+    },
+    "transformers eager": {"side": "transformers_tuned", "implementation": "eager"},
+    "transformers sdpa": {"side": "transformers_tuned", "implementation": "sdpa"},
+    "transformers sdpa math, bf16 reduction": {
+        "side": "transformers_tuned", "implementation": "sdpa", "kernel": "math", "reduction": True,
+    },
+    "transformers eager, compiled": {
+        "side": "transformers_tuned", "implementation": "eager", "compile": True,
+    },
+    "transformers sdpa, compiled": {"side": "transformers_tuned", "implementation": "sdpa", "compile": True},
+    "newcomer": {"side": "newcomer"},
+    "ours as shipped": {"side": "shipped"},
+}  # fmt: skip
+
+
+def main() -> None:
+    """Runs the rounds, prints a table and writes the JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer batches and rounds, nothing compiled")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=os.environ.get("GLASSFORMER_DATA"),
+        help="read IMDB's own lengths here",
+    )
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--batches", type=int, help="batches in a measured pass, spread over all lengths")
+    parser.add_argument("--variants", help="names separated by semicolons: measure these once and stop")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    rounds = options.rounds or (3 if options.quick else 7)
+    batches = options.batches or (6 if options.quick else 16)
+    if options.worker:
+        print(json.dumps(measure(VARIANTS[options.worker], options.data_dir, batches)))
+        return
+
+    def run(variant: str) -> float:
+        return _in_process(variant, options.data_dir, batches)
+
+    names = options.variants.split(";") if options.variants else list(VARIANTS)
+    if options.quick and not options.variants:  # each compiles for minutes, and none has been the fastest yet
+        names = [name for name in names if not VARIANTS[name].get("compile")]
+    figures: dict[str, list[float]] = {name: [] for name in names}
+    for name in names:  # a first look at everything decides which form of each rival goes on
+        figures[name].append(run(name))
+        print(f"{name:40}{figures[name][0]:8.1f} reviews/s", flush=True)
+    if options.variants:
+        return
+    best = {side: _fastest(figures, side) for side in ("ours", "native_tuned", "transformers_tuned")}
+    contenders = [*best.values(), "ours as shipped", "newcomer"]
+    for number in range(rounds):
+        for name in contenders[:: 1 if number % 2 else -1]:
+            figures[name].append(run(name))
+        print(
+            f"round {number + 1}: " + ", ".join(f"{n} {figures[n][-1]:.1f}" for n in contenders), flush=True
+        )
+
+    # figures[name][0] chose the contenders, so it does not count among their rounds
+    def ratio(ours: str, theirs: str) -> dict[str, float]:
+        quotients = [a / b for a, b in zip(figures[ours][1:], figures[theirs][1:], strict=True)]
+        return {
+            "min": min(quotients), "median": statistics.median(quotients), "max": max(quotients),
+        }  # fmt: skip
+
+    report = {
+        "schema_version": 1,
+        "ratios": {
+            "newcomer": ratio(best["ours"], "newcomer"),
+            "native_tuned": ratio(best["ours"], best["native_tuned"]),
+            "transformers_tuned": ratio(best["ours"], best["transformers_tuned"]),
+        },
+        "defaults": {"newcomer": ratio("ours as shipped", "newcomer")},
+        "rounds": rounds,
+        "contenders": best,
+        "variants": {name: {"reviews_per_second": values} for name, values in figures.items()},
+        "machine": _machine(),
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers")},
+        "date": datetime.date.today().isoformat(),
+    }
+    for kind in ("ratios", "defaults"):
+        for rival, figure in report[kind].items():
+            print(
+                f"{kind:9} {rival:20} {figure['median']:6.2f}  ({figure['min']:.2f} to {figure['max']:.2f})"
+            )
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _fastest(figures: dict[str, list[float]], side: str) -> str:
+    return max((n for n in figures if VARIANTS[n]["side"] == side), key=lambda n: figures[n][0])
+
+
+def _in_process(variant: str, data_dir: Path | None, batches: int) -> float:
+    tuned = VARIANTS[variant]["side"] not in ("newcomer", "shipped")
+    environment = {name: value for name, value in os.environ.items() if name not in ALLOCATOR}
+    environment |= {"OMP_NUM_THREADS": str(THREADS)} | (ALLOCATOR if tuned else {})
+    command = [sys.executable, __file__, "--worker", variant, "--batches", str(batches)]
+    if data_dir:
+        command += ["--data-dir", str(data_dir)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{variant} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])["reviews_per_second"]
+
+
+def review_lengths(data_dir: Path | None) -> Any:
+    """Tokens a review, cut to MAX_TOKENS: IMDB's own where the data is, else drawn from its quantiles."""
+    import re
+
+    import numpy as np
+
+    files = sorted(Path(data_dir).rglob("*imdb*train*.parquet")) if data_dir else []
+    files = files or (sorted(Path(data_dir).rglob("imdb/**/train*.parquet")) if data_dir else [])
+    if files:
+        import pyarrow.parquet
+
+        texts = [t for file in files for t in pyarrow.parquet.read_table(file)["text"].to_pylist()]
+        lengths = np.array([len(re.findall(r"\w+|[^\w\s]", text)) for text in texts])
+    else:
+        shares, tokens = list(LENGTH_QUANTILES), list(LENGTH_QUANTILES.values())
+        lengths = np.interp(np.random.default_rng(0).random(REVIEWS), shares, tokens).astype(int)
+    return np.clip(lengths, 1, MAX_TOKENS)
+
+
+def like_length_batches(lengths: Any, batches: int) -> list[Any]:
+    """The lengths in `batches` batches that stand for an epoch of those sorted in pools, short to long."""
+    import numpy as np
+
+    order = np.random.default_rng(1).permutation(lengths)
+    pool = BATCH * SORTED_TOGETHER
+    epoch = []
+    for start in range(0, len(order), pool):
+        together = np.sort(order[start : start + pool])
+        epoch += [together[i : i + BATCH] for i in range(0, len(together) - BATCH + 1, BATCH)]
+    epoch.sort(key=lambda batch: batch.sum())
+    chosen = [epoch[int((i + 0.5) * len(epoch) / batches)] for i in range(batches)]
+    return [chosen[i] for i in np.random.default_rng(2).permutation(batches)]
+
+
+def shuffled_batches(lengths: Any, batches: int) -> list[Any]:
+    """Batches as they come; nearly all hold a review of 512 tokens, so few tell all."""
+    import numpy as np
+
+    return list(np.random.default_rng(1).permutation(lengths)[: batches * BATCH].reshape(batches, BATCH))
+
+
+def measure(variant: dict[str, Any], data_dir: Path | None, batches: int) -> dict[str, float]:
+    """Reviews a second of one side, in this process."""
+    import torch
+
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    lengths = review_lengths(data_dir)
+    newcomer = variant["side"] == "newcomer"
+    if variant["side"] == "shipped":
+        from glassformer.training.machine import keep_freed_memory
+
+        keep_freed_memory()
+    chosen = (
+        shuffled_batches(lengths, max(2, batches // 4)) if newcomer else like_length_batches(lengths, batches)
+    )
+    data = []
+    for of_batch in chosen:
+        real = torch.arange(int(of_batch.max())) < torch.tensor(of_batch)[:, None]
+        ids = torch.randint(2, VOCAB, real.shape).mul_(real)
+        mask = None if real.all() and not newcomer else real
+        data.append((ids, mask, torch.randint(0, CLASSES, (len(ids),))))
+
+    model = build(variant)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=None if newcomer else True)
+    precision = contextlib.nullcontext() if newcomer else torch.autocast("cpu", torch.bfloat16)
+    forward = torch.compile(model) if variant.get("compile") else model
+
+    def step(ids: Any, mask: Any, labels: Any) -> None:
+        optimizer.zero_grad()
+        with precision:
+            logits = forward(ids, mask)
+            loss = torch.nn.functional.cross_entropy(logits.float(), labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    with kernel(variant):
+        # shapes that a compiler or a kernel cache has not met yet are no part of the question
+        for batch in data if variant.get("compile") else data[:2]:
+            step(*batch)
+        start = time.perf_counter()
+        for batch in data:
+            step(*batch)
+        seconds = time.perf_counter() - start
+    return {"reviews_per_second": len(data) * BATCH / seconds}
+
+
+@contextlib.contextmanager
+def kernel(variant: dict[str, Any]) -> Iterator[None]:
+    """The rival's choice among PyTorch's attention kernels."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(bool(variant.get("reduction")))
+    chosen = {"math": SDPBackend.MATH, "fused": SDPBackend.FLASH_ATTENTION}.get(variant.get("kernel"))
+    with sdpa_kernel(chosen) if chosen else contextlib.nullcontext():
+        yield
+
+
+def build(variant: dict[str, Any]) -> Any:
+    """The model of a side, called as model(ids, mask) with mask True at real tokens, or None."""
+    import torch
+    from torch import nn
+
+    if variant["side"] in ("ours", "shipped"):
+        from glassformer.models.configs import TextClassifierConfig
+        from glassformer.models.text_classifier import TextClassifier
+
+        chosen = {"attention": variant["attention"]} if "attention" in variant else {}
+        return TextClassifier(
+            TextClassifierConfig(
+                vocab=VOCAB, classes=CLASSES, d_model=D_MODEL, heads=HEADS, layers=LAYERS, d_ff=D_FF,
+                max_tokens=MAX_TOKENS, **chosen,
+            )
+        )  # fmt: skip
+
+    if variant["side"] == "transformers_tuned":
+        from transformers import BertConfig, BertForSequenceClassification
+
+        config = BertConfig(
+            vocab_size=VOCAB, hidden_size=D_MODEL, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
+            intermediate_size=D_FF, max_position_embeddings=MAX_TOKENS, num_labels=CLASSES,
+            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+            attn_implementation=variant["implementation"],
+        )  # fmt: skip
+
+        class Bert(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.bert = BertForSequenceClassification(config)
+
+            def forward(self, ids: Any, mask: Any) -> Any:
+                return self.bert(ids, attention_mask=None if mask is None else mask.long()).logits
+
+        return Bert()
+
+    dropout = 0.1 if variant["side"] == "newcomer" else 0.0
+
+    class Native(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(VOCAB, D_MODEL)
+            self.positions = nn.Parameter(torch.randn(MAX_TOKENS, D_MODEL) * 0.02)
+            layer = nn.TransformerEncoderLayer(
+                D_MODEL, HEADS, D_FF, dropout, activation="gelu", batch_first=True, norm_first=True
+            )
+            self.encoder = nn.TransformerEncoder(
+                layer, LAYERS, norm=nn.LayerNorm(D_MODEL), enable_nested_tensor=False
+            )
+            self.dropout = nn.Dropout(dropout)
+            self.head = nn.Linear(D_MODEL, CLASSES)
+
+        def forward(self, ids: Any, mask: Any) -> Any:
+            x = self.dropout(self.embed(ids) + self.positions[: ids.shape[1]])
+            x = self.encoder(x, src_key_padding_mask=None if mask is None else ~mask)
+            if mask is None:
+                return self.head(x.mean(dim=1))
+            weights = mask / mask.sum(dim=1, keepdim=True)
+            return self.head((weights.to(x.dtype)[:, None] @ x)[:, 0])
+
+    return Native()
+
+
+def _machine() -> dict[str, Any]:
+    model = platform.processor()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    return {"cpu": model, "cores": os.cpu_count(), "threads": THREADS, "system": platform.platform()}
+
+
+if __name__ == "__main__":
+    main()
