@@ -234,12 +234,21 @@ def _parse(
 
 
 def _one_line(box: str, program: str) -> str:
-    lines = [line.strip("│╭╮╰╯─ ").strip() for line in box.splitlines()]
-    rules = [i for i, line in enumerate(box.splitlines()) if set(line.strip("│ ")) == {"─"}]
-    message = " ".join(line for line in lines[1 : rules[0] if rules else None] if line)
-    meant = [line.split()[0] for line in lines[rules[0] if rules else 0 :] if line.startswith("--")]
-    hint = f"; perhaps you meant {meant[0]}" if "nrecognized" in message and meant else ""
-    return f"{message.rstrip('.')}{hint}; see {program} --help"
+    """The message and the first suggestion out of a box, whichever characters it is drawn with."""
+    parts: list[list[str]] = [[]]
+    for line in box.splitlines():
+        if "────" in line or "----" in line:
+            parts.append([])
+        elif content := line.strip("│| "):
+            parts[-1].append(content)
+    filled = [part for part in parts if part]
+    if "╭" not in box:
+        filled = filled[1:]  # drawn in ASCII, a box has its title on a line of its own
+    message, *others = filled or [["the command line was not understood"]]
+    meant = [line.split()[0] for part in others for line in part if line.startswith("--")]
+    text = " ".join(message).rstrip(".")
+    hint = f"; perhaps you meant {meant[0]}" if "nrecognized" in text and meant else ""
+    return f"{text}{hint}; see {program} --help"
 
 
 def _value_of(flag: str, words: list[str]) -> tuple[str, list[str]]:

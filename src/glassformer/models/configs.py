@@ -1,7 +1,7 @@
 """The frozen dataclass of each model. No torch here, so that `--help` stays fast.
 
-Fields that begin at 0 and are hidden from the command line (`vocab`, `classes`, `max_tokens`) are facts
-about the data: the task fills them in with `dataclasses.replace` before the model is built.
+The fields in FACTS are facts about the data, hidden from the command line: the task fills them in with
+`dataclasses.replace` before the model is built.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from typing import Literal
 from tyro.conf import Suppress
 
 from glassformer.errors import UsageError
+
+FACTS = ("vocab", "classes", "max_tokens")
 
 Positions = Literal["none", "sinusoidal", "learned", "rotary", "alibi"]
 Pool = Literal["mean", "cls", "max"]

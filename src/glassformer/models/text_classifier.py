@@ -73,6 +73,9 @@ class TextClassifier(nn.Module):
             x = torch.cat([self.cls.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
             mask = None if mask is None else nn.functional.pad(mask, (1, 0), value=True)
         x = self.dropout(self.positions(x))
+        if torch.is_autocast_enabled(x.device.type):
+            # or the residual stream stays in fp32, and every sum with a bf16 output costs a conversion
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         attend = None if mask is None else Mask(keys=mask)
         for block in self.blocks:
             x = block(x, mask=attend, bias=self.bias)

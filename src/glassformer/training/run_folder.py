@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from glassformer.errors import DataError, UsageError
+from glassformer.models.configs import FACTS
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Task
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
@@ -69,6 +70,7 @@ def write_config(folder: Path, task: str, config: TrainConfig[Any, Any], class_n
         **asdict(config),
     }
     content["optim"]["betas"] = list(config.optim.betas)
+    content["model"] = {key: value for key, value in content["model"].items() if key not in FACTS}
     text = yaml.safe_dump(content, sort_keys=False)
     write_atomically(folder / CONFIG, lambda scratch: scratch.write_text(text, encoding="utf-8"))
 

@@ -1,0 +1,244 @@
+"""What the command line answers: help at once, and one line to whatever cannot be done."""
+
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from glassformer.cli import main
+from glassformer.config_files import flags_of_file, flags_of_mapping
+from glassformer.errors import UsageError
+from glassformer.models.configs import FACTS
+from glassformer.tasks import find_task
+from tests.helpers import glassformer, write_csv
+
+PARITY = "train parity --data.bits 6 --data.strings 64 --fit.epochs 1 --threads 1"
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLASSFORMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("GLASSFORMER_DATA", raising=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def refused(command: str, status: int, capsys: pytest.CaptureFixture[str], *extra: str) -> str:
+    """The one line of an answer; nothing may have been written where the user stands."""
+    assert main([*command.split(), *extra]) == status
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("glassformer: ")]
+    assert captured.out == ""
+    assert len(lines) == 1
+    assert captured.err.splitlines()[-1] == lines[0]
+    assert os.listdir() == []
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("trian imdb", "there is no command 'trian'; did you mean train?"),
+        ("train imbd", "there is no task 'imbd'; did you mean imdb?"),
+        ("train", ""),
+        ("train --model.layers 2", "train wants the task first"),
+        ("train parity --model.layer 2", "options: --model.layer, 2; perhaps you meant --model.layers"),
+        ("train parity --preset gpuu", "parity has no preset 'gpuu'"),
+        ("train parity --model.name recurent", "no model 'recurent'; did you mean recurrent?"),
+        ("train parity --model.positions rotory", "rotory"),
+        ("train parity --model.heads 5", "heads=5 does not divide d_model=32; choose one of 1, 2, 4, 8, 16"),
+        ("train parity --model.layers 0", "layers=0 is not a size; choose 1 or more"),
+        ("train parity --model.d-ff -4", "d_ff=-4 is not a size"),
+        ("train parity --fit.epochs 0", "epochs=0 is not a size"),
+        ("train parity --fit.batch-size -1", "batch_size=-1 is not a size"),
+        ("train parity --data.bits 1", "bits=1 is out of range; choose 2 to 62"),
+        ("train parity --model.layers two", "invalid literal for int"),
+        ("train parity --model.dropout 1.5", "dropout=1.5 is not a probability below 1"),
+        ("train parity --optim.learning-rate 0", "learning_rate=0.0 is not positive"),
+        ("train parity --threads -2", "threads=-2 is negative"),
+        ("train parity --seed -1", "seed=-1 is out of range"),
+        ("train parity --device cuda", "device=cuda is not there on this machine; choose auto or cpu"),
+        ("train parity --config nowhere.yaml", "--config nowhere.yaml cannot be read"),
+        ("train parity --resume x", "--resume takes no task"),
+        ("train --resume nowhere", "nowhere is not a run"),
+        ("train --resume", "--resume wants a value"),
+        ("train text", "give --data.train FILE"),
+        ("train text --data.train nowhere.csv", "there is no file nowhere.csv"),
+        ("train text --data.fraction 0", "fraction=0.0 is not a share"),
+        ("train imdb --data-dir nowhere", "there is no nowhere/imdb/train.parquet; --data-dir"),
+        ("evaluate nowhere", "nowhere is not a run"),
+        ("evaluate", "required"),
+        ("evaluate nowhere --data.text body", "give --data.test FILE too"),
+        ("predict nowhere hello", "nowhere is not a run"),
+        ("predict nowhere", "nothing to predict"),
+        ("predict nowhere --jsn hello", "Unrecognized options: --jsn"),
+        ("tasks all", "tasks takes no options"),
+    ],
+)  # fmt: skip
+def test_what_was_typed_gets_one_line_and_status_2(command, message, capsys) -> None:
+    if command == "train":
+        assert main(["train"]) == 2
+        return
+    assert message in refused(command, 2, capsys)
+
+
+def test_an_empty_text_to_predict(capsys) -> None:
+    for texts in ([""], ["good", "  "]):
+        assert "an empty text cannot be predicted" in refused("predict nowhere", 2, capsys, *texts)
+
+
+def test_missing_column(capsys, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", [("x", i % 2) for i in range(20)], header=("review", "label"))
+    assert "has no column 'text'" in refused(f"train text --data.train {path}", 2, capsys)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"text,label\n", "has no rows"),
+        (("text,label\n" + "caf\xe9,1\ntea,0\n" * 9).encode("latin-1"), "is not UTF-8 text"),
+        (b"text,label\none,a\ntwo,a\nthree,a\n", "has one class only ('a')"),
+        (b"text,label\none,a\ntwo,a\nthree,b\n", "class number 1 has 1 row"),
+    ],
+)
+def test_a_bad_file_gets_one_line_and_status_1(content, message, capsys, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    assert message in refused(f"train text --data.train {tmp_path / 'a.csv'}", 1, capsys)
+
+
+def test_a_label_unseen_in_training(capsys, tmp_path: Path) -> None:
+    train = write_csv(tmp_path / "a.csv", [(f"some words {i}", "ab"[i % 2]) for i in range(20)])
+    test = write_csv(tmp_path / "b.csv", [("some words", "a"), ("words", "c")])
+    answer = refused(f"train text --data.train {train} --data.test {test}", 1, capsys)
+    assert "row 2 has the label 'c'" in answer
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    """A limit on the size of a file stands in for the disk: the weights do not fit, the rest does."""
+    folder = tmp_path / "run"
+    command = f"{PARITY} --model.d-model 64 --model.d-ff 512 --run-dir {folder}"
+    done = subprocess.run(
+        [sys.executable, "-m", "glassformer", *command.split()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("glassformer: ")
+    assert not (folder / "model.safetensors").exists()
+    assert not list(folder.rglob("*.tmp"))
+
+
+# --- help and speed ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["--help", "train --help", "train imdb --help", "train parity --help", "train text --help",
+     "train imdb --model.name recurrent --help", "evaluate --help", "predict --help", "tasks"],
+)  # fmt: skip
+def test_help_needs_no_torch(command: str) -> None:
+    """The promise is half a second of CPU time. What would break it is an import: that is asserted."""
+    code = (
+        "import sys; from glassformer.cli import main\n"
+        f"try: main({command.split()!r})\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "heavy = {'torch', 'lightning', 'sklearn', 'scipy', 'pyarrow', 'numpy', 'tokenizers'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout) > 40
+
+
+@pytest.mark.parametrize("name", ["imdb", "parity", "text"])
+@pytest.mark.parametrize("model", ["transformer", "recurrent"])
+def test_help_explains_every_option_with_its_default(name: str, model: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", name, "--model.name", model, "--help"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").replace("|", " ").split())
+    config = find_task(name).preset(None, model)
+    options = {"--seed", "--device", "--precision", "--threads", "--data-dir", "--baselines"}
+    for part in ("model", "data", "optim", "fit"):
+        for field in fields(getattr(config, part)):
+            if field.name not in FACTS:
+                options.add(f"--{part}.{field.name.replace('_', '-')}")
+    assert not {option for option in options if f"{option} " not in text and f"{option}, " not in text}
+    assert text.count("(default:") >= len(options)
+    assert "--run-dir" in text
+    assert "--config" in text
+    assert not [fact for fact in FACTS if f"--model.{fact.replace('_', '-')} " in text]
+
+
+def test_version_and_python_m() -> None:
+    done = glassformer("--version")
+    assert (done.returncode, done.stdout.strip()) == (0, "0.1.0")
+
+
+# --- precedence -------------------------------------------------------------------------------------------
+
+
+def test_flags_beat_files_and_later_files_earlier_ones(tmp_path: Path) -> None:
+    import yaml
+
+    (tmp_path / "one.yaml").write_text("seed: 1\nmodel: {layers: 3, d_ff: 20}\nbaselines: false\n")
+    (tmp_path / "two.yaml").write_text("seed: 2\nmodel: {layers: 4}\n")
+    folder = tmp_path / "run"
+    command = f"{PARITY} --config {tmp_path / 'one.yaml'} --config {tmp_path / 'two.yaml'} --model.layers 1"
+    assert main([*command.split(), "--run-dir", str(folder)]) == 0
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (config["seed"], config["model"]["layers"], config["model"]["d_ff"]) == (2, 1, 20)
+    assert config["baselines"] is False
+    assert config["model"]["d_model"] == 32  # the preset's
+
+    # a run's own configuration repeats it
+    again = tmp_path / "again"
+    assert main(["train", "parity", "--config", str(folder / "config.yaml"), "--run-dir", str(again)]) == 0
+    assert yaml.safe_load((again / "config.yaml").read_text()) == config
+    assert (again / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_a_slip_in_a_file_is_answered_like_one_on_the_command_line(tmp_path: Path, capsys) -> None:
+    (tmp_path / "a.yaml").write_text("model: {layer: 3}\n")
+    answer = refused(f"train parity --config {tmp_path / 'a.yaml'}", 2, capsys)
+    assert "Unrecognized options: --model.layer" in answer
+    assert "perhaps you meant --model.layers" in answer
+
+
+@pytest.mark.parametrize(
+    "content", ["a: [", "- 1\n", "", "task: imdb\n", "!!python/object/apply:os.getcwd []"]
+)
+def test_a_bad_file_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.yaml").write_text(content)
+    with pytest.raises(UsageError, match="--config"):
+        flags_of_file(str(tmp_path / "a.yaml"), "parity")
+
+
+def test_a_mapping_becomes_flags() -> None:
+    mapping = {
+        "seed": 3,
+        "model": {"d_ff": 7},
+        "optim": {"betas": [0.9, 0.99]},
+        "baselines": False,
+        "data_dir": None,
+    }
+    assert flags_of_mapping(mapping) == [
+        "--seed", "3", "--model.d-ff", "7", "--optim.betas", "0.9", "0.99", "--no-baselines",
+        "--data-dir", "None",
+    ]  # fmt: skip
+
+
+def test_predict_reads_standard_input(tmp_path: Path) -> None:
+    assert main([*PARITY.split(), "--run-dir", str(tmp_path / "run")]) == 0
+    done = glassformer("predict", tmp_path / "run", "-", "--json", input="010101\n111000\n")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
+    nothing = glassformer("predict", tmp_path / "run", "-", input="")
+    assert (nothing.returncode, nothing.stderr.count("\n")) == (2, 1)
