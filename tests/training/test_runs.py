@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from tests.helpers import reviews, write_csv, write_jsonl
+from tests.helpers import reviews, write_jsonl
 
 import glassformer
 from glassformer.cli import main
@@ -24,14 +24,6 @@ from glassformer.evaluation import accuracy
 from glassformer.tasks import find_task
 from glassformer.training.callbacks import InterruptedRun, RunKeeper
 from glassformer.training.fit import resume, train
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    patch = pytest.MonkeyPatch()
-    patch.setenv("GLASSFORMER_CACHE", str(tmp_path_factory.mktemp("cache")))
-    yield
-    patch.undo()
 
 
 def quiet(line: str) -> None:
@@ -55,20 +47,6 @@ def small(epochs: int = 3, seed: int = 0, **model: Any):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train("parity", small(), str(tmp_path_factory.mktemp("runs") / "whole"), report=quiet)
-
-
-@pytest.fixture(scope="module")
-def text_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("text")
-    words, labels = reviews(240)
-    rows = [(text, ("bad", "good")[label]) for text, label in zip(words, labels, strict=True)]
-    path = write_csv(folder / "reviews.csv", rows)
-    status = main(
-        f"train text --data.train {path} --fit.epochs 20 --threads 1 --run-dir {folder / 'run'} "
-        "--precision fp32 --model.d-model 8 --model.d-ff 12 --data.token-dropout 0.1".split()
-    )
-    assert status == 0
-    return folder / "run"
 
 
 # --- what a run writes ------------------------------------------------------------------------------------

@@ -1,0 +1,52 @@
+"""What the README tells a reader to type is typed here."""
+
+import re
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.helpers import reviews, write_csv, write_jsonl
+
+from glassformer import cli
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for block in re.findall(r"```\n(.*?)```", README, flags=re.S)
+    for line in block.splitlines()
+    if line.startswith("glassformer ")
+]
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) > 8
+    assert {shlex.split(command)[1] for command in COMMANDS} == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_understood(
+    command: str, text_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trainings are parsed and checked but not run; everything else is done."""
+    monkeypatch.chdir(tmp_path)
+    trained: list[Any] = []
+    fit = SimpleNamespace(train=lambda *words, **more: trained.append(words))
+    monkeypatch.setattr(cli, "_import_fit", lambda: fit)
+    rows = list(zip(*reviews(30), strict=True))
+    write_csv(tmp_path / "reviews.csv", rows, header=("body", "mood"))
+    write_jsonl(tmp_path / "others.jsonl", [(text, ("bad", "good")[label]) for text, label in rows])
+    if "others.jsonl" in command:  # the run at hand was trained on columns of other names
+        command = command.replace("--data.text body --data.label mood", "--data.text text --data.label label")
+    words = shlex.split(command.replace("RUN", str(text_run)))[1:]
+    assert cli.main(words) == 0
+    assert len(trained) == (words[0] == "train")
+
+
+def test_python_runs(text_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    names: dict[str, Any] = {}
+    exec(code.replace("runs/imdb/my-run", str(text_run)), names)
+    assert names["y"].shape == (2, 100, 64)
+    assert len(capsys.readouterr().out.splitlines()) == 2
