@@ -1,13 +1,17 @@
 """Three attention functions against each other and against loops that share nothing with them."""
 
+import itertools
 import math
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from glassformer.nn import tiles as tiles_module
 from glassformer.nn import tiling as tiled_module
 from glassformer.nn.attention import (
     Attention,
@@ -191,7 +195,7 @@ def test_large_scores(name):
 def test_groups_of_examples_and_of_heads(name, monkeypatch):
     """However the batch is cut for the cache, nothing changes."""
     for budget in (1, 4 * 3 * 2, QUERIES * KEYS * HEADS * 2):
-        monkeypatch.setattr(tiled_module, "SCORES_PER_CORE", budget)
+        monkeypatch.setattr(tiles_module, "SCORES_PER_CORE", budget)
         compare_with_loops(FUNCTIONS[name], MASKS["both"], BIASES["alibi"])
         compare_with_loops(FUNCTIONS[name], MASKS["dense"], BIASES["per head"])
 
@@ -352,6 +356,17 @@ def test_written_out_is_right_without_a_mistake():
     compare_with_loops(written_out, MASKS["both"], BIASES["per head"])
 
 
+@pytest.mark.parametrize("offset", [-800.0, -300.0, 300.0, 800.0])
+def test_scores_whose_powers_overflow_or_underflow(offset):
+    """Where exp without the highest score would be infinite or zero, in one row and in all."""
+    q, k, v = (torch.randn(BATCH, HEADS, n, D_HEAD, dtype=torch.float64) for n in (QUERIES, KEYS, KEYS))
+    for rows in (slice(0, 1), slice(None)):
+        bias = torch.zeros(QUERIES, KEYS, dtype=torch.float64)
+        bias[rows] = offset
+        y = tiled_attention(q, k, v, bias=bias)
+        torch.testing.assert_close(y, explicit_attention(q, k, v, bias=bias), rtol=0, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_comparison_rejects(mutant):
     with pytest.raises(AssertionError):
@@ -371,24 +386,28 @@ def test_comparison_rejects(mutant):
         ),
         ("d_q[here] = tiles.scaled(d_q_rows)", "d_q[here] = d_q_rows"),
         ("end = min(last, rows.stop)", "end = min(last, rows.start + 1)"),
-        ("last = int(real[-1]) + 1", "last = int(real[-1])"),
+        ("last = max(1, *self.ends[group[0]])", "last = max(1, *self.ends[group[0]]) - 1"),
+        ("min(self.unpadded[group[0]])", "max(self.unpadded[group[0]])"),
+        ("scores.mul_(totals.reciprocal_())", "scores"),
     ],
 )
 def test_comparison_rejects_a_broken_tile(old, new):
     """Mistakes seeded into the source of the tiled attention itself."""
-    with open(tiled_module.__file__, encoding="utf-8") as file:
-        source = file.read()
-    assert source.count(old) == 1, f"the source no longer says {old!r}"
-    namespace = {"__name__": "broken"}
-    exec(compile(source.replace(old, new), "broken", "exec"), namespace)
+    sources = [Path(module.__file__).read_text(encoding="utf-8") for module in (tiles_module, tiled_module)]
+    assert sum(source.count(old) for source in sources) == 1, f"the source no longer says {old!r}"
+    tiles, tiling = {"__name__": "broken"}, {"__name__": "broken"}
+    for source, namespace in zip(sources, (tiles, tiling), strict=True):
+        exec(compile(source.replace(old, new), "broken", "exec"), namespace)
+    tiling["Tiles"] = tiles["Tiles"]
 
-    def broken(q, k, v, mask=None, bias=None, *, return_weights=False):
-        output = namespace["attend_in_tiles"](q, k, v, mask, bias, query_tile=4, key_tile=3)
+    def broken(q, k, v, mask=None, bias=None, *, key_tile, return_weights=False):
+        output = tiling["attend_in_tiles"](q, k, v, mask, bias, query_tile=4, key_tile=key_tile)
         return output, explicit_attention(q, k, v, mask, bias, return_weights=True)[1]
 
-    for mask in (Mask(causal=True), MASKS["padding without holes"]):
+    trials = itertools.product((Mask(causal=True), MASKS["padding without holes"]), (3, KEYS))
+    for mask, key_tile in trials:
         try:
-            compare_with_loops(broken, mask, BIASES["alibi"])
+            compare_with_loops(partial(broken, key_tile=key_tile), mask, BIASES["alibi"])
         except AssertionError:
             return
     pytest.fail("no comparison noticed")

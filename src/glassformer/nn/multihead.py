@@ -208,7 +208,8 @@ class MultiHeadAttention(nn.Module):
             bias = self.qkv.bias
             projected = functional.linear(x, self.qkv.weight[rows], None if bias is None else bias[rows])
         split = projected.view(batch, tokens, last - first, self.heads, self.d_head)
-        return split.permute(2, 0, 3, 1, 4).unbind(0)
+        # apart before transposed: the backward pass then stacks the gradients in the layout of the product
+        return tuple(part.transpose(1, 2) for part in split.unbind(2))
 
     @staticmethod
     def _merge(y: Float[Tensor, "batch heads queries d_head"]) -> Float[Tensor, "batch queries inner"]:

@@ -22,7 +22,13 @@ class ImdbTask(TextClassification):
             cost="",
             config=TrainConfig(
                 model=TextClassifierConfig(
-                    layers=1, heads=4, d_model=32, d_ff=64, positions="none", attention="tiled"
+                    layers=1,
+                    heads=4,
+                    d_model=64,
+                    d_ff=128,
+                    positions="none",
+                    attention="tiled",
+                    embedding_dropout=0.3,
                 ),
                 data=TextData(),
                 optim=OptimConfig(learning_rate=3e-3, weight_decay=0.01, embedding_weight_decay=0.1),

@@ -1,0 +1,131 @@
+"""Which tiles `tiled_attention` cuts the scores into, and the masked scores of one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from glassformer.nn.masks import Mask
+from glassformer.nn.positions import AlibiBias
+
+SCORES_PER_CORE = 2**19
+SCORES_ON_ACCELERATOR = 2**26
+
+
+class Tiles:
+    """Which tiles there are, and what happens inside one."""
+
+    def __init__(
+        self,
+        q: Tensor,
+        k: Tensor,
+        mask: Tensor | Mask | None,
+        structured_bias: AlibiBias | None,
+        query_tile: int,
+        key_tile: int,
+    ) -> None:
+        self.mask = four_axes(mask) if isinstance(mask, Tensor) else mask
+        self.structured_bias = structured_bias
+        self.batch, self.heads, self.queries, self.d_head = q.shape
+        self.keys = k.shape[-2]
+        self.query_tile, self.key_tile = (
+            max(1, min(query_tile, self.queries)),
+            max(1, min(key_tile, self.keys)),
+        )
+        self.ends, self.unpadded, self.padding = [self.keys] * self.batch, [self.keys] * self.batch, None
+        if isinstance(self.mask, Mask) and self.mask.keys is not None:
+            # for all groups at once; where they are of like length, only the last few keys are masked
+            real = self.mask.keys
+            numbers = torch.arange(1, self.keys + 1, device=real.device)
+            self.ends = (real * numbers).amax(dim=1).tolist()
+            self.unpadded = real.cumprod(dim=1).sum(dim=1).tolist()
+            self.padding = _minus_infinity(real[:, None, None], q.dtype)
+        self.wide = torch.promote_types(q.dtype, torch.float32)
+        self.device = q.device
+        on_cpu = q.device.type == "cpu"
+        self.budget = SCORES_PER_CORE * torch.get_num_threads() if on_cpu else SCORES_ON_ACCELERATOR
+
+    def groups(self) -> Iterator[tuple[slice, slice]]:
+        """Examples and heads that fill the cache with one tile of each."""
+        size = max(1, self.budget // (self.query_tile * self.key_tile))
+        heads = min(size, self.heads)
+        examples = size // heads
+        for b in range(0, self.batch, examples):
+            for h in range(0, self.heads, heads):
+                yield slice(b, min(b + examples, self.batch)), slice(h, min(h + heads, self.heads))
+
+    def rows_and_columns(self, group: tuple[slice, slice]) -> Iterator[tuple[slice, list[slice]]]:
+        """The queries of a tile, with the keys of every tile that one of them may attend to."""
+        last = max(1, *self.ends[group[0]])
+        for row in range(0, self.queries, self.query_tile):
+            rows = slice(row, min(row + self.query_tile, self.queries))
+            end = min(last, rows.stop) if isinstance(self.mask, Mask) and self.mask.causal else last
+            yield rows, [slice(j, min(j + self.key_tile, end)) for j in range(0, end, self.key_tile)]
+
+    def scaled(self, q: Tensor, out: Tensor | None = None) -> Tensor:
+        return torch.mul(q, 1.0 / math.sqrt(self.d_head), out=out)
+
+    def scores(
+        self,
+        q_group: Tensor,
+        k_group: Tensor,
+        bias: Tensor | None,
+        group: tuple[slice, slice],
+        rows: slice,
+        columns: slice,
+    ) -> Tensor:
+        """S of one tile, -∞ where masked."""
+        scores = q_group[:, :, rows] @ k_group[:, :, columns].transpose(-2, -1)
+        if bias is not None:
+            scores += _part(bias, group, rows, columns)
+        if self.structured_bias is not None:
+            scores += self.structured_bias.tile(rows, columns, scores.device, scores.dtype)[:, group[1]]
+        # adding -∞ is six times as fast as masked_fill_ with a mask that broadcasts
+        if isinstance(self.mask, Tensor):
+            scores += _minus_infinity(_part(self.mask, group, rows, columns), scores.dtype)
+        elif self.mask is not None:
+            first = max(columns.start, min(self.unpadded[group[0]]))
+            if self.padding is not None and first < columns.stop:
+                scores[..., first - columns.start :] += self.padding[group[0], :, :, first : columns.stop]
+            if self.mask.causal and columns.stop - 1 > rows.start:
+                causal = Mask(causal=True).tile(rows, columns, self.device)
+                scores += _minus_infinity(causal, scores.dtype)
+        return scores
+
+    def add(self, total: Tensor | None, place: slice, part: Tensor, whole: Tensor) -> Tensor:
+        """Adds in float32 at least; the part of the only tile is the whole."""
+        if total is None:
+            if part.shape == whole.shape:
+                return part
+            total = self.zeros(whole)
+        elif total.dtype != self.wide:
+            total = total.to(self.wide)
+        total[:, :, place] += part.to(self.wide)  # a sum of two dtypes is many times slower than the cast
+        return total
+
+    def zeros(self, like: Tensor) -> Tensor:
+        return torch.zeros_like(like, dtype=self.wide)
+
+    def add_bias_gradient(
+        self, d_bias: Tensor, d_scores: Tensor, group: tuple[slice, slice], rows: slice, columns: slice
+    ) -> None:
+        place = _part(d_bias, group, rows, columns)
+        place += d_scores.to(self.wide).sum_to_size(place.shape)
+
+
+def _minus_infinity(may_attend: Tensor, dtype: torch.dtype) -> Tensor:
+    """-∞ where attention is forbidden, else 0."""
+    return torch.zeros_like(may_attend, dtype=dtype).masked_fill_(~may_attend, -math.inf)
+
+
+def four_axes(x: Tensor) -> Tensor:
+    return x[(None,) * (4 - x.ndim)]
+
+
+def _part(x: Tensor, group: tuple[slice, slice], rows: slice, columns: slice) -> Tensor:
+    """A tile of a tensor that broadcasts: an axis of size one is left whole."""
+    wanted = (*group, rows, columns)
+    return x[tuple(part if size > 1 else slice(None) for part, size in zip(wanted, x.shape, strict=True))]
