@@ -10,7 +10,7 @@ demo: install
 	@echo "== train: is the number of ones even or odd? (about a minute) =="
 	@$(BIN)/glassformer train parity --run-dir "$(DEMO_RUN)"
 	@echo "== use it =="
-	$(BIN)/glassformer predict "$(DEMO_RUN)" 01101001 11100000
+	$(BIN)/glassformer predict "$(DEMO_RUN)" 0110100110010110 0000000000000001
 	@echo "== look at the result again =="
 	$(BIN)/glassformer evaluate "$(DEMO_RUN)"
 	@echo "the run folder is $(DEMO_RUN)"

@@ -34,7 +34,7 @@ def main() -> None:
     options = parser.parse_args()
 
     seeds = options.seeds[:1] if options.quick else options.seeds
-    runs = []
+    runs: list[dict[str, Any]] = []
     for seed in seeds:
         folder = options.run_dir / f"{options.task}-{options.model}-{seed}"
         words = ["train", options.task, "--model.name", options.model, "--seed", str(seed)]

@@ -1,6 +1,7 @@
 """The package as a user gets it: built, installed elsewhere, and used from there."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = folder / "source"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "src"):
-        subprocess.run(["cp", "-r", ROOT / name, source], check=True)
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, source / name)
     subprocess.run([*pip, "wheel", *options, "-w", folder, source], check=True, cwd=folder)
     (wheel,) = folder.glob("glassformer-*.whl")
     subprocess.run([*pip, "install", *options, "--target", folder / "site", wheel], check=True, cwd=folder)

@@ -1,7 +1,8 @@
-"""Where things are kept that can be made again: tokenisers, encoded texts, fitted baselines."""
+"""Files that appear whole or not at all, and the folder of those that can be made again."""
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -17,3 +18,21 @@ def cache_folder() -> Path:
 def cache_key(*facts: object) -> str:
     """A file name that changes whenever one of the facts does."""
     return hashlib.sha256("\0".join(map(str, facts)).encode()).hexdigest()[:24]
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Has `write` fill a file of a temporary name beside `path`, then renames it: all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(scratch)
+        scratch.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0o077)
+    os.umask(current)
+    return current

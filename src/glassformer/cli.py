@@ -80,6 +80,8 @@ Options = TypeVar("Options")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status: 0, 2 for what the user typed, 1 for what failed."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a pipe that cannot write a sign gets its code
     try:
         return run(words)
     except UsageError as error:
@@ -200,7 +202,7 @@ def _predict(words: list[str]) -> int:
         raise UsageError("nothing to predict; give TEXT..., or - to read lines from standard input")
     if from_stdin and len(options.texts) > 1:
         raise UsageError("- reads every text from standard input; give no other texts beside it")
-    texts = [line.rstrip("\r\n") for line in sys.stdin] if from_stdin else list(options.texts)
+    texts = _lines_of_stdin() if from_stdin else list(options.texts)
     if not texts or not all(text.strip() for text in texts):
         raise UsageError("an empty text cannot be predicted; give at least one word in every text")
     from glassformer.training.loaded import load
@@ -212,6 +214,13 @@ def _predict(words: list[str]) -> int:
             shares = ", ".join(f"{name} {p:.3f}" for name, p in prediction.probabilities.items())
             print(f"{prediction.label} ({shares}): {prediction.input[:60]}")
     return 0
+
+
+def _lines_of_stdin() -> list[str]:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"standard input is not UTF-8 text ({error.reason}); convert it first") from None
 
 
 def _parse(

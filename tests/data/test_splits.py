@@ -26,7 +26,7 @@ def test_every_class_is_on_both_sides() -> None:
 
 
 def test_a_lonely_row_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="class number 1 has 1 row"):
+    with pytest.raises(DataError, match="class number 2 in order has 1 row"):
         stratified_split(np.array([0, 0, 1]), 0.5, seed=0)
 
 

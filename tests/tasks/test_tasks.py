@@ -10,6 +10,7 @@ from glassformer.errors import DataError, UsageError
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.base import Prepared
 from glassformer.tasks.parity import draw_distinct
+from glassformer.tasks.text_classification import class_names_of
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +139,33 @@ def test_a_label_unseen_in_training(tmp_path: Path) -> None:
         prepare("text", train=str(train), test=str(test))
 
 
+def test_two_files_of_one_name_are_two_files(tmp_path: Path) -> None:
+    paths = []
+    for folder, word in (("one", "alpha"), ("two", "omega")):
+        (tmp_path / folder).mkdir()
+        rows = [(f"{word} {word} {i}", "ab"[i % 2]) for i in range(30)]
+        paths.append(str(write_csv(tmp_path / folder / "data.csv", rows)))
+    prepared = prepare("text", train=paths[0], test=paths[1], tokenizer="word")
+    assert prepared.checksums["train"] != prepared.checksums["test"]
+    for split, known in (("train", True), ("test", False)):
+        examples = prepared.examples[split]
+        first = examples.encoded.ids[examples.encoded.offsets[examples.rows[0]]]
+        assert (first != 1) == known
+
+
+def test_a_broken_cached_vocabulary_is_made_anew(tmp_path: Path) -> None:
+    words, labels = reviews(50)
+    path = write_csv(tmp_path / "a.csv", list(zip(words, labels, strict=True)))
+    whole = prepare("text", train=str(path)).tokenizer.to_str()
+    (cached,) = (tmp_path / "cache" / "tokenizers").iterdir()
+    cached.write_text("{")
+    assert prepare("text", train=str(path)).tokenizer.to_str() == whole
+
+
+def test_equal_numbers_keep_one_order() -> None:
+    assert class_names_of(["1", "01", "001", "2"], Path("x")) == ["001", "01", "1", "2"]
+
+
 def test_no_file_to_train_on() -> None:
     with pytest.raises(UsageError, match=r"give --data\.train FILE"):
         prepare("text")
@@ -197,14 +225,23 @@ def test_parity_depends_on_the_seed() -> None:
 
 
 def test_long_strings_are_drawn_distinct() -> None:
-    drawn = draw_distinct(np.random.default_rng(0), 1 << 40, 5000)
-    assert len(set(drawn.tolist())) == 5000
+    for below, count in ((1 << 40, 5000), (1 << 16, 16000), (100, 99), (7, 50)):
+        drawn = draw_distinct(np.random.default_rng(0), below, count)
+        assert len(set(drawn.tolist())) == len(drawn) == min(below, count)
+        assert 0 <= drawn.min() <= drawn.max() < below
 
 
-@pytest.mark.parametrize("text", ["", "012", "yes"])
-def test_parity_predicts_bits_only(text: str) -> None:
-    with pytest.raises(UsageError, match="is not a string of bits"):
-        find_task("parity").check_input(text)
+@pytest.mark.parametrize("text", ["", "0" * 15 + "2", "yes", "0101", "0" * 17])
+def test_parity_predicts_strings_of_its_length_only(text: str) -> None:
+    task = find_task("parity")
+    with pytest.raises(UsageError, match="is not a string of 16 bits"):
+        task.check_input(text, task.preset(None, None))
+    assert task.check_input("0101 " * 4, task.preset(None, None)) == "0101" * 4
+
+
+def test_parity_refuses_empty_splits() -> None:
+    with pytest.raises(UsageError, match="leave a split empty"):
+        prepare("parity", bits=3, strings=8, train_share=0.95)
 
 
 # --- the table --------------------------------------------------------------------------------------------
@@ -231,8 +268,9 @@ def test_a_task_from_outside() -> None:
     assert find_task("glassformer.tasks.parity:ParityTask").name == "parity"
     with pytest.raises(UsageError, match="cannot be loaded"):
         find_task("glassformer.tasks.parity:Nothing")
-    with pytest.raises(UsageError, match="derive it from that class"):
-        find_task("collections:OrderedDict")
+    for other in ("collections:OrderedDict", "os:abort"):  # neither made nor called
+        with pytest.raises(UsageError, match="derive it from that class"):
+            find_task(other)
 
 
 def test_unknown_names_get_the_nearest() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from glassformer.cache import write_atomically
 from glassformer.errors import DataError
 from glassformer.training.checkpoint_io import SafetensorsCheckpointIO
-from glassformer.training.run_folder import write_atomically
 
 STATE = {
     "epoch": 3,

@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from tests.helpers import reviews, write_jsonl
+from tests.helpers import reviews, write_csv, write_jsonl
 
 import glassformer
 from glassformer.cli import main
@@ -24,6 +24,8 @@ from glassformer.evaluation import accuracy
 from glassformer.tasks import find_task
 from glassformer.training.callbacks import InterruptedRun, RunKeeper
 from glassformer.training.fit import resume, train
+from glassformer.training.judge import confusion_table
+from glassformer.training.run_folder import claim
 
 
 def quiet(line: str) -> None:
@@ -39,6 +41,7 @@ def small(epochs: int = 3, seed: int = 0, **model: Any):
         model=replace(config.model, **(sizes | model)),
         data=replace(config.data, bits=8, strings=256),
         fit=replace(config.fit, epochs=epochs, batch_size=16, average=0.9),
+        device="cpu",
         threads=1,
         seed=seed,
     )
@@ -88,7 +91,7 @@ def test_provenance_says_where_it_comes_from(run: Path) -> None:
     facts = json.loads((run / "provenance.json").read_text())
     assert facts["seed"] == 0
     assert facts["versions"]["torch"] == torch.__version__
-    assert len(facts["data_sha256"]["generated"]) == 64
+    assert len(facts["data_sha256"]["train"]) == 64
     assert facts["choices"] == {"device": "cpu", "precision": "fp32", "threads": 1}
 
 
@@ -195,6 +198,48 @@ def test_early_stopping(tmp_path: Path) -> None:
     assert len(metrics["epoch_seconds"]) == 3  # the first is the best, then two that are no better
 
 
+def test_a_run_that_stopped_early_is_not_trained_on_when_resumed(tmp_path: Path) -> None:
+    config = small(epochs=50)
+    config = replace(
+        config, fit=replace(config.fit, patience=1), optim=replace(config.optim, learning_rate=1e-9)
+    )
+    folder = train("parity", config, str(tmp_path / "run"), report=quiet)
+    before = (folder / "model.safetensors").read_bytes()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").unlink()  # as after a Ctrl-C in the final evaluation
+    resume(str(folder), report=quiet)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert json.loads((folder / "metrics.json").read_text())["epoch_seconds"] == metrics["epoch_seconds"]
+
+
+def test_ctrl_c_in_the_final_evaluation_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("glassformer.training.fit.judge_baselines", press)
+        with pytest.raises(InterruptedRun, match=r"the best model so far is .* go on with"):
+            train("parity", small(), str(tmp_path / "run"), report=quiet)
+    resume(str(tmp_path / "run"), report=quiet)
+    assert (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_divergence_is_said(tmp_path: Path) -> None:
+    config = small()
+    config = replace(config, optim=replace(config.optim, learning_rate=1e30, clip=0.0))
+    with pytest.raises(DataError, match=r"the training diverged: in epoch 1 .* lower --optim\.learning-rate"):
+        train("parity", config, str(tmp_path / "run"), report=quiet)
+
+
+def test_two_runs_that_start_together_have_two_folders(tmp_path: Path) -> None:
+    first, second = (claim(tmp_path / "stamp", given=False) for _ in range(2))
+    assert first != second
+    with pytest.raises(UsageError, match="was taken by another run just now"):
+        claim(first, given=True)
+
+
 # --- evaluate and predict ---------------------------------------------------------------------------------
 
 
@@ -255,6 +300,69 @@ def test_evaluate_on_another_file(text_run: Path, tmp_path: Path) -> None:
     assert figures["test"]["accuracy"] == pytest.approx(accuracy(probabilities, np.array(labels)))
     assert figures["baselines"]["nb_bigrams_lr"]["test"]["count"] == 50
     assert "validation" not in figures
+
+
+def test_changed_data_is_refused(tmp_path: Path) -> None:
+    words, labels = reviews(60)
+    rows = list(zip(words, labels, strict=True))
+    path = write_csv(tmp_path / "mine.csv", rows)
+    command = f"train text --data.train {path} --fit.epochs 1 --threads 1 --run-dir {tmp_path / 'run'}"
+    assert main(command.split()) == 0
+    write_csv(path, rows[::-1])
+    loaded = glassformer.load(tmp_path / "run")
+    with pytest.raises(DataError, match=r"the train and validation and test data of .* has changed"):
+        loaded.evaluate(report=quiet)
+    metrics, notes = loaded.evaluate(str(path), report=quiet)
+    assert metrics["baselines"] == {}
+    assert "has changed" in notes[0]
+
+
+def test_another_file_with_trained_texts_is_noted(text_run: Path) -> None:
+    train_file = yaml.safe_load((text_run / "config.yaml").read_text())["data"]["train"]
+    _, notes = glassformer.load(text_run).evaluate(train_file, report=quiet)
+    assert "of 240 texts of" in notes[0]
+    assert "stand in train too" in notes[0]
+
+
+def test_a_run_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words, labels = reviews(60)
+    write_csv(tmp_path / "mine.csv", list(zip(words, labels, strict=True)))
+    monkeypatch.chdir(tmp_path)
+    assert (
+        main(
+            [
+                "train",
+                "text",
+                "--data.train",
+                "mine.csv",
+                "--fit.epochs",
+                "1",
+                "--threads",
+                "1",
+                "--run-dir",
+                "run",
+            ]
+        )
+        == 0
+    )
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["evaluate", "../run", "--threads", "1"]) == 0
+
+
+def test_labels_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words, labels = reviews(60)
+    rows = [(text, ("[/b]", "[red]")[label]) for text, label in zip(words, labels, strict=True)]
+    path = write_csv(tmp_path / "a.csv", rows)
+    command = f"train text --data.train {path} --fit.epochs 1 --threads 1 --run-dir {tmp_path / 'run[x]'}"
+    assert main(command.split()) == 0
+    assert "[/b]" in capsys.readouterr().out
+
+
+def test_many_classes_show_the_worst_pairs() -> None:
+    counts = [[5 if i == j else int((i, j) == (3, 7)) for j in range(40)] for i in range(40)]
+    table = confusion_table({"classes": [f"class {i}" for i in range(40)], "confusion": counts})
+    assert [list(column.cells) for column in table.columns] == [["class 3"], ["class 7"], ["1"]]
 
 
 def test_the_rival_runs_too(tmp_path: Path) -> None:

@@ -72,8 +72,11 @@ def encode(texts: Iterable[list[str]], tokenizer: Tokenizer, max_tokens: int, fo
         finished.mkdir()
         for name in ("ids.bin", "offsets.npy", "hashes.npy", "dtype.txt"):
             os.replace(Path(scratch) / name, finished / name)
-        if not folder.exists():  # another process may have been faster with the same content
+        try:
             os.replace(finished, folder)
+        except OSError:  # another process was faster with the same content
+            if not folder.is_dir():
+                raise
     return open_encoded(folder)
 
 

@@ -43,6 +43,7 @@ class TextFile:
     def labels(self) -> list[str]:
         """Every row's label as a word: 1, 1.0 and '1' are all '1'."""
         labels = [_as_word(value) for values in self._values(self.label) for value in values]
+        labels = ["" if label.lower() == "nan" else label for label in labels]
         if "" in labels:
             raise DataError(
                 f"{self.path}: row {labels.index('') + 1} has no {self.label!r}; give every row a label"
@@ -105,6 +106,13 @@ def _open(path: Path, column: str) -> pyarrow.dataset.Dataset:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     reason = str(error).strip().splitlines()[0]
-    if "utf8" in reason.lower() or "utf-8" in reason.lower() or isinstance(error, UnicodeDecodeError):
+    with path.open("rb") as file:
+        utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    if (
+        utf16
+        or "utf8" in reason.lower()
+        or "utf-8" in reason.lower()
+        or isinstance(error, UnicodeDecodeError)
+    ):
         return DataError(f"{path} is not UTF-8 text; save it again as UTF-8")
     return DataError(f"{path} cannot be read as {FORMATS[path.suffix.lower()].upper()}: {reason}")

@@ -17,8 +17,8 @@ def stratified_split(labels: np.ndarray, share: float, seed: int) -> tuple[np.nd
         rows = np.flatnonzero(labels == label)
         if len(rows) < 2:
             raise DataError(
-                f"class number {label} has {len(rows)} row, too few to hold one out; "
-                "add rows or give a validation and a test file"
+                f"class number {label + 1} in order has {len(rows)} row left, too few to hold one out; give "
+                "every class at least three rows, or give a validation and a test file"
             )
         count = min(max(1, round(share * len(rows))), len(rows) - 1)
         held_out.append(generator.permutation(rows)[:count])

@@ -78,8 +78,9 @@ def attention_weights(
     if mask is None:
         return scores.softmax(dim=-1)
     may_attend = _dense_mask(mask, q, k)
-    # a sum, since masked_fill with a mask that broadcasts is several times slower on the CPU
-    lowest = torch.finfo(scores.dtype).min
+    # a sum, since masked_fill with a mask that broadcasts is several times slower on the CPU; and half of the
+    # lowest number, which a score added to it does not turn into -inf, also in float16
+    lowest = torch.finfo(scores.dtype).min / 2
     scores = scores + torch.zeros_like(may_attend, dtype=scores.dtype).masked_fill(~may_attend, lowest)
     return scores.softmax(dim=-1) * may_attend.any(dim=-1, keepdim=True)
 

@@ -33,7 +33,7 @@ class Preset:
 class Prepared:
     """A task's data, ready to be trained on.
 
-    examples: split name (train, validation, test) -> examples. checksums: file or generator -> SHA-256.
+    examples: split name (train, validation, test) -> examples. checksums: split -> SHA-256 of its source.
     notes: what a reader of the results has to know, such as duplicates across splits.
     texts: split name -> the texts themselves, for the baselines; they are read only when needed.
     """
@@ -78,9 +78,15 @@ class Task(ABC):
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Finds, checks, splits and encodes the data."""
 
+    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The same, so that a run can be opened from any folder, and on data found by the environment."""
+        return config
+
     @abstractmethod
-    def fit_model_to_data(self, model: Any, prepared: Prepared, config: TrainConfig[Any, Any]) -> Any:
-        """The model's configuration with the facts of the data filled in."""
+    def facts(
+        self, tokenizer: "Tokenizer", class_names: list[str], config: TrainConfig[Any, Any]
+    ) -> dict[str, int]:
+        """What the model's configuration has to know of the data; see `glassformer.models.configs.FACTS`."""
 
     @abstractmethod
     def longest(self, config: TrainConfig[Any, Any]) -> int:
@@ -101,7 +107,7 @@ class Task(ABC):
         """(mean loss, number of correct answers, number of answers) of one batch."""
 
     @abstractmethod
-    def check_input(self, text: str) -> str:
+    def check_input(self, text: str, config: TrainConfig[Any, Any]) -> str:
         """What a user gave to predict, in the form to encode. Raises UsageError where there is none."""
 
     @abstractmethod

@@ -1,5 +1,6 @@
 """Film reviews, positive or negative: the Large Movie Review Dataset of Maas et al. 2011."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,13 @@ class ImdbTask(TextClassification):
         ),
     }
     default_preset = {"transformer": "cpu", "recurrent": "recurrent"}
+
+    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The folder of the data sets, also where the environment names it."""
+        from glassformer.data.imdb import data_folder
+
+        folder = data_folder(config.data_dir)
+        return replace(config, data_dir=str(folder.absolute())) if folder else config
 
     def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
         """0 and 1 as in the data set, or the names of the classes."""

@@ -105,6 +105,11 @@ class ParityTask(TextClassification):
         )
         trained = max(2, round(len(bits) * data.train_share))
         held_out = max(1, round(trained * data.validation_share))
+        if not held_out < trained < len(bits):
+            raise UsageError(
+                f"{len(bits)} strings with train_share={data.train_share} and "
+                f"validation_share={data.validation_share} leave a split empty; give more bits or strings"
+            )
         rows = {
             "train": np.arange(held_out, trained),
             "validation": np.arange(held_out),
@@ -115,7 +120,7 @@ class ParityTask(TextClassification):
             tokenizer=tokenizer,
             class_names=list(CLASSES),
             examples={split: Examples(encoded, chosen, labels[chosen]) for split, chosen in rows.items()},
-            checksums={"generated": checksum},
+            checksums=dict.fromkeys(rows, checksum),
             texts={
                 split: TextSource(
                     f"{checksum} {split} {len(chosen)}",
@@ -132,11 +137,11 @@ class ParityTask(TextClassification):
         """Bits of a string."""
         return config.data.bits
 
-    def check_input(self, text: str) -> str:
-        """A string of zeros and ones, blanks allowed between them."""
-        bits = "".join(text.split())
-        if not bits or set(bits) - {"0", "1"}:
-            raise UsageError(f"{text!r} is not a string of bits; give zeros and ones, such as 0110")
+    def check_input(self, text: str, config: TrainConfig[Any, Any]) -> str:
+        """A string of zeros and ones as long as those trained on, blanks allowed between them."""
+        bits, length = "".join(text.split()), config.data.bits
+        if len(bits) != length or set(bits) - {"0", "1"}:
+            raise UsageError(f"{text!r} is not a string of {length} bits; give {length} zeros and ones")
         return bits
 
     def other_test(self, *args: Any, **kwargs: Any) -> Any:
@@ -152,5 +157,7 @@ def draw_distinct(generator: "np.random.Generator", below: int, count: int) -> "
 
     if below <= 4 * count:
         return generator.permutation(below)[:count]
-    drawn = np.unique(generator.integers(below, size=count + count // 8 + 64))
+    drawn = np.empty(0, dtype=np.int64)
+    while len(drawn) < count:
+        drawn = np.unique(np.concatenate([drawn, generator.integers(below, size=count)]))
     return generator.permutation(drawn)[:count]

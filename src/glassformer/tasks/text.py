@@ -1,6 +1,6 @@
 """Your own labelled texts: a CSV, JSONL or Parquet file with a text and a label column."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,12 @@ class TextTask(TextClassification):
         ),
     }
     default_preset = {"transformer": "cpu", "recurrent": "recurrent"}
+
+    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The files of the splits."""
+        given = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
+        absolute = {split: str(Path(path).expanduser().absolute()) for split, path in given.items() if path}
+        return replace(config, data=replace(config.data, **absolute))
 
     def sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:
         """Given files as they are; a missing split is held out of train, stratified by the seed."""

@@ -1,11 +1,12 @@
 """What the tasks on labelled texts share: from files to encoded splits, model, loss."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from glassformer.cache import cache_folder, cache_key
+from glassformer.cache import cache_folder, cache_key, write_atomically
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import require_fraction, require_positive
 from glassformer.tasks.base import Prepared, Report, Task
@@ -95,8 +96,8 @@ class TextClassification(Task):
         train = sources["train"]
         kept = stratified_fraction(train.labels, config.data.fraction, config.seed)
         sources["train"] = train = Source(train.file, train.rows[kept], train.labels[kept])
-        checksums = {str(file.path.name): file.checksum() for file in {s.file for s in sources.values()}}
-        sums = {split: checksums[source.file.path.name] for split, source in sources.items()}
+        of_file = {file: file.checksum() for file in dict.fromkeys(s.file for s in sources.values())}
+        sums = {split: of_file[source.file] for split, source in sources.items()}
 
         tokenizer, tokenizer_key = self._tokenizer(train, sums["train"], config, report)
         encoded: dict[TextFile, Encoded] = {}
@@ -116,22 +117,21 @@ class TextClassification(Task):
             tokenizer=tokenizer,
             class_names=class_names,
             examples=examples,
-            checksums=checksums,
+            checksums=sums,
             notes=notes,
             texts={
                 split: _text_source(source, sums[split], class_names) for split, source in sources.items()
             },
         )
 
-    def fit_model_to_data(self, model: Any, prepared: Prepared, config: TrainConfig[Any, Any]) -> Any:
-        """Fills in the sizes of vocabulary, classes and, for a transformer, the longest sequence."""
-        facts: dict[str, int] = {
-            "vocab": prepared.tokenizer.get_vocab_size(),
-            "classes": len(prepared.class_names),
-        }
-        if model.name == "transformer":
+    def facts(
+        self, tokenizer: "Tokenizer", class_names: list[str], config: TrainConfig[Any, Any]
+    ) -> dict[str, int]:
+        """The sizes of vocabulary and classes and, for a transformer, the longest sequence."""
+        facts = {"vocab": tokenizer.get_vocab_size(), "classes": len(class_names)}
+        if config.model.name == "transformer":
             facts["max_tokens"] = self.longest(config)
-        return replace(model, **facts)
+        return facts
 
     def longest(self, config: TrainConfig[Any, Any]) -> int:
         """Tokens of the longest input."""
@@ -171,7 +171,7 @@ class TextClassification(Task):
         loss = cross_entropy(logits, batch["labels"], label_smoothing=label_smoothing)
         return loss, (logits.argmax(1) == batch["labels"]).sum(), len(logits)
 
-    def check_input(self, text: str) -> str:
+    def check_input(self, text: str, config: TrainConfig[Any, Any]) -> str:
         """Any text but an empty one."""
         if not text.strip():
             raise UsageError("an empty text cannot be predicted; give at least one word")
@@ -216,14 +216,11 @@ class TextClassification(Task):
         data = config.data
         key = cache_key("tokenizer", TOKENS_FORMAT, checksum, _digest(train), data.tokenizer, data.vocab)
         path = cache_folder() / "tokenizers" / f"{key}.json"
-        if path.is_file():
+        with suppress(Exception):  # the library raises bare Exceptions; a missing or broken file is made anew
             return Tokenizer.from_file(str(path)), key
         report(f"learning a vocabulary of at most {data.vocab:,} tokens from {len(train.rows):,} texts")
         tokenizer = train_tokenizer(train.texts(), data.tokenizer, data.vocab)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".tmp")
-        tokenizer.save(str(scratch))
-        scratch.replace(path)
+        write_atomically(path, lambda scratch: tokenizer.save(str(scratch)))
         return tokenizer, key
 
     def _encode(
@@ -280,6 +277,6 @@ def class_names_of(words: list[str], path: Path) -> list[str]:
     if len(names) < 2:
         raise DataError(f"{path} has one class only ({names.pop()!r}); give texts of at least two classes")
     try:
-        return sorted(names, key=float)
+        return sorted(names, key=lambda name: (float(name), name))
     except ValueError:
         return sorted(names)

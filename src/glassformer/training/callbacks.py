@@ -1,5 +1,6 @@
 """What happens around the steps: the best model is kept, time is counted, Ctrl-C is heard."""
 
+import math
 import signal
 import sys
 import threading
@@ -11,8 +12,10 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from safetensors.torch import save_file
 
+from glassformer.cache import write_atomically
 from glassformer.data.batches import TextBatches
-from glassformer.training.run_folder import LAST, MODEL, write_atomically
+from glassformer.errors import DataError
+from glassformer.training.run_folder import LAST, MODEL
 
 
 class InterruptedRun(Exception):
@@ -32,6 +35,7 @@ class RunKeeper(Callback):
         self.best = -1.0
         self.best_epoch = 0
         self.epochs_without_better = 0
+        self.finished = False
         self.last_saved = time.monotonic()
         self._interrupted = threading.Event()
         self._previous: dict[int, Any] = {}
@@ -47,6 +51,10 @@ class RunKeeper(Callback):
             raise KeyboardInterrupt
         self._interrupted.set()
         print("\nstopping after this step; once more ends at once", file=sys.stderr, flush=True)
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        """After an error Lightning calls this and not `teardown`."""
+        self.teardown(trainer, pl_module, "fit")
 
     def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Gives the signals back."""
@@ -69,6 +77,11 @@ class RunKeeper(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Keeps the model if it is the best so far."""
         accuracy = float(trainer.callback_metrics["validation/accuracy"])
+        if not math.isfinite(float(trainer.callback_metrics["validation/loss"])):
+            raise DataError(
+                f"the training diverged: in epoch {trainer.current_epoch + 1} the validation loss is not a "
+                f"number; lower --optim.learning-rate, now {pl_module.config.optim.learning_rate}"
+            )
         fit = pl_module.config.fit
         if accuracy > self.best:
             self.best, self.best_epoch, self.epochs_without_better = accuracy, trainer.current_epoch + 1, 0
@@ -76,14 +89,14 @@ class RunKeeper(Callback):
         else:
             self.epochs_without_better += 1
         tired = fit.patience and self.epochs_without_better >= fit.patience
-        if tired or (fit.stop_above and accuracy > fit.stop_above):
-            trainer.should_stop = True
+        self.finished = bool(tired or (fit.stop_above and accuracy > fit.stop_above))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """After the epoch: saves, and stops if Ctrl-C was pressed meanwhile."""
+        """After the epoch: saves, and stops early, or because Ctrl-C was pressed meanwhile."""
         self._save_state(trainer)
-        if self._interrupted.is_set() and not trainer.should_stop:
+        if self._interrupted.is_set():
             raise InterruptedRun
+        trainer.should_stop = self.finished
 
     def state_dict(self) -> dict[str, Any]:
         """Goes into the checkpoint. Lightning itself forgets a loader's position between two epochs."""
@@ -92,6 +105,7 @@ class RunKeeper(Callback):
             "best": self.best,
             "best_epoch": self.best_epoch,
             "epochs_without_better": self.epochs_without_better,
+            "finished": self.finished,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -100,6 +114,7 @@ class RunKeeper(Callback):
         self.best = state_dict["best"]
         self.best_epoch = state_dict["best_epoch"]
         self.epochs_without_better = state_dict["epochs_without_better"]
+        self.finished = state_dict["finished"]
 
     def _save_state(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.folder / LAST)

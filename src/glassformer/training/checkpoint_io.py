@@ -13,8 +13,8 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from glassformer.cache import write_atomically
 from glassformer.errors import DataError
-from glassformer.training.run_folder import write_atomically
 
 
 class SafetensorsCheckpointIO(CheckpointIO):

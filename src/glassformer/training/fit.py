@@ -3,6 +3,7 @@
 import logging
 import shlex
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import load_file
 
-from glassformer.errors import UsageError
+from glassformer.cache import write_atomically
+from glassformer.errors import DataError, UsageError
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Prepared, Report, Task
-from glassformer.tasks.config import TrainConfig
+from glassformer.tasks.config import MachineConfig, TrainConfig
 from glassformer.training.callbacks import Clock, InterruptedRun, RunKeeper
 from glassformer.training.checkpoint_io import SafetensorsCheckpointIO
 from glassformer.training.judge import judge, judge_baselines, print_table
@@ -30,9 +32,10 @@ from glassformer.training.run_folder import (
     PROVENANCE,
     SCHEMA_VERSION,
     TOKENIZER,
+    claim,
     new_run_folder,
     read_config,
-    write_atomically,
+    read_json,
     write_config,
     write_json,
 )
@@ -56,10 +59,10 @@ def train(
     machine = prepare_machine(config)
     lightning.seed_everything(config.seed, verbose=False)
     prepared = task.prepare(config, report)
-    model_config = task.fit_model_to_data(config.model, prepared, config)
-    module = _module(task, model_config, prepared, config)
+    config = task.with_absolute_paths(config)
+    module = _module(task, prepared, config)
 
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = claim(folder, given=run_dir is not None)
     command = command or f"glassformer train {task_name} --config {shlex.quote(str(folder / 'config.yaml'))}"
     write_config(folder, task_name, config, prepared.class_names)
     write_atomically(folder / TOKENIZER, lambda scratch: prepared.tokenizer.save(str(scratch)))
@@ -84,20 +87,20 @@ def resume(run_dir: str, *, report: Report = print) -> Path:
             f"{folder} was stopped before its first state was saved; delete it and start it again with train"
         )
     config = run.config
-    machine = prepare_machine(config)
+    machine = prepare_machine(same_choices(folder, config))
     lightning.seed_everything(config.seed, verbose=False)
     prepared = run.task.prepare(config, report)
-    module = _module(run.task, run.task.fit_model_to_data(config.model, prepared, config), prepared, config)
+    require_same_data(folder, prepared)
+    module = _module(run.task, prepared, config)
     command = f"glassformer train {run.task_name} --config {shlex.quote(str(folder / 'config.yaml'))}"
     return _run(
         run.task, run.task_name, folder, config, machine, prepared, module, folder / LAST, command, report
     )
 
 
-def _module(
-    task: Task, model_config: Any, prepared: Prepared, config: TrainConfig[Any, Any]
-) -> TrainingModule:
-    model = task.build_model(model_config)
+def _module(task: Task, prepared: Prepared, config: TrainConfig[Any, Any]) -> TrainingModule:
+    facts = task.facts(prepared.tokenizer, prepared.class_names, config)
+    model = task.build_model(replace(config.model, **facts))
     steps = len(task.batches(prepared.examples["train"], config, train=True)) * config.fit.epochs
     return TrainingModule(task, model, config, steps)
 
@@ -122,60 +125,91 @@ def _run(
     )
     clock = Clock()
     examples = prepared.examples
-    batches_to_learn = task.batches(examples["train"], config, train=True)
-    trainer = _trainer(
-        folder,
-        config,
-        machine,
-        [clock, RunKeeper(folder, batches_to_learn), ProgressBar()],
-        min(50, len(batches_to_learn)),
-    )
+    to_learn = task.batches(examples["train"], config, train=True)
+    keeper = RunKeeper(folder, to_learn)
+    trainer = _trainer(folder, config, machine, [clock, keeper, ProgressBar()], min(50, len(to_learn)))
     try:
-        trainer.fit(
-            module,
-            train_dataloaders=batches_to_learn,
-            val_dataloaders=task.batches(examples["validation"], config, train=False),
-            ckpt_path=checkpoint,
-        )
-    except InterruptedRun:
+        state = SafetensorsCheckpointIO().load_checkpoint(checkpoint)["callbacks"] if checkpoint else None
+        if state and state["RunKeeper"]["finished"]:  # it had stopped early, and is left to be judged
+            clock.load_state_dict(state["Clock"])
+        else:
+            trainer.fit(
+                module,
+                train_dataloaders=to_learn,
+                val_dataloaders=task.batches(examples["validation"], config, train=False),
+                ckpt_path=checkpoint,
+            )
+        metrics = {
+            "schema_version": SCHEMA_VERSION,
+            "task": task_name,
+            "seed": config.seed,
+            "parameters": parameters,
+            "train_seconds": clock.train_seconds,
+            "epoch_seconds": clock.epoch_seconds,
+            "examples_per_second": clock.examples / clock.train_seconds,
+            "milestones": clock.milestones,
+            **_figures(task, folder, config, machine, prepared, module.model, report),
+        }
+        write_json(folder / METRICS, metrics)
+    except (InterruptedRun, KeyboardInterrupt, SystemExit):  # Lightning turns a second Ctrl-C into an exit
         kept = (
-            f"the best model so far is {folder / MODEL}"
-            if (folder / MODEL).exists()
-            else "no epoch is over yet"
+            f"the best model so far is {folder / MODEL}" if (folder / MODEL).exists() else "no epoch was over"
         )
         raise InterruptedRun(
             f"stopped; {kept}; go on with: glassformer train --resume {shlex.quote(str(folder))}"
         ) from None
+    print_table(metrics, config.model.name, command, folder, prepared.notes)
+    return folder
 
-    model = module.model
+
+def _figures(
+    task: Task,
+    folder: Path,
+    config: TrainConfig[Any, Any],
+    machine: Machine,
+    prepared: Prepared,
+    model: torch.nn.Module,
+    report: Report,
+) -> dict[str, Any]:
+    """What the best model and the baselines are worth; the only look at the test split."""
     model.load_state_dict(load_file(folder / MODEL))
     model.to(machine.device)
-    batches = {split: task.batches(examples[split], config, train=False) for split in ("validation", "test")}
-    seconds = clock.train_seconds
-    metrics: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "task": task_name,
-        "seed": config.seed,
-        "parameters": parameters,
-        "train_seconds": seconds,
-        "epoch_seconds": clock.epoch_seconds,
-        "examples_per_second": clock.examples / seconds,
-        **judge(model, batches, prepared.class_names, machine),
-    }
-    metrics["peak_memory_bytes"] = {
+    splits = ("validation", "test")
+    batches = {split: task.batches(prepared.examples[split], config, train=False) for split in splits}
+    figures: dict[str, Any] = judge(model, batches, prepared.class_names, machine)
+    figures["peak_memory_bytes"] = {
         "host": peak_host_bytes(),
         "device": torch.cuda.max_memory_allocated() if machine.device.type == "cuda" else None,
     }
-    metrics["milestones"] = clock.milestones
-    metrics["baselines"] = {}
+    figures["baselines"] = {}
     if config.baselines:
-        texts = dict(prepared.texts)
-        metrics["baselines"] = judge_baselines(
-            task, texts.pop("train"), texts, len(prepared.class_names), report
+        texts = {split: prepared.texts[split] for split in splits}
+        figures["baselines"] = judge_baselines(
+            task, prepared.texts["train"], texts, len(prepared.class_names), report
         )
-    write_json(folder / METRICS, metrics)
-    print_table(metrics, config.model.name, command, folder, prepared.notes)
-    return folder
+    return figures
+
+
+def same_choices(folder: Path, config: TrainConfig[Any, Any]) -> MachineConfig:
+    """The machine that a run was trained on, as far as it is here: 'auto' must not choose anew."""
+    choices = read_json(folder / PROVENANCE)["choices"]
+    precision = choices["precision"] if config.precision == "auto" else config.precision
+    return MachineConfig(config.device, precision, config.threads or choices["threads"])
+
+
+def require_same_data(folder: Path, prepared: Prepared) -> None:
+    """Raises DataError where the data is no longer what the run was trained on.
+
+    The splits are drawn from it anew, so other rows would put trained ones among the test ones.
+    """
+    recorded = read_json(folder / PROVENANCE)["data_sha256"]
+    splits = ("train", "validation", "test")
+    changed = [split for split in splits if recorded.get(split) != prepared.checksums[split]]
+    if changed:
+        raise DataError(
+            f"the {' and '.join(changed)} data of {folder} has changed since it was trained; bring back "
+            "the old files, train anew, or judge the run on a file of its own with evaluate --data.test FILE"
+        )
 
 
 def _trainer(

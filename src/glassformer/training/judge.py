@@ -17,6 +17,7 @@ from glassformer.tasks.base import Report, Task
 from glassformer.training.machine import Machine
 
 LINE = 110
+CLASSES_SHOWN = 10
 
 
 @torch.inference_mode()
@@ -29,7 +30,7 @@ def probabilities(model: nn.Module, batches: TextBatches, machine: Machine) -> n
         for batch in batches:
             mask = batch["mask"]
             logits = model(batch["ids"].to(device), None if mask is None else mask.to(device))
-            rows.append(logits.double().softmax(1).cpu().numpy())
+            rows.append(logits.float().cpu().double().softmax(1).numpy())
     sorted_rows = np.concatenate(rows)
     result = np.empty_like(sorted_rows)
     result[batches.order] = sorted_rows
@@ -67,9 +68,11 @@ def judge_baselines(
 
 def print_table(metrics: dict[str, Any], name: str, command: str, folder: Path, notes: list[str]) -> None:
     """The result as a person reads it: the model beside the baselines, best first."""
-    console = Console(highlight=False)
+    # the labels and paths in it are the user's, not markup; a file has no width to fit
+    plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+    console = Console(**plain)
     if not console.is_terminal:
-        console = Console(highlight=False, width=LINE)  # a file has no width to fit
+        console = Console(**plain, width=LINE)
     table = Table(title=f"{metrics['task']}, {metrics['test']['count']:,} test examples")
     table.add_column("model")
     for heading in ("test accuracy", "95% interval", "validation", "calibration error"):
@@ -88,15 +91,7 @@ def print_table(metrics: dict[str, Any], name: str, command: str, folder: Path, 
         )
     console.print(table)
 
-    classes = metrics["test"]["classes"]
-    confusion = Table(title="confusion on test")
-    confusion.add_column("true \\ predicted")
-    for predicted in classes:
-        confusion.add_column(predicted, justify="right")
-    for true, counts in zip(classes, metrics["test"]["confusion"], strict=True):
-        confusion.add_row(true, *(f"{count:,}" for count in counts))
-    console.print(confusion)
-
+    console.print(confusion_table(metrics["test"]))
     for note in notes:
         console.print(f"note: {note}")
     if "train_seconds" in metrics:
@@ -105,3 +100,28 @@ def print_table(metrics: dict[str, Any], name: str, command: str, folder: Path, 
         )
     console.print(f"repeat: {command}", soft_wrap=True)
     console.print(f"run folder: {folder}", soft_wrap=True)
+
+
+def confusion_table(figures: dict[str, Any]) -> Table:
+    """The confusion matrix, or, where it would not fit, the pairs of classes confused most."""
+    classes, counts = figures["classes"], figures["confusion"]
+    if len(classes) <= CLASSES_SHOWN:
+        table = Table(title="confusion on test")
+        table.add_column("true \\ predicted")
+        for predicted in classes:
+            table.add_column(predicted, justify="right")
+        for true, row in zip(classes, counts, strict=True):
+            table.add_row(true, *(f"{count:,}" for count in row))
+        return table
+    table = Table(title="most confused on test (metrics.json has the whole matrix)")
+    for heading in ("true", "predicted", "examples"):
+        table.add_column(heading)
+    pairs = [
+        (count, true, predicted)
+        for true, row in zip(classes, counts, strict=True)
+        for predicted, count in zip(classes, row, strict=True)
+        if count and true != predicted
+    ]
+    for count, true, predicted in sorted(pairs, reverse=True)[:CLASSES_SHOWN]:
+        table.add_row(true, predicted, f"{count:,}")
+    return table

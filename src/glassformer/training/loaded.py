@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from glassformer.data.encoded import Examples, encode_in_memory
+from glassformer.data.splits import count_shared
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import MachineConfig
-from glassformer.training.fit import count_parameters
+from glassformer.training.fit import count_parameters, require_same_data, same_choices
 from glassformer.training.judge import judge, judge_baselines, probabilities
 from glassformer.training.machine import prepare_machine
-from glassformer.training.run_folder import METRICS, MODEL, TOKENIZER, read_config, read_json
+from glassformer.training.run_folder import MODEL, SCHEMA_VERSION, TOKENIZER, read_config
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,7 @@ class LoadedRun:
             self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         except Exception as error:  # the library raises bare Exceptions
             raise DataError(f"{folder / TOKENIZER} is broken ({error}); train anew") from error
-        facts: dict[str, Any] = {
-            "vocab": self.tokenizer.get_vocab_size(),
-            "classes": len(self.class_names),
-        }
-        if self.config.model.name == "transformer":
-            facts["max_tokens"] = self.task.longest(self.config)
+        facts = self.task.facts(self.tokenizer, self.class_names, self.config)
         self.model = self.task.build_model(replace(self.config.model, **facts))
         try:
             self.model.load_state_dict(load_file(folder / MODEL))
@@ -72,9 +68,10 @@ class LoadedRun:
             raise DataError(
                 f"{folder / MODEL} is broken or of another version ({reason}); train anew"
             ) from error
-        # judged in the number format it was trained in, unless asked for another
-        precision = self.config.precision if machine.precision == "auto" else machine.precision
-        self.machine = prepare_machine(MachineConfig(machine.device, precision, machine.threads))
+        if machine.precision == "auto":  # judged in the number format it was trained in
+            precision = same_choices(folder, self.config).precision
+            machine = MachineConfig(machine.device, precision, machine.threads)
+        self.machine = prepare_machine(machine)
         self.model.to(self.machine.device).eval()
 
     def predict(self, inputs: Iterable[str]) -> list[Prediction]:
@@ -83,7 +80,9 @@ class LoadedRun:
         if not texts:
             return []
         encoded = encode_in_memory(
-            [self.task.check_input(text) for text in texts], self.tokenizer, self.task.longest(self.config)
+            [self.task.check_input(text, self.config) for text in texts],
+            self.tokenizer,
+            self.task.longest(self.config),
         )
         examples = Examples(encoded, np.arange(len(texts)), np.zeros(len(texts), dtype=np.int64))
         batches = self.task.batches(examples, self.config, train=False)
@@ -110,27 +109,31 @@ class LoadedRun:
         test: another file to judge on, with `columns` {"text": ..., "label": ...}; else the run's own splits.
         """
         config = self.config if data_dir is None else replace(self.config, data_dir=data_dir)
-        notes: list[str] = []
-        try:
-            prepared = self.task.prepare(config, report)
-        except (UsageError, DataError) as error:
-            if test is None:
-                raise
-            prepared = None
-            notes.append(f"no baselines: the training data is not at hand ({error})")
+        prepared, notes = None, []
+        if test is None or baselines:
+            try:
+                prepared = self.task.prepare(config, report)
+                require_same_data(self.folder, prepared)
+                notes = list(prepared.notes)
+            except (UsageError, DataError) as error:
+                if test is None:
+                    raise
+                prepared, notes = None, [f"no baselines, since the training data is not at hand: {error}"]
         if test is None:
             assert prepared is not None
             examples = {split: prepared.examples[split] for split in ("validation", "test")}
             texts = {split: prepared.texts[split] for split in ("validation", "test")}
-            notes += prepared.notes
         else:
             other, source = self.task.other_test(
                 config, self.class_names, self.tokenizer, test, columns or {}
             )
             examples, texts = {"test": other}, {"test": source}
+            if prepared is not None:
+                shared = count_shared(prepared.examples["train"].hashes, other.hashes)
+                notes = [f"{shared} of {len(other)} texts of {test} stand in train too"] if shared else []
         batches = {split: self.task.batches(part, config, train=False) for split, part in examples.items()}
         metrics = {
-            "schema_version": 1,
+            "schema_version": SCHEMA_VERSION,
             "task": self.task_name,
             "seed": config.seed,
             "parameters": count_parameters(self.model),
@@ -142,8 +145,3 @@ class LoadedRun:
                 self.task, prepared.texts["train"], texts, len(self.class_names), report
             )
         return metrics, notes
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """The run's own metrics.json. Raises DataError where the run is not finished."""
-        return read_json(self.folder / METRICS)

@@ -29,7 +29,7 @@ class TrainingModule(LightningModule):
         self.total_steps = total_steps
         decay = config.fit.average
         self.averaged = AveragedModel(model, multi_avg_fn=_moving_average(decay)) if decay else None
-        self._rng_state: Tensor | None = None
+        self._rng_state: list[Tensor] = []
 
     @property
     def best_guess(self) -> nn.Module:
@@ -74,7 +74,7 @@ class TrainingModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Dropout goes on with the very next random number after a restart."""
-        checkpoint["rng_state"] = torch.get_rng_state()
+        checkpoint["rng_state"] = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Kept until training starts, since loading itself may draw numbers."""
@@ -82,8 +82,10 @@ class TrainingModule(LightningModule):
 
     def on_train_start(self) -> None:
         """See `on_load_checkpoint`."""
-        if self._rng_state is not None:
-            torch.set_rng_state(self._rng_state)
+        if self._rng_state:
+            torch.set_rng_state(self._rng_state[0])
+            if len(self._rng_state) - 1 == torch.cuda.device_count():
+                torch.cuda.set_rng_state_all(self._rng_state[1:])
 
 
 def rate_factor(step: int, total_steps: int, optim: OptimConfig) -> float:

@@ -90,8 +90,12 @@ class ProgressBar(Callback):
             highlight=False,
         )
 
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        """After an error Lightning calls this and not `teardown`."""
+        self.teardown(trainer, pl_module, "fit")
+
     def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Takes the bar away, also after an error."""
+        """Takes the bar away."""
         if self.bar:
             self.bar.stop()
             self.bar = None

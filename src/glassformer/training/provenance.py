@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from glassformer.training.run_folder import SCHEMA_VERSION
+
 PACKAGES = ("glassformer", "torch", "lightning", "tokenizers", "numpy", "scikit-learn", "safetensors")
 
 
@@ -72,7 +74,7 @@ def peak_host_bytes() -> int | None:
 def provenance(task: str, seed: int, checksums: dict[str, str], choices: dict[str, Any]) -> dict[str, Any]:
     """The content of provenance.json."""
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "command": " ".join(sys.argv),
         "task": task,
         "seed": seed,

@@ -1,8 +1,7 @@
 """A run is a folder. What stands where in it, and how it is written so that nothing is ever half there."""
 
 import json
-import os
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from glassformer.cache import write_atomically
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import FACTS
 from glassformer.tasks import find_task
@@ -22,24 +22,6 @@ METRICS, PROVENANCE = "metrics.json", "provenance.json"
 LAST = "checkpoints/last.safetensors"
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Has `write` fill a file of a temporary name beside `path`, then renames it: all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(scratch)
-        scratch.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0o077)
-    os.umask(current)
-    return current
-
-
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes JSON for people and programs."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -49,16 +31,32 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def new_run_folder(task: str, run_dir: str | None) -> Path:
     """The folder of a run that begins. Raises UsageError where it is taken."""
     if run_dir is None:
-        parent = Path("runs") / task.replace(":", ".")
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        names = [stamp, *(f"{stamp}_{n}" for n in range(2, 1000))]
-        return next(parent / name for name in names if not (parent / name).exists())
+        return Path("runs") / task.replace(":", ".") / stamp
     folder = Path(run_dir)
     if (folder / CONFIG).exists():
         raise UsageError(f"{folder} holds a run; go on with --resume {folder}, or choose another --run-dir")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and not an empty folder; choose another --run-dir")
     return folder
+
+
+def claim(folder: Path, *, given: bool) -> Path:
+    """Makes the folder, so that no run that starts at the same moment can take it too.
+
+    One that the user gave may be there, but empty; one that we named gets another name if it is taken.
+    Raises UsageError where a given folder was taken meanwhile.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 1000):
+        candidate = folder if number == 1 else folder.with_name(f"{folder.name}_{number}")
+        with suppress(FileExistsError):
+            candidate.mkdir(exist_ok=given)
+            (candidate / CONFIG).touch(exist_ok=False)
+            return candidate
+        if given:
+            break
+    raise UsageError(f"{folder} was taken by another run just now; choose another --run-dir")
 
 
 def write_config(folder: Path, task: str, config: TrainConfig[Any, Any], class_names: list[str]) -> None:
