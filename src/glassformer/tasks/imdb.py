@@ -39,7 +39,7 @@ class ImdbTask(TextClassification):
         "recurrent": Preset(
             cost="",
             config=TrainConfig(
-                model=RecurrentClassifierConfig(),
+                model=RecurrentClassifierConfig(embedding_dropout=0.3),
                 data=TextData(),
                 optim=OptimConfig(learning_rate=3e-3, weight_decay=0.01, embedding_weight_decay=0.1),
                 fit=FitConfig(epochs=4, batch_size=32, average=0.998),

@@ -65,7 +65,7 @@ class TextTask(TextClassification):
         "recurrent": Preset(
             cost="",
             config=TrainConfig(
-                model=RecurrentClassifierConfig(),
+                model=RecurrentClassifierConfig(embedding_dropout=0.3),
                 data=UserTextData(),
                 optim=OptimConfig(learning_rate=3e-3, weight_decay=0.01, embedding_weight_decay=0.1),
                 fit=FitConfig(epochs=10, batch_size=32, average=0.998, patience=3),
