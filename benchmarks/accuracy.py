@@ -41,7 +41,8 @@ def main() -> None:
         words += ["--data-dir", options.data_dir] if options.data_dir else []
         words += ["--fit.epochs", "1"] if options.quick else []
         command = [sys.executable, "-m", "glassformer", *words, "--run-dir", str(folder)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+            sys.exit(f"seed {seed} failed; its own line above says why")
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
         runs.append({"command": f"glassformer {' '.join(words)}", **figures(metrics)})

@@ -20,7 +20,9 @@ class ImdbTask(TextClassification):
     summary = "film reviews, positive or negative (Maas et al. 2011)"
     presets = {
         "cpu": Preset(
-            cost="",
+            cost="""glassformer train imdb --data-dir DATA
+test accuracy 0.880 (mean of seeds 0, 1, 2), about 150 s of training and 3.5 GiB,
+on two cores of an AMD EPYC with fast bf16, 2026-11-21""",
             config=TrainConfig(
                 model=TextClassifierConfig(
                     layers=1,
@@ -37,12 +39,16 @@ class ImdbTask(TextClassification):
             ),
         ),
         "recurrent": Preset(
-            cost="",
+            cost="""glassformer train imdb --data-dir DATA --model.name recurrent
+@@RECURRENT@@""",
             config=TrainConfig(
                 model=RecurrentClassifierConfig(embedding_dropout=0.3),
                 data=TextData(),
                 optim=OptimConfig(learning_rate=3e-3, weight_decay=0.01, embedding_weight_decay=0.1),
                 fit=FitConfig(epochs=4, batch_size=32, average=0.998),
+                # its many small steps gain nothing from bf16, and two threads only wait for each other
+                precision="fp32",
+                threads=1,
             ),
         ),
     }

@@ -48,7 +48,9 @@ class ParityTask(TextClassification):
     summary = "bit strings: is the number of ones even or odd? (generated)"
     presets = {
         "cpu": Preset(
-            cost="",
+            cost="""glassformer train parity
+test accuracy 0.999 (mean of seeds 0 to 4, lowest 0.998), about 20 s of training,
+on two cores of an AMD EPYC, 2026-11-21""",
             config=TrainConfig(
                 # ReLU, not GELU: the answer is a zigzag of the share of ones, and kinks make zigzags
                 model=TextClassifierConfig(
@@ -68,13 +70,16 @@ class ParityTask(TextClassification):
             ),
         ),
         "recurrent": Preset(
-            cost="",
+            cost="""glassformer train parity --model.name recurrent
+not measured""",
             config=TrainConfig(
                 model=RecurrentClassifierConfig(cell="lstm", bidirectional=False, pool="last"),
                 data=ParityData(),
                 optim=OptimConfig(learning_rate=3e-3),
                 fit=FitConfig(epochs=40, batch_size=128, stop_above=0.999),
+                # its many small steps gain nothing from bf16, and two threads only wait for each other
                 precision="fp32",
+                threads=1,
             ),
         ),
     }
