@@ -9,8 +9,8 @@ PIP := $(BIN)/pip --disable-pip-version-check
 demo: install
 	@echo "== train: is the number of ones even or odd? (about a minute) =="
 	@$(BIN)/glassformer train parity --run-dir "$(DEMO_RUN)"
-	@echo "== use it =="
-	$(BIN)/glassformer predict "$(DEMO_RUN)" 0110100110010110 0000000000000001
+	@echo "== use it: eight ones are even, nine are odd =="
+	$(BIN)/glassformer predict "$(DEMO_RUN)" 0110100110010110 1011001011010110
 	@echo "== look at the result again =="
 	$(BIN)/glassformer evaluate "$(DEMO_RUN)"
 	@echo "the run folder is $(DEMO_RUN)"

@@ -55,7 +55,7 @@ def refused(command: str, status: int, capsys: pytest.CaptureFixture[str], *extr
         ("train parity --fit.epochs 0", "epochs=0 is not a size"),
         ("train parity --fit.batch-size -1", "batch_size=-1 is not a size"),
         ("train parity --data.bits 1", "bits=1 is out of range; choose 2 to 62"),
-        ("train parity --model.layers two", "invalid literal for int"),
+        ("train parity --model.layers two", "--model.layers wants a whole number, not 'two'"),
         ("train parity --model.dropout 1.5", "dropout=1.5 is not a probability below 1"),
         ("train parity --optim.learning-rate 0", "learning_rate=0.0 is not positive"),
         ("train parity --threads -2", "threads=-2 is negative"),
@@ -107,7 +107,7 @@ def test_missing_column(capsys, tmp_path: Path) -> None:
         (b"text,label\n", "has no rows"),
         (("text,label\n" + "caf\xe9,1\ntea,0\n" * 9).encode("latin-1"), "is not UTF-8 text"),
         (b"text,label\none,a\ntwo,a\nthree,a\n", "has one class only ('a')"),
-        (b"text,label\none,a\ntwo,a\nthree,b\n", "class number 2 in order has 1 row"),
+        (b"text,label\none,a\ntwo,a\nthree,b\n", "the class 'b' has 1 row"),
     ],
 )
 def test_a_bad_file_gets_one_line_and_status_1(content, message, capsys, tmp_path: Path) -> None:

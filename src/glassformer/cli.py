@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ class TrainOptions(TrainConfig[Model, Data], Generic[Model, Data]):
 class EvaluateOptions(MachineConfig):
     """Judges a run: accuracy with its 95% interval, confusion, calibration, and the baselines beside it."""
 
-    run: Positional[str]
+    run: Annotated[Positional[str], arg(metavar="RUN")]
     """Folder of the run."""
     test: Annotated[str | None, arg(name="data.test")] = None
     """FILE to judge on (.csv, .tsv, .jsonl, .parquet) instead of the run's own test split."""
@@ -64,9 +65,9 @@ class EvaluateOptions(MachineConfig):
 class PredictOptions(MachineConfig):
     """Classifies texts with the best model of a run."""
 
-    run: Positional[str]
+    run: Annotated[Positional[str], arg(metavar="RUN")]
     """Folder of the run."""
-    texts: Positional[tuple[str, ...]]
+    texts: Annotated[Positional[tuple[str, ...]], arg(metavar="TEXT")] = ()
     """TEXT..., or - to read one text a line from standard input."""
     json: bool = False
     """Print one JSON object a line: {"input", "label", "probabilities"}."""
@@ -83,11 +84,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a pipe that cannot write a sign gets its code
     try:
-        return run(words)
+        status = run(words)
+        sys.stdout.flush()
+        return status
     except UsageError as error:
         return _refuse(error, 2)
     except DataError as error:
         return _refuse(error, 1)
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         return _refuse(f"{error.strerror or error}{where}", 1)
@@ -126,8 +132,9 @@ def _tasks(words: list[str]) -> int:
         task = find_task(name)
         print(f"{name}: {task.summary}")
         for preset_name, preset in task.presets.items():
-            default = preset_name in task.default_preset.values()
-            print(f"  {preset_name} (model {preset.config.model.name}{', default' if default else ''})")
+            model = preset.config.model.name
+            default = " (default for it)" if task.default_preset[model] == preset_name else ""
+            print(f"  --preset {preset_name}, --model.name {model}{default}")
             for line in preset.cost.strip().splitlines():
                 print(f"    {line.strip()}")
     print("\na task of your own: package.module:name, a subclass of glassformer.tasks.base.Task")
@@ -168,7 +175,7 @@ def _train(words: list[str]) -> int:
         description=f"{task.summary}\n\n{task.presets[_preset_name(task, preset, model_name)].cost.strip()}",
     )
     config = TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
-    command = f"glassformer {shlex.join(['train', *words])}"
+    command = f"glassformer {shlex.join(['train', *_without_value('--run-dir', words)])}"
     return _finish(lambda: _import_fit().train(name, config, options.run_dir, command=command, report=_say))
 
 
@@ -203,8 +210,12 @@ def _predict(words: list[str]) -> int:
     if from_stdin and len(options.texts) > 1:
         raise UsageError("- reads every text from standard input; give no other texts beside it")
     texts = _lines_of_stdin() if from_stdin else list(options.texts)
-    if not texts or not all(text.strip() for text in texts):
-        raise UsageError("an empty text cannot be predicted; give at least one word in every text")
+    empty = [number for number, text in enumerate(texts, start=1) if not text.strip()]
+    if empty or not texts:
+        which = f"text {empty[0]} of {len(texts)} is empty" if texts else "standard input holds no text"
+        raise UsageError(
+            f"{which}, and an empty text cannot be predicted; give at least one word in every text"
+        )
     from glassformer.training.loaded import load
 
     for prediction in load(options.run, options).predict(texts):
@@ -256,6 +267,15 @@ def _one_line(box: str, program: str) -> str:
     message, *others = filled or [["the command line was not understood"]]
     meant = [line.split()[0] for part in others for line in part if line.startswith("--")]
     text = " ".join(message).rstrip(".")
+    text = re.sub(
+        r"^Error parsing (--\S+): invalid literal for int\(\) .*: (.*)",
+        r"\1 wants a whole number, not \2",
+        text,
+    )
+    text = re.sub(
+        r"^Error parsing (--\S+): could not convert string to float: (.*)", r"\1 wants a number, not \2", text
+    )
+    text = re.sub(r"^Error parsing \w+: ", "", text)
     hint = f"; perhaps you meant {meant[0]}" if "nrecognized" in text and meant else ""
     return f"{text}{hint}; see {program} --help"
 
@@ -268,6 +288,12 @@ def _value_of(flag: str, words: list[str]) -> tuple[str, list[str]]:
     if len(words) < 2:
         raise UsageError(f"{flag} wants a value; give the folder of the run")
     return words[1], words[2:]
+
+
+def _without_value(flag: str, words: list[str]) -> list[str]:
+    """The words without `flag VALUE` or `flag=VALUE`."""
+    kept = [word for word in words if not word.startswith(f"{flag}=")]
+    return [w for i, w in enumerate(kept) if w != flag and (i == 0 or kept[i - 1] != flag)]
 
 
 def _all_values(option: str, words: list[str]) -> list[str]:

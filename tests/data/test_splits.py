@@ -4,30 +4,38 @@ import pytest
 from glassformer.data.splits import count_shared, stratified_fraction, stratified_split
 from glassformer.errors import DataError
 
+NAMES = ["red", "blue", "green"]
+
 
 def test_split_is_a_partition_with_the_shares_of_the_classes() -> None:
     labels = np.array([0] * 70 + [1] * 20 + [2] * 10)
-    kept, held_out = stratified_split(labels, 0.3, seed=5)
+    kept, held_out = stratified_split(labels, 0.3, 5, NAMES)
     assert sorted([*kept, *held_out]) == list(range(100))
     assert np.bincount(labels[held_out]).tolist() == [21, 6, 3]
 
 
 def test_split_depends_on_the_seed_alone() -> None:
     labels = np.arange(60) % 3
-    assert stratified_split(labels, 0.2, 1)[1].tolist() == stratified_split(labels, 0.2, 1)[1].tolist()
-    assert stratified_split(labels, 0.2, 1)[1].tolist() != stratified_split(labels, 0.2, 2)[1].tolist()
+    assert (
+        stratified_split(labels, 0.2, 1, NAMES)[1].tolist()
+        == stratified_split(labels, 0.2, 1, NAMES)[1].tolist()
+    )
+    assert (
+        stratified_split(labels, 0.2, 1, NAMES)[1].tolist()
+        != stratified_split(labels, 0.2, 2, NAMES)[1].tolist()
+    )
 
 
 def test_every_class_is_on_both_sides() -> None:
     labels = np.array([0, 0, 1, 1, 1])
     for share in (0.01, 0.99):
-        kept, held_out = stratified_split(labels, share, seed=0)
+        kept, held_out = stratified_split(labels, share, 0, NAMES)
         assert set(labels[kept]) == set(labels[held_out]) == {0, 1}
 
 
 def test_a_lonely_row_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="class number 2 in order has 1 row"):
-        stratified_split(np.array([0, 0, 1]), 0.5, seed=0)
+    with pytest.raises(DataError, match="the class 'blue' has 1 row"):
+        stratified_split(np.array([0, 0, 1]), 0.5, 0, NAMES)
 
 
 def test_fraction_keeps_the_shares() -> None:

@@ -436,7 +436,7 @@ def test_no_object_is_made_from_yaml(copy: Path) -> None:
 
 def test_a_taken_folder_is_refused_and_untouched(run: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    with pytest.raises(UsageError, match="holds a run; go on with --resume"):
+    with pytest.raises(UsageError, match="holds a finished run; choose another --run-dir"):
         train("parity", small(), str(run), report=quiet)
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     (tmp_path / "notes.txt").write_text("mine")

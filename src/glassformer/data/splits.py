@@ -5,7 +5,9 @@ import numpy as np
 from glassformer.errors import DataError
 
 
-def stratified_split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified_split(
+    labels: np.ndarray, share: float, seed: int, class_names: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
     """Splits rows in two so that every class has about `share` of its rows in the second part.
 
     labels: (rows,) class numbers. Returns two sorted arrays of row numbers, (kept, held out). Every class
@@ -17,7 +19,7 @@ def stratified_split(labels: np.ndarray, share: float, seed: int) -> tuple[np.nd
         rows = np.flatnonzero(labels == label)
         if len(rows) < 2:
             raise DataError(
-                f"class number {label + 1} in order has {len(rows)} row left, too few to hold one out; give "
+                f"the class {class_names[label]!r} has {len(rows)} row left, too few to hold one out; give "
                 "every class at least three rows, or give a validation and a test file"
             )
         count = min(max(1, round(share * len(rows))), len(rows) - 1)

@@ -75,7 +75,7 @@ on two cores of an AMD EPYC with fast bf16, 2026-11-21""",
 
         train, test = (imdb_file(split, config.data_dir) for split in ("train", "test"))
         labels = self.label_numbers(train.labels(), CLASSES, train.path)
-        kept, held_out = stratified_split(labels, config.data.validation_share, config.seed)
+        kept, held_out = stratified_split(labels, config.data.validation_share, config.seed, CLASSES)
         test_labels = self.label_numbers(test.labels(), CLASSES, test.path)
         return {
             "train": Source(train, kept, labels[kept]),

@@ -110,7 +110,7 @@ the preset of imdb, on your file; not measured on one of its own""",
                 given = self.label_numbers(file.labels(), class_names, file.path)
                 sources[split] = Source(file, np.arange(len(given)), given)
             else:
-                stay, held_out = stratified_split(labels[kept], share, config.seed)
+                stay, held_out = stratified_split(labels[kept], share, config.seed, class_names)
                 sources[split] = Source(train, kept[held_out], labels[kept[held_out]])
                 kept = kept[stay]
         sources["train"] = Source(train, kept, labels[kept])

@@ -112,7 +112,7 @@ class TextClassification(Task):
         notes = []
         for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
             if shared := count_shared(examples[first].hashes, examples[second].hashes):
-                notes.append(f"{shared} of {len(examples[second])} {second} texts stand in {first} too")
+                notes.append(f"{shared:,} of {len(examples[second]):,} {second} texts stand in {first} too")
         return Prepared(
             tokenizer=tokenizer,
             class_names=class_names,

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from glassformer.cache import write_atomically
 from glassformer.data.batches import TextBatches
 from glassformer.errors import DataError
+from glassformer.tasks.config import FitConfig
 from glassformer.training.run_folder import LAST, MODEL
 
 
@@ -25,14 +26,15 @@ class InterruptedRun(Exception):
 class RunKeeper(Callback):
     """Keeps the best model by validation accuracy, and the training state after every epoch and on Ctrl-C.
 
-    Ties go to the earlier epoch. Early stopping: after `patience` epochs that were no better, or once the
-    accuracy passes `stop_above`.
+    Equal accuracies are told apart by the validation loss. Early stopping: after `patience` epochs that were
+    no better, or once the accuracy passes `stop_above`.
     """
 
     def __init__(self, folder: Path, batches: TextBatches) -> None:
         self.folder = folder
         self.batches = batches
         self.best = -1.0
+        self.best_loss = math.inf
         self.best_epoch = 0
         self.epochs_without_better = 0
         self.finished = False
@@ -77,14 +79,16 @@ class RunKeeper(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Keeps the model if it is the best so far."""
         accuracy = float(trainer.callback_metrics["validation/accuracy"])
-        if not math.isfinite(float(trainer.callback_metrics["validation/loss"])):
+        loss = float(trainer.callback_metrics["validation/loss"])
+        if not math.isfinite(loss):
             raise DataError(
                 f"the training diverged: in epoch {trainer.current_epoch + 1} the validation loss is not a "
                 f"number; lower --optim.learning-rate, now {pl_module.config.optim.learning_rate}"
             )
         fit = pl_module.config.fit
-        if accuracy > self.best:
-            self.best, self.best_epoch, self.epochs_without_better = accuracy, trainer.current_epoch + 1, 0
+        if (accuracy, -loss) > (self.best, -self.best_loss):
+            self.best, self.best_loss, self.best_epoch = accuracy, loss, trainer.current_epoch + 1
+            self.epochs_without_better = 0
             save_model(pl_module.best_guess, self.folder)
         else:
             self.epochs_without_better += 1
@@ -98,11 +102,18 @@ class RunKeeper(Callback):
             raise InterruptedRun
         trainer.should_stop = self.finished
 
+    def why_finished(self, fit: FitConfig) -> str:
+        """For the reader, who sees fewer epochs than were asked for."""
+        if fit.stop_above and self.best > fit.stop_above:
+            return f"validation accuracy passed {fit.stop_above}"
+        return f"no better epoch for {self.epochs_without_better}"
+
     def state_dict(self) -> dict[str, Any]:
         """Goes into the checkpoint. Lightning itself forgets a loader's position between two epochs."""
         return {
             "position": self.batches.position,
             "best": self.best,
+            "best_loss": self.best_loss,
             "best_epoch": self.best_epoch,
             "epochs_without_better": self.epochs_without_better,
             "finished": self.finished,
@@ -111,7 +122,7 @@ class RunKeeper(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Comes back from the checkpoint."""
         self.batches.go_to(state_dict["position"])
-        self.best = state_dict["best"]
+        self.best, self.best_loss = state_dict["best"], state_dict["best_loss"]
         self.best_epoch = state_dict["best_epoch"]
         self.epochs_without_better = state_dict["epochs_without_better"]
         self.finished = state_dict["finished"]

@@ -40,6 +40,8 @@ from glassformer.training.run_folder import (
     write_json,
 )
 
+SPLITS = ("train", "validation", "test")
+
 
 def train(
     task_name: str,
@@ -117,12 +119,14 @@ def _run(
     command: str,
     report: Report,
 ) -> Path:
-    sizes = ", ".join(f"{len(examples):,} {split}" for split, examples in prepared.examples.items())
+    sizes = ", ".join(f"{len(prepared.examples[split]):,} {split}" for split in SPLITS)
     parameters = count_parameters(module.model)
     report(
         f"{task_name}: {sizes} examples; {config.model.name} of {parameters:,} parameters; "
-        f"{machine.device.type}, {machine.precision}, {machine.threads} threads"
+        f"{machine.device.type}, {machine.precision}, {machine.threads} thread{'s' * (machine.threads > 1)}"
     )
+    for note in prepared.notes:
+        report(f"note: {note}")
     clock = Clock()
     examples = prepared.examples
     to_learn = task.batches(examples["train"], config, train=True)
@@ -130,7 +134,13 @@ def _run(
     trainer = _trainer(folder, config, machine, [clock, keeper, ProgressBar()], min(50, len(to_learn)))
     try:
         state = SafetensorsCheckpointIO().load_checkpoint(checkpoint)["callbacks"] if checkpoint else None
+        if state:
+            where = state["RunKeeper"]["position"]
+            report(
+                f"going on in epoch {where['epoch'] + 1}, after {where['given']} of {len(to_learn)} batches"
+            )
         if state and state["RunKeeper"]["finished"]:  # it had stopped early, and is left to be judged
+            keeper.load_state_dict(state["RunKeeper"])
             clock.load_state_dict(state["Clock"])
         else:
             trainer.fit(
@@ -139,6 +149,10 @@ def _run(
                 val_dataloaders=task.batches(examples["validation"], config, train=False),
                 ckpt_path=checkpoint,
             )
+        (folder / "hparams.yaml").unlink(missing_ok=True)  # the logger's, and empty
+        early = f"; stopped early ({keeper.why_finished(config.fit)})" if keeper.finished else ""
+        epochs = f"kept epoch {keeper.best_epoch} of {len(clock.epoch_seconds)}"
+        report(f"{epochs}, validation accuracy {keeper.best:.4f}{early}")
         metrics = {
             "schema_version": SCHEMA_VERSION,
             "task": task_name,
@@ -176,6 +190,7 @@ def _figures(
     model.to(machine.device)
     splits = ("validation", "test")
     batches = {split: task.batches(prepared.examples[split], config, train=False) for split in splits}
+    report("judging " + " and ".join(f"{len(prepared.examples[split]):,} {split}" for split in splits))
     figures: dict[str, Any] = judge(model, batches, prepared.class_names, machine)
     figures["peak_memory_bytes"] = {
         "host": peak_host_bytes(),
@@ -203,8 +218,7 @@ def require_same_data(folder: Path, prepared: Prepared) -> None:
     The splits are drawn from it anew, so other rows would put trained ones among the test ones.
     """
     recorded = read_json(folder / PROVENANCE)["data_sha256"]
-    splits = ("train", "validation", "test")
-    changed = [split for split in splits if recorded.get(split) != prepared.checksums[split]]
+    changed = [split for split in SPLITS if recorded.get(split) != prepared.checksums[split]]
     if changed:
         raise DataError(
             f"the {' and '.join(changed)} data of {folder} has changed since it was trained; bring back "

@@ -130,7 +130,7 @@ class LoadedRun:
             examples, texts = {"test": other}, {"test": source}
             if prepared is not None:
                 shared = count_shared(prepared.examples["train"].hashes, other.hashes)
-                notes = [f"{shared} of {len(other)} texts of {test} stand in train too"] if shared else []
+                notes = [f"{shared:,} of {len(other):,} texts of {test} stand in train too"] if shared else []
         batches = {split: self.task.batches(part, config, train=False) for split, part in examples.items()}
         metrics = {
             "schema_version": SCHEMA_VERSION,

@@ -7,6 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 REFRESHES_A_SECOND = 4
@@ -14,7 +15,7 @@ REFRESHES_A_SECOND = 4
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{task.fields['rate']:,.0f} examples/s")
+        return Text(f"{task.fields['rate']:,.0f}/s")
 
 
 class ProgressBar(Callback):
@@ -35,14 +36,14 @@ class ProgressBar(Callback):
         if not self.console.is_terminal:
             return
         self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("accuracy {task.fields[accuracy]}"),
-            _Rate(),
-            TimeRemainingColumn(),
+            TextColumn("epoch {task.fields[epoch]}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=None),
+            TextColumn("accuracy {task.fields[accuracy]}", table_column=Column(no_wrap=True)),
+            _Rate(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
             TextColumn("left"),
             console=self.console,
+            expand=True,
             refresh_per_second=REFRESHES_A_SECOND,
         )
         self.bar.add_task(
@@ -71,7 +72,7 @@ class ProgressBar(Callback):
         self._rate = self._examples / max(now - self._since, 1e-9)
         if self.bar:
             train = float(trainer.callback_metrics.get("train/accuracy", 0.0))
-            judged = "" if self._accuracy is None else f", validation {self._accuracy:.4f}"
+            judged = "" if self._accuracy is None else f" (validation {self._accuracy:.4f})"
             self.bar.update(
                 self.bar.task_ids[0],
                 completed=trainer.global_step,
@@ -86,7 +87,7 @@ class ProgressBar(Callback):
         loss = float(trainer.callback_metrics["validation/loss"])
         self.console.print(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: validation accuracy "
-            f"{self._accuracy:.4f}, loss {loss:.3f}, {self._rate:,.0f} examples/s",
+            f"{self._accuracy:.4f}, validation loss {loss:.3f}, {self._rate:,.0f} examples/s",
             highlight=False,
         )
 

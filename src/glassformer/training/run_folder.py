@@ -34,6 +34,8 @@ def new_run_folder(task: str, run_dir: str | None) -> Path:
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         return Path("runs") / task.replace(":", ".") / stamp
     folder = Path(run_dir)
+    if (folder / METRICS).exists():
+        raise UsageError(f"{folder} holds a finished run; choose another --run-dir")
     if (folder / CONFIG).exists():
         raise UsageError(f"{folder} holds a run; go on with --resume {folder}, or choose another --run-dir")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
