@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic
 
 import tyro
 from tyro.conf import Positional, UseAppendAction, arg
@@ -75,7 +75,12 @@ class PredictOptions(MachineConfig):
     """Accepted by every command that computes; prediction draws no random numbers."""
 
 
-Options = TypeVar("Options")
+PLAIN_WORDS = {
+    r"^Error parsing (--\S+): invalid literal for int\(\) .*: (.*)": r"\1 wants a whole number, not \2",
+    r"^Error parsing (--\S+): could not convert string to float: (.*)": r"\1 wants a number, not \2",
+    r"^Error parsing \w+: ": "",
+}
+"""What the parser says of a value -> what a person would say."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -172,7 +177,7 @@ def _train(words: list[str]) -> int:
         f"glassformer train {name}",
         typed,
         default=TrainOptions(**parts),
-        description=f"{task.summary}\n\n{task.presets[_preset_name(task, preset, model_name)].cost.strip()}",
+        description=f"{task.summary}\n\n{task.presets[task.preset_name(preset, model_name)].cost.strip()}",
     )
     config = TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
     command = f"glassformer {shlex.join(['train', *_without_value('--run-dir', words)])}"
@@ -267,15 +272,8 @@ def _one_line(box: str, program: str) -> str:
     message, *others = filled or [["the command line was not understood"]]
     meant = [line.split()[0] for part in others for line in part if line.startswith("--")]
     text = " ".join(message).rstrip(".")
-    text = re.sub(
-        r"^Error parsing (--\S+): invalid literal for int\(\) .*: (.*)",
-        r"\1 wants a whole number, not \2",
-        text,
-    )
-    text = re.sub(
-        r"^Error parsing (--\S+): could not convert string to float: (.*)", r"\1 wants a number, not \2", text
-    )
-    text = re.sub(r"^Error parsing \w+: ", "", text)
+    for pattern, plain in PLAIN_WORDS.items():
+        text = re.sub(pattern, plain, text)
     hint = f"; perhaps you meant {meant[0]}" if "nrecognized" in text and meant else ""
     return f"{text}{hint}; see {program} --help"
 
@@ -308,10 +306,6 @@ def _all_values(option: str, words: list[str]) -> list[str]:
         elif i + 1 < len(words):
             found.append(words[i + 1])
     return found
-
-
-def _preset_name(task: Any, preset: str | None, model_name: str | None) -> str:
-    return preset or task.default_preset[model_name or next(iter(task.default_preset))]
 
 
 def _import_fit() -> Any:

@@ -56,14 +56,17 @@ class Task(ABC):
     """Model name -> the preset that is meant when none is named; the first model is the default one."""
     baseline_names: tuple[str, ...] = ("majority",)
 
+    def preset_name(self, name: str | None, model_name: str | None) -> str:
+        """The preset that is meant: the named one, else the model's default, else the first model's."""
+        return name or self.default_preset[model_name or next(iter(self.default_preset))]
+
     def preset(self, name: str | None, model_name: str | None) -> TrainConfig[Any, Any]:
         """The configuration to start from. Raises UsageError for an unknown or a contradictory choice."""
         if model_name is not None and model_name not in self.default_preset:
             raise UsageError(
                 f"{self.name} has no model {model_name!r}; {nearest(model_name, list(self.default_preset))}"
             )
-        if name is None:
-            name = self.default_preset[model_name or next(iter(self.default_preset))]
+        name = self.preset_name(name, model_name)
         if name not in self.presets:
             raise UsageError(f"{self.name} has no preset {name!r}; {nearest(name, list(self.presets))}")
         config = self.presets[name].config
