@@ -59,6 +59,7 @@ def loops(q, k, v, mask, bias):
     shape = (*q.shape[:3], k.shape[2])
     allowed = torch.ones(shape, dtype=torch.bool) if mask is None else mask.expand(shape)
     added = q.new_zeros(shape) if bias is None else bias.expand(shape)
+    allowed = allowed & (added > -math.inf)
     rows, all_weights = [], []
     for b, h, i in np.ndindex(*shape[:3]):
         chosen = allowed[b, h, i].nonzero()[:, 0]
@@ -98,6 +99,12 @@ def dense_mask():
     return mask
 
 
+def forbidding_bias():
+    bias = torch.randn(HEADS, QUERIES, KEYS, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    bias[:, :, 4] = bias[1, 2] = -math.inf
+    return bias
+
+
 MASKS = {
     "none": None,
     "padding": Mask(padding()),
@@ -108,6 +115,7 @@ MASKS = {
     "dense": dense_mask(),
     "two axes": dense_mask()[0, 1],
     "padding as a tensor": padding()[:, None, None],
+    "one axis": padding()[0],
 }
 BIASES = {
     "none": None,
@@ -115,6 +123,7 @@ BIASES = {
     "per head": torch.randn(
         HEADS, QUERIES, KEYS, generator=torch.Generator().manual_seed(3), dtype=torch.float64
     ),
+    "forbids": forbidding_bias(),
     "per key": 3
     * torch.randn(BATCH, 1, 1, KEYS, generator=torch.Generator().manual_seed(4), dtype=torch.float64),
 }
@@ -168,6 +177,7 @@ def test_equals_the_loops(name, mask, bias):
         {"queries": 1, "keys": 1},
         {"queries": 1},
         {"keys": 1},
+        {"keys": 0},
         {"queries": 5, "keys": 17},
     ],
     ids=str,

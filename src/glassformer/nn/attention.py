@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from glassformer.nn.masks import Mask
 from glassformer.nn.positions import AlibiBias
+from glassformer.nn.tiles import four_axes
 from glassformer.nn.tiling import attend_in_tiles
 
 
@@ -27,9 +28,9 @@ class Attention(Protocol):
     """The signature of every attention function.
 
     q is (batch, heads, queries, d_head), k (batch, heads, keys, d_head), v (batch, heads, keys, d_value).
-    `mask` (True = may attend) and `bias` (added to the scaled scores) are tensors that broadcast to
-    (batch, heads, queries, keys), or objects that know their own tiles. A query that may attend to
-    nothing gives zeros, and gradients of zero. Gives the output (batch, heads, queries, d_value), or with
+    `mask` (True = may attend) and `bias` (added to the scaled scores, where -∞ forbids too) are tensors that
+    broadcast to (batch, heads, queries, keys), or objects that know their own tiles. A query that may attend
+    to nothing gives zeros, and gradients of zero. Gives the output (batch, heads, queries, d_value), or with
     `return_weights` the pair of output and weights (batch, heads, queries, keys).
     """
 
@@ -73,11 +74,11 @@ def attention_weights(
     """softmax(Q Kᵀ / √d_k + bias): how much each query takes from each key. A row sums to 1, or to 0."""
     # dividing q costs queries × d_head divisions, dividing the scores queries × keys
     scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)
-    if bias is not None:
-        scores = scores + _dense_bias(bias, q, k).to(scores.dtype)
-    if mask is None:
+    may_attend, added = _dense(mask, bias, q, k)
+    if added is not None:
+        scores = scores + added.to(scores.dtype)
+    if may_attend is None:
         return scores.softmax(dim=-1)
-    may_attend = _dense_mask(mask, q, k)
     # a sum, since masked_fill with a mask that broadcasts is several times slower on the CPU; and half of the
     # lowest number, which a score added to it does not turn into -inf, also in float16
     lowest = torch.finfo(scores.dtype).min / 2
@@ -121,8 +122,7 @@ def fused_attention(
     if bias is None and mask is not None and not isinstance(mask, Tensor) and mask.keys is None:
         output = F.scaled_dot_product_attention(q, k, v, is_causal=mask.causal)
     else:
-        may_attend = None if mask is None else _dense_mask(mask, q, k)
-        added = None if bias is None else _dense_bias(bias, q, k)
+        may_attend, added = _dense(mask, bias, q, k)
         if added is not None and may_attend is not None:
             added = torch.where(may_attend, added, -math.inf)
         output = F.scaled_dot_product_attention(q, k, v, attn_mask=may_attend if added is None else added)
@@ -157,9 +157,16 @@ def parameter_free_attention_loops(
     return y
 
 
-def _dense_mask(mask: Tensor | Mask, q: Tensor, k: Tensor) -> Tensor:
-    return mask if isinstance(mask, Tensor) else mask.dense(q.shape[-2], k.shape[-2], q.device)
-
-
-def _dense_bias(bias: Tensor | AlibiBias, q: Tensor, k: Tensor) -> Tensor:
-    return bias.to(q) if isinstance(bias, Tensor) else bias.dense(q.shape[-2], k.shape[-2], q.device, q.dtype)
+def _dense(
+    mask: Tensor | Mask | None, bias: Tensor | AlibiBias | None, q: Tensor, k: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    """Mask and bias as tensors of four axes. A bias of -∞ moves into the mask, which knows masked rows."""
+    queries, keys = q.shape[-2], k.shape[-2]
+    may_attend = mask.dense(queries, keys, q.device) if isinstance(mask, Mask) else mask
+    added = bias.dense(queries, keys, q.device, q.dtype) if isinstance(bias, AlibiBias) else bias
+    may_attend = None if may_attend is None else four_axes(may_attend)
+    added = None if added is None else four_axes(added.to(q))
+    if isinstance(bias, Tensor) and added is not None and (forbidden := added == -math.inf).any():
+        may_attend = ~forbidden if may_attend is None else may_attend & ~forbidden
+        added = added.masked_fill(forbidden, 0.0)
+    return may_attend, added

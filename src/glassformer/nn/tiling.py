@@ -49,6 +49,8 @@ def attend_in_tiles(
     A bias that is a tensor may be learned: its gradient is as large as itself.
     Raises RuntimeError when differentiated twice; `explicit_attention` can be.
     """
+    if not q.shape[-2] * k.shape[-2]:
+        return v.new_zeros(*q.shape[:3], v.shape[-1])  # no score, no tile
     device = q.device.type
     if torch.is_autocast_enabled(device):
         # cast here, where autograd sees it: inside, nothing is cast and everything stays in this dtype
