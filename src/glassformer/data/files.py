@@ -40,6 +40,10 @@ class TextFile:
         for values in self._values(self.text):
             yield ["" if text is None else str(text) for text in values]
 
+    def count_rows(self) -> int:
+        """How many texts there are."""
+        return _open(self.path, self.text).count_rows()
+
     def labels(self) -> list[str]:
         """Every row's label as a word: 1, 1.0 and '1' are all '1'."""
         labels = [_as_word(value) for values in self._values(self.label) for value in values]

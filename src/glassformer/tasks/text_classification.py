@@ -233,12 +233,14 @@ class TextClassification(Task):
         report: Report,
     ) -> "Encoded":
         from glassformer.data.encoded import encode, open_encoded
+        from glassformer.progress import with_progress
 
         folder = cache_folder() / "encoded" / cache_key(TOKENS_FORMAT, checksum, key, max_tokens)
         if folder.is_dir():
             return open_encoded(folder)
         report(f"encoding {file.path.name}")
-        return encode(file.texts(), tokenizer, max_tokens, folder)
+        texts = with_progress(file.texts(), len, file.count_rows(), f"encoding {file.path.name}")
+        return encode(texts, tokenizer, max_tokens, folder)
 
 
 def _digest(source: Source) -> str:

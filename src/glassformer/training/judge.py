@@ -13,6 +13,7 @@ from glassformer.baselines.cache import TextSource, baseline_scores
 from glassformer.cache import cache_folder
 from glassformer.data.batches import TextBatches
 from glassformer.evaluation import classification_report
+from glassformer.progress import with_progress
 from glassformer.tasks.base import Report, Task
 from glassformer.training.machine import Machine
 
@@ -21,13 +22,15 @@ CLASSES_SHOWN = 10
 
 
 @torch.inference_mode()
-def probabilities(model: nn.Module, batches: TextBatches, machine: Machine) -> np.ndarray:
+def probabilities(
+    model: nn.Module, batches: TextBatches, machine: Machine, doing: str = "predicting"
+) -> np.ndarray:
     """(examples, classes) in the order of the examples, whatever order the batches have."""
     model.eval()
     device = machine.device
     rows = []
     with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
-        for batch in batches:
+        for batch in with_progress(batches, lambda batch: len(batch["ids"]), len(batches.examples), doing):
             mask = batch["mask"]
             logits = model(batch["ids"].to(device), None if mask is None else mask.to(device))
             rows.append(logits.float().cpu().double().softmax(1).numpy())
@@ -43,7 +46,7 @@ def judge(
     """Split -> its figures."""
     return {
         split: classification_report(
-            probabilities(model, batches, machine), batches.examples.labels, class_names
+            probabilities(model, batches, machine, f"judging {split}"), batches.examples.labels, class_names
         )
         for split, batches in splits.items()
     }
