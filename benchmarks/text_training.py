@@ -52,8 +52,6 @@ LENGTH_QUANTILES = {
     0.0: 10, 0.10: 107, 0.25: 149, 0.50: 206, 0.75: 335, 0.90: 541, 0.95: 706, 1.0: 2500,
 }  # fmt: skip
 
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
-
 VARIANTS: dict[str, dict[str, Any]] = {
     "ours explicit": {"side": "ours", "attention": "explicit"},
     "ours tiled": {"side": "ours", "attention": "tiled"},
@@ -184,9 +182,7 @@ def _fastest(figures: dict[str, list[float]], side: str) -> str:
 
 
 def _in_process(variant: str, data_dir: Path | None, batches: int) -> float:
-    tuned = VARIANTS[variant]["side"] not in ("newcomer", "shipped")
-    environment = {name: value for name, value in os.environ.items() if name not in ALLOCATOR}
-    environment |= {"OMP_NUM_THREADS": str(THREADS)} | (ALLOCATOR if tuned else {})
+    environment = os.environ | {"OMP_NUM_THREADS": str(THREADS)}
     command = [sys.executable, __file__, "--worker", variant, "--batches", str(batches)]
     if data_dir:
         command += ["--data-dir", str(data_dir)]
@@ -241,13 +237,13 @@ def measure(variant: dict[str, Any], data_dir: Path | None, batches: int) -> dic
     """Reviews a second of one side, in this process."""
     import torch
 
+    from glassformer.training.machine import keep_freed_memory
+
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     lengths = review_lengths(data_dir)
     newcomer = variant["side"] == "newcomer"
-    if variant["side"] == "shipped":
-        from glassformer.training.machine import keep_freed_memory
-
+    if not newcomer:
         keep_freed_memory()
     chosen = (
         shuffled_batches(lengths, max(2, batches // 4)) if newcomer else like_length_batches(lengths, batches)
