@@ -33,6 +33,16 @@ def test_every_class_is_on_both_sides() -> None:
         assert set(labels[kept]) == set(labels[held_out]) == {0, 1}
 
 
+def test_neighbours_stay_together() -> None:
+    labels = np.array([0] * 1000 + [1] * 1000)
+    kept, held_out = stratified_split(labels, 0.2, 3, NAMES, together=50)
+    assert sorted([*kept, *held_out]) == list(range(2000))
+    assert np.bincount(labels[held_out]).tolist() == [200, 200]
+    runs, sizes = np.unique(held_out // 50, return_counts=True)
+    assert sizes.tolist() == [50] * 8
+    assert runs.tolist() != (stratified_split(labels, 0.2, 4, NAMES, together=50)[1][::50] // 50).tolist()
+
+
 def test_a_lonely_row_cannot_be_split() -> None:
     with pytest.raises(DataError, match="the class 'blue' has 1 row"):
         stratified_split(np.array([0, 0, 1]), 0.5, 0, NAMES)

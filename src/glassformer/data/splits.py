@@ -6,12 +6,14 @@ from glassformer.errors import DataError
 
 
 def stratified_split(
-    labels: np.ndarray, share: float, seed: int, class_names: list[str]
+    labels: np.ndarray, share: float, seed: int, class_names: list[str], together: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """Splits rows in two so that every class has about `share` of its rows in the second part.
 
-    labels: (rows,) class numbers. Returns two sorted arrays of row numbers, (kept, held out). Every class
-    with at least two rows has one on either side. Raises DataError for a class with a single row.
+    labels: (rows,) class numbers. together: a class's rows are drawn in runs of this many neighbours, for
+    files in which neighbours have something in common that the test split does not share.
+    Returns two sorted arrays of row numbers, (kept, held out). Every class with at least two rows has one on
+    either side. Raises DataError for a class with a single row.
     """
     generator = np.random.default_rng(seed)
     held_out = []
@@ -23,7 +25,8 @@ def stratified_split(
                 "every class at least three rows, or give a validation and a test file"
             )
         count = min(max(1, round(share * len(rows))), len(rows) - 1)
-        held_out.append(generator.permutation(rows)[:count])
+        runs = np.array_split(rows, range(together, len(rows), together))
+        held_out.append(np.concatenate([runs[i] for i in generator.permutation(len(runs))])[:count])
     second = np.sort(np.concatenate(held_out))
     return np.setdiff1d(np.arange(len(labels)), second), second
 
