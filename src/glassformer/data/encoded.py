@@ -59,14 +59,14 @@ def encode(texts: Iterable[list[str]], tokenizer: Tokenizer, max_tokens: int, fo
     folder.parent.mkdir(parents=True, exist_ok=True)
     kind = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        lengths, hashes = [], []
+        lengths, hashes = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=np.uint64)]
         with open(Path(scratch) / "ids.bin", "wb") as file:
             for rows, row_hashes in _encoded_lists(texts, tokenizer, max_tokens):
-                lengths += [len(row) for row in rows]
-                hashes += row_hashes
+                lengths.append(np.array([len(row) for row in rows], dtype=np.int64))
+                hashes.append(np.array(row_hashes, dtype=np.uint64))
                 file.write(np.concatenate(rows).astype(kind).tobytes())
-        np.save(Path(scratch) / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-        np.save(Path(scratch) / "hashes.npy", np.array(hashes, dtype=np.uint64))
+        np.save(Path(scratch) / "offsets.npy", np.concatenate(lengths).cumsum())
+        np.save(Path(scratch) / "hashes.npy", np.concatenate(hashes))
         (Path(scratch) / "dtype.txt").write_text(np.dtype(kind).name)
         finished = Path(scratch) / "finished"
         finished.mkdir()

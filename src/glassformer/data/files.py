@@ -4,6 +4,7 @@ A file is never read whole, so it may be larger than the memory.
 """
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class TextFile:
 
     def labels(self) -> list[str]:
         """Every row's label as a word: 1, 1.0 and '1' are all '1'."""
-        labels = [_as_word(value) for values in self._values(self.label) for value in values]
+        labels = [sys.intern(_as_word(value)) for values in self._values(self.label) for value in values]
         labels = ["" if label.lower() == "nan" else label for label in labels]
         if "" in labels:
             raise DataError(
