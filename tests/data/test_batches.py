@@ -123,6 +123,25 @@ def test_token_dropout_shortens_and_never_empties() -> None:
         assert [token for token in row if token in kept[row[0] // 100]] == kept[row[0] // 100]
 
 
+def test_token_dropout_leaves_an_entry_out_wherever_it_stands() -> None:
+    generator = np.random.default_rng(0)
+    ids = generator.integers(0, 20, size=(12, 60)).astype(np.uint16)
+    these = Examples(
+        Encoded(ids.reshape(-1), np.arange(13) * 60, np.arange(12, dtype=np.uint64)),
+        np.arange(12),
+        np.arange(12),
+    )
+    left_out = []
+    for batch in TextBatches(these, 6, shuffle=True, token_dropout=0.5):
+        rows = rows_of(batch)
+        entries = {token for row in rows for token in row}
+        left_out.append(set(range(20)) - entries)
+        for row, label in zip(rows, batch["labels"].tolist(), strict=True):
+            assert row == [token for token in ids[label].tolist() if token in entries]
+    assert all(5 <= len(entries) <= 15 for entries in left_out)
+    assert left_out[0] != left_out[1]
+
+
 def test_token_dropout_leaves_judging_alone() -> None:
     these = examples()
     assert sorted(all_rows(TextBatches(these, 4, token_dropout=0.9))) == sorted(expected(these))

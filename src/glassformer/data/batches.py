@@ -22,8 +22,9 @@ class TextBatches:
     mask: True is a real token, None where nothing is padded (a mask that masks nothing costs time).
     Shuffled batches have `batch_size` examples and a new order in each epoch. Without shuffling the order is
     by length (`order` tells which example stands where), and long examples come in smaller batches.
-    `token_dropout` leaves each token out with that probability (word dropout,
-    Iyyer et al. 2015, section 2.3): the sequence gets shorter, so it is also cheaper.
+    `token_dropout` leaves each entry of the vocabulary out of a batch with that probability, wherever it
+    stands (Gal & Ghahramani 2016, section 4.2): what a text says again and again, such as the name of a film,
+    cannot be learned by heart. The sequence gets shorter, so it is also cheaper.
 
     It is its own loader, since the rows are in memory maps and need no worker. A run that was stopped, also
     inside an epoch, goes on with the very next batch: see `position`.
@@ -101,7 +102,8 @@ class TextBatches:
         source = np.repeat(starts, lengths) + column
         if self.shuffle and self.token_dropout:
             generator = np.random.default_rng([self.seed, self.epoch, number])
-            kept = generator.random(len(source)) >= self.token_dropout
+            ids = encoded.ids[source]
+            kept = (generator.random(int(ids.max()) + 1) >= self.token_dropout)[ids]
             survivors = np.bincount(row[kept], minlength=len(rows))
             kept |= (column == 0) & (survivors == 0)[row]  # no example is ever left without a token
             row, source = row[kept], source[kept]

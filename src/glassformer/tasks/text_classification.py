@@ -44,7 +44,7 @@ class TextData:
     max_tokens: int = 1024
     """A text is cut after this many tokens."""
     token_dropout: float = 0.5
-    """In training, leave each token out with this probability (word dropout, Iyyer et al. 2015)."""
+    """In training, leave each entry of the vocabulary out of a batch with this probability."""
 
     def __post_init__(self) -> None:
         require_positive(self, "vocab", "max_tokens")
