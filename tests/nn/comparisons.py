@@ -462,3 +462,77 @@ def assert_fully_masked_rows_give_zeros(
     assert not gradient[1].any(), "an empty row has a gradient"
     alone = attend(x[:1], Mask(padding[:1], causal))[0]
     assert_same(y[:1], alone, "an empty row changes another row")
+
+
+# Images ----------------------------------------------------------------------------------------------------
+
+PATCHES = (2, (3, 2), (1, 4), 1, (6, 8))
+CHANNELS, HEIGHT, WIDTH = 3, 6, 8
+
+
+def assert_patchify_equals_unfold(
+    patchify: Callable[..., Tensor], patch: int | tuple[int, int], channels: int = CHANNELS
+) -> None:
+    """patchify(images, patch) against torch.nn.functional.unfold, on an image that is not square."""
+    assert_same_function(
+        lambda images: patchify(images, patch),
+        lambda images: functional.unfold(images, patch, stride=patch).transpose(1, 2),
+        [random(2, channels, HEIGHT, WIDTH)],
+    )
+
+
+def assert_unpatchify_equals_fold(
+    unpatchify: Callable[..., Tensor], patch: int | tuple[int, int], channels: int = CHANNELS
+) -> None:
+    """unpatchify(patches, size, patch) against torch.nn.functional.fold."""
+    height, width = (patch, patch) if isinstance(patch, int) else patch
+    count = HEIGHT // height * (WIDTH // width)
+    assert_same_function(
+        lambda patches: unpatchify(patches, (HEIGHT, WIDTH), patch),
+        lambda patches: functional.fold(patches.transpose(1, 2), (HEIGHT, WIDTH), patch, stride=patch),
+        [random(2, count, channels * height * width)],
+    )
+
+
+def assert_patch_embedding_equals_convolution(
+    build: Callable[[int, tuple[int, int], int], nn.Module], patch: tuple[int, int] = (3, 2)
+) -> None:
+    """build(channels, patch, d_model) against torch.nn.Conv2d with stride = kernel."""
+    ours = randomised(build(CHANNELS, patch, 13).double())
+    native = nn.Conv2d(CHANNELS, 13, patch, stride=patch, dtype=torch.float64)
+    with torch.no_grad():
+        native.weight.copy_(ours.projection.weight.view_as(native.weight))
+        native.bias.copy_(ours.projection.bias)
+    x = random(2, CHANNELS, HEIGHT, WIDTH)
+    assert_same_function(ours, lambda x: native(x).flatten(2).transpose(1, 2), [x])
+    direction = random(2, HEIGHT // patch[0] * (WIDTH // patch[1]), 13)
+    ours(x).backward(direction)
+    native(x).flatten(2).transpose(1, 2).backward(direction)
+    assert_same(ours.projection.weight.grad, native.weight.grad.flatten(1), "gradient of the weight")
+    assert_same(ours.projection.bias.grad, native.bias.grad, "gradient of the bias")
+
+
+def assert_2d_equals_native_attention(
+    build: Callable[[int, int], nn.Module], heads: int = 3, height: int = 3, width: int = 5
+) -> None:
+    """build(channels, heads), a SelfAttention2d, against torch.nn.MultiheadAttention on the flat grid."""
+    channels = heads * D_HEAD
+    native = randomised(nn.MultiheadAttention(channels, heads, batch_first=True, dtype=torch.float64))
+    ours = build(channels, heads).double()
+    pairs = copy_native_attention(native, ours.attention)
+
+    def theirs(x: Tensor) -> Tensor:
+        tokens = torch.stack([x[:, :, i, j] for i in range(height) for j in range(width)], dim=1)
+        y = native(tokens, tokens, tokens, need_weights=False)[0]
+        rows = [y[:, i * width : (i + 1) * width] for i in range(height)]
+        return torch.stack(rows, dim=1).permute(0, 3, 1, 2)
+
+    def their_weights(x: Tensor) -> Tensor:
+        tokens = torch.stack([x[:, :, i, j] for i in range(height) for j in range(width)], dim=1)
+        weights = native(tokens, tokens, tokens, average_attn_weights=False)[1]
+        return weights.reshape(BATCH, heads, height, width, height, width)
+
+    inputs = [random(BATCH, channels, height, width)]
+    assert_same_function(ours, theirs, inputs, pairs)
+    assert_same_function(lambda x: ours(x, return_weights=True)[0], theirs, inputs, pairs)
+    assert_same_function(lambda x: ours(x, return_weights=True)[1], their_weights, inputs, pairs[:2])

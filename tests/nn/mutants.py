@@ -18,7 +18,8 @@ from glassformer.nn.blocks import EncoderBlock, PostNormBlock, PreNormBlock
 from glassformer.nn.embeddings import TokenEmbedding
 from glassformer.nn.feedforward import FeedForward
 from glassformer.nn.masks import causal_mask
-from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention
+from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention, SelfAttention2d
+from glassformer.nn.patches import PatchEmbedding, grid_size, patch_sides, patchify, unpatchify
 from glassformer.nn.pooling import ClsPool, MaxPool, MeanPool
 from glassformer.nn.positions import AlibiBias, LearnedPositions, RotaryPositions, SinusoidalPositions
 from tests.nn import comparisons as c
@@ -655,6 +656,59 @@ class ClsKeepsEmptyRows(ClsPool):
         return x[:, 0]
 
 
+# Images ----------------------------------------------------------------------------------------------------
+
+
+def patches_in_order(order: tuple[int, ...]) -> Callable:
+    """patchify with the six axes (batch, channel, row, inner row, column, inner column) in another order."""
+
+    def cut(images, patch):
+        (rows, columns), (height, width) = grid_size(images.shape[2:], patch), patch_sides(patch)
+        axes = images.reshape(*images.shape[:2], rows, height, columns, width)
+        return axes.permute(order).reshape(len(images), rows * columns, -1)
+
+    return cut
+
+
+WRONG_PATCHES = {
+    "patches column by column": patches_in_order((0, 4, 2, 1, 3, 5)),
+    "patches with the channels last": patches_in_order((0, 2, 4, 3, 5, 1)),
+    "patches with their pixels transposed": patches_in_order((0, 2, 4, 1, 5, 3)),
+    "patches cut by reshape alone": lambda images, patch: images.reshape(
+        len(images), -1, images.shape[1] * patch_sides(patch)[0] * patch_sides(patch)[1]
+    ),
+}
+
+
+class EmbeddingOfOtherPatches(PatchEmbedding):
+    def forward(self, images):
+        return self.projection(patches_in_order((0, 2, 4, 3, 5, 1))(images, self.patch))
+
+
+class EmbeddingWithoutBias(PatchEmbedding):
+    def forward(self, images):
+        return super().forward(images) - self.projection.bias
+
+
+class GridReshaped(SelfAttention2d):
+    def forward(self, x, return_weights=False):
+        y = self.attention(x.reshape(len(x), -1, x.shape[1]), return_weights=return_weights)
+        return (y[0].reshape(x.shape), y[1]) if return_weights else y.reshape(x.shape)
+
+
+class GridReadByColumns(SelfAttention2d):
+    def forward(self, x, return_weights=False):
+        result = super().forward(x.mT, return_weights)  # the output back as it was, the weights forgotten
+        return (result[0].mT, result[1]) if return_weights else result.mT
+
+
+class RowsOnly(SelfAttention2d):
+    def forward(self, x, return_weights=False):
+        if return_weights:
+            return super().forward(x, return_weights)
+        return torch.stack([self.attention(row.mT).mT for row in x.unbind(2)], dim=2)
+
+
 # Properties ------------------------------------------------------------------------------------------------
 
 
@@ -693,6 +747,14 @@ def _mutants() -> list[Mutant]:
     cross = partial(c.assert_equals_native_attention, cross=True, queries=11, keys=7)
     add(ContextIgnored.__name__, cross, MultiHeadAttention, ContextIgnored)
     add(ValuesFromTheQueries.__name__, cross, MultiHeadAttention, ValuesFromTheQueries)
+    for name, wrong in WRONG_PATCHES.items():
+        add(name, partial(c.assert_patchify_equals_unfold, patch=(3, 2)), patchify, wrong)
+    restore = partial(c.assert_unpatchify_equals_fold, patch=(3, 2))
+    add("image put together mirrored", restore, unpatchify, lambda *given: unpatchify(*given).flip(3))
+    for wrong in (EmbeddingOfOtherPatches, EmbeddingWithoutBias):
+        add(wrong.__name__, c.assert_patch_embedding_equals_convolution, PatchEmbedding, wrong)
+    for wrong in (GridReshaped, GridReadByColumns, RowsOnly):
+        add(wrong.__name__, c.assert_2d_equals_native_attention, SelfAttention2d, wrong)
     for wrong in (OneHeadForAll, HeadsReversed):
         add(wrong.__name__, c.assert_heads_equal_native_attention, MultiHeadSelfAttention, wrong)
 

@@ -4,7 +4,12 @@ from torch import nn
 
 from glassformer.nn.attention import explicit_attention, fused_attention, tiled_attention
 from glassformer.nn.masks import Mask, padding_mask
-from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention, SelfAttention
+from glassformer.nn.multihead import (
+    MultiHeadAttention,
+    MultiHeadSelfAttention,
+    SelfAttention,
+    SelfAttention2d,
+)
 from glassformer.nn.positions import AlibiBias, RotaryPositions
 from tests.nn.comparisons import (
     BATCH,
@@ -12,6 +17,7 @@ from tests.nn.comparisons import (
     KEYS,
     MASKS,
     TOKENS,
+    assert_2d_equals_native_attention,
     assert_causal,
     assert_equals_native_attention,
     assert_equals_scaled_dot_product,
@@ -245,3 +251,17 @@ def test_padding_of_another_length_is_named():
     mask = Mask(padding_mask(torch.tensor([2, 3]), 5))
     with pytest.raises(ValueError, match="covers 5 keys but attention has 3"):
         MultiHeadAttention(12, 2)(torch.randn(2, 3, 12), mask=mask)
+
+
+@every_attention
+@pytest.mark.parametrize("sizes", [(3, 5), (4, 2), (1, 6), (1, 1)], ids=str)
+@pytest.mark.parametrize("heads", [1, 3])
+def test_on_a_grid_it_equals_native_attention(attention, heads, sizes):
+    assert_2d_equals_native_attention(
+        lambda channels, heads: SelfAttention2d(channels, heads, attention=attention), heads, *sizes
+    )
+
+
+def test_on_a_grid_the_heads_must_divide():
+    with pytest.raises(ValueError, match="heads=4 does not divide d_model=6"):
+        SelfAttention2d(6, 4)

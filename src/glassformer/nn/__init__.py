@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from glassformer.nn.embeddings import TokenEmbedding
     from glassformer.nn.feedforward import FeedForward
     from glassformer.nn.masks import Mask, both, causal_mask, padding_mask
-    from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention, SelfAttention
+    from glassformer.nn.multihead import (
+        MultiHeadAttention,
+        MultiHeadSelfAttention,
+        SelfAttention,
+        SelfAttention2d,
+    )
+    from glassformer.nn.patches import PatchEmbedding, patchify, unpatchify
     from glassformer.nn.pooling import ClsPool, MaxPool, MeanPool
     from glassformer.nn.positions import (
         AlibiBias,
@@ -43,10 +49,12 @@ _MODULE_OF = {
     "MeanPool": "pooling",
     "MultiHeadAttention": "multihead",
     "MultiHeadSelfAttention": "multihead",
+    "PatchEmbedding": "patches",
     "PostNormBlock": "blocks",
     "PreNormBlock": "blocks",
     "RotaryPositions": "positions",
     "SelfAttention": "multihead",
+    "SelfAttention2d": "multihead",
     "SinusoidalPositions": "positions",
     "TokenEmbedding": "embeddings",
     "alibi_slopes": "positions",
@@ -58,8 +66,10 @@ _MODULE_OF = {
     "padding_mask": "masks",
     "parameter_free_attention": "attention",
     "parameter_free_attention_loops": "attention",
+    "patchify": "patches",
     "sinusoids": "positions",
     "tiled_attention": "attention",
+    "unpatchify": "patches",
 }
 
 __all__ = [
@@ -74,10 +84,12 @@ __all__ = [
     "MeanPool",
     "MultiHeadAttention",
     "MultiHeadSelfAttention",
+    "PatchEmbedding",
     "PostNormBlock",
     "PreNormBlock",
     "RotaryPositions",
     "SelfAttention",
+    "SelfAttention2d",
     "SinusoidalPositions",
     "TokenEmbedding",
     "alibi_slopes",
@@ -89,8 +101,10 @@ __all__ = [
     "padding_mask",
     "parameter_free_attention",
     "parameter_free_attention_loops",
+    "patchify",
     "sinusoids",
     "tiled_attention",
+    "unpatchify",
 ]
 
 

@@ -216,6 +216,40 @@ class MultiHeadAttention(nn.Module):
         return y.transpose(1, 2).flatten(2)
 
 
+class SelfAttention2d(nn.Module):
+    """Self-attention over a grid: every place attends to every other, whatever the distance.
+
+    x, y: (batch channels height width). The grid is read row by row as a sequence of height * width tokens of
+    d_model = channels, goes through a `MultiHeadAttention`, and becomes a grid again.
+    The weights, if asked for: (batch heads height width height width), each query's a map of its own.
+    Raises ValueError when heads does not divide channels.
+
+    Source: the attention of Vaswani et al. 2017, section 3.2.2, on the places of an image as in Wang et al.
+    2018, 'Non-local Neural Networks'. Deviation from the latter: no residual inside.
+    """
+
+    def __init__(
+        self, channels: int, heads: int = 1, *, bias: bool = True, attention: Attention = explicit_attention
+    ) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(channels, heads, bias=bias, attention=attention)
+
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"], return_weights: bool = False
+    ) -> (
+        Float[Tensor, "batch channels height width"]
+        | tuple[
+            Float[Tensor, "batch channels height width"],
+            Float[Tensor, "batch heads height width height width"],
+        ]
+    ):
+        grid = x.shape[2:]
+        result = self.attention(x.flatten(2).transpose(1, 2), return_weights=return_weights)
+        y, weights = result if isinstance(result, tuple) else (result, None)
+        y = y.transpose(1, 2).unflatten(2, grid)
+        return y if weights is None else (y, weights.unflatten(3, grid).unflatten(2, grid))
+
+
 def _even_split(d_model: int, heads: int) -> int:
     if heads < 1 or d_model % heads:
         *rest, last = [str(n) for n in range(1, d_model + 1) if d_model % n == 0]
