@@ -521,14 +521,17 @@ def assert_2d_equals_native_attention(
     ours = build(channels, heads).double()
     pairs = copy_native_attention(native, ours.attention)
 
+    def flat(x: Tensor) -> Tensor:
+        return torch.stack([x[:, :, i, j] for i in range(height) for j in range(width)], dim=1)
+
     def theirs(x: Tensor) -> Tensor:
-        tokens = torch.stack([x[:, :, i, j] for i in range(height) for j in range(width)], dim=1)
+        tokens = flat(x)
         y = native(tokens, tokens, tokens, need_weights=False)[0]
         rows = [y[:, i * width : (i + 1) * width] for i in range(height)]
         return torch.stack(rows, dim=1).permute(0, 3, 1, 2)
 
     def their_weights(x: Tensor) -> Tensor:
-        tokens = torch.stack([x[:, :, i, j] for i in range(height) for j in range(width)], dim=1)
+        tokens = flat(x)
         weights = native(tokens, tokens, tokens, average_attn_weights=False)[1]
         return weights.reshape(BATCH, heads, height, width, height, width)
 

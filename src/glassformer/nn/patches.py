@@ -73,7 +73,8 @@ def patch_sides(patch: int | tuple[int, int]) -> tuple[int, int]:
 
 def grid_size(size: tuple[int, int], patch: int | tuple[int, int]) -> tuple[int, int]:
     """(rows, columns) of patches in an image of (height, width). Raises ValueError where they do not fit."""
-    for name, length, side in zip(("height", "width"), size, patch_sides(patch), strict=True):
+    sides = patch_sides(patch)
+    for name, length, side in zip(("height", "width"), size, sides, strict=True):
         if length < side or length % side:
             below, above = length // side * side, (length // side + 1) * side
             nearest = f"{below} or {above}" if below else f"{above}"
@@ -81,4 +82,4 @@ def grid_size(size: tuple[int, int], patch: int | tuple[int, int]) -> tuple[int,
                 f"a patch of {side} pixels does not divide the image's {name} of {length}; nearest that do: "
                 f"{nearest}"
             )
-    return size[0] // patch_sides(patch)[0], size[1] // patch_sides(patch)[1]
+    return size[0] // sides[0], size[1] // sides[1]
