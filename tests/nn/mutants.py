@@ -17,12 +17,20 @@ from glassformer.nn.attention import explicit_attention
 from glassformer.nn.blocks import EncoderBlock, PostNormBlock, PreNormBlock
 from glassformer.nn.embeddings import TokenEmbedding
 from glassformer.nn.feedforward import FeedForward
+from glassformer.nn.grids import (
+    GridPositions,
+    LearnedGridPositions,
+    RotaryGridPositions,
+)
 from glassformer.nn.masks import causal_mask
 from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention, SelfAttention2d
 from glassformer.nn.patches import PatchEmbedding, grid_size, patch_sides, patchify, unpatchify
 from glassformer.nn.pooling import ClsPool, MaxPool, MeanPool
 from glassformer.nn.positions import AlibiBias, LearnedPositions, RotaryPositions, SinusoidalPositions
+from glassformer.nn.stochastic_depth import StochasticDepth
 from tests.nn import comparisons as c
+from tests.nn import test_blocks as blocks
+from tests.nn import test_grids as grids
 
 
 @dataclass(frozen=True)
@@ -709,6 +717,205 @@ class RowsOnly(SelfAttention2d):
         return torch.stack([self.attention(row.mT).mT for row in x.unbind(2)], dim=2)
 
 
+# Grids and stochastic depth --------------------------------------------------------------------------------
+
+
+class GridSinusoids(GridPositions):
+    """Sinusoids on a grid with room for a mistake; without any they are right."""
+
+    def __init__(self, d_model, rows, columns, *, prefix=0, axes=(0, 1), by_columns=False, whole=False, **at):
+        super().__init__(rows, columns, prefix)
+        i, j = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        places = torch.stack((i.T, j.T) if by_columns else (i, j)).flatten(1).double()
+        pairs = torch.arange(0, d_model // 2, 2).double() / (d_model if whole else d_model // 2)
+        angle = (places[list(axes), :, None] + at.get("start", 0)) * 10000.0**-pairs
+        table = torch.cat(tuple(torch.stack((angle.sin(), angle.cos()), -1).flatten(2)), dim=-1)
+        self.table = torch.cat((torch.zeros(prefix, d_model) + at.get("prefix_value", 0.0), table))
+
+    def forward(self, x):
+        return x + self.table
+
+    def resized(self, rows, columns):
+        raise NotImplementedError
+
+
+class GridRotary(GridPositions):
+    """Rotary positions on a grid with room for a mistake; without any they are right."""
+
+    def __init__(self, d_head, rows, columns, *, prefix=0, axes=(0, 1), base=100.0, sign=1.0, **mistake):
+        super().__init__(rows, columns, prefix)
+        i, j = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        places = torch.stack((i, j)).flatten(1).double()[list(axes)]
+        frequencies = base ** -(torch.arange(0, d_head, 4).double() / d_head)
+        angle = sign * torch.cat(tuple(places[:, :, None] * frequencies), dim=-1)
+        self.angle = torch.cat((torch.full((prefix, d_head // 2), mistake.get("prefix_angle", 0.0)), angle))
+        self.interleaved = mistake.get("interleaved", False)
+
+    def forward(self, q, k):
+        rotary = Rotary(q.shape[-1], interleaved=self.interleaved)
+        return rotary.rotate(q, self.angle), rotary.rotate(k, self.angle)
+
+    def resized(self, rows, columns):
+        raise NotImplementedError
+
+
+class GridRotaryOnQAlone(RotaryGridPositions):
+    def forward(self, q, k):
+        return super().forward(q, k)[0], k
+
+
+class GridRotaryAlongTheSequence(RotaryGridPositions):
+    """Counts the patches through, as if the image were a line."""
+
+    def forward(self, q, k):
+        return RotaryPositions(self.d_head, base=self.base)(q, k)
+
+
+class LearnedWithThePrefixLast(LearnedGridPositions):
+    def forward(self, x):
+        return x + self.embedding.weight.roll(-self.prefix, 0)
+
+
+class LearnedForPatchesAlone(LearnedGridPositions):
+    def forward(self, x):
+        return torch.cat((x[:, : self.prefix], (x + self.embedding.weight)[:, self.prefix :]), 1)
+
+
+class Resized(LearnedGridPositions):
+    """Base of mistakes in the interpolation."""
+
+    def between(self, grid: Tensor, rows: int, columns: int) -> Tensor:
+        raise NotImplementedError
+
+    def resized(self, rows, columns):
+        other, table = super().resized(rows, columns), self.embedding.weight.detach()
+        grid = self.between(table[self.prefix :].unflatten(0, (self.rows, self.columns)), rows, columns)
+        other.embedding.weight.data = torch.cat((table[: self.prefix], grid.flatten(0, 1)))
+        return other
+
+
+def interpolated(grid: Tensor, rows: int, columns: int, **how) -> Tensor:
+    return functional.interpolate(grid.permute(2, 0, 1)[None], (rows, columns), **how)[0].permute(1, 2, 0)
+
+
+class ResizedBicubic(Resized):
+    """Right."""
+
+    def between(self, grid, rows, columns):
+        return interpolated(grid, rows, columns, mode="bicubic")
+
+
+class ResizedBilinear(Resized):
+    def between(self, grid, rows, columns):
+        return interpolated(grid, rows, columns, mode="bilinear")
+
+
+class ResizedWithAlignedCorners(Resized):
+    def between(self, grid, rows, columns):
+        return interpolated(grid, rows, columns, mode="bicubic", align_corners=True)
+
+
+class ResizedWithRowsForColumns(Resized):
+    def between(self, grid, rows, columns):
+        return interpolated(grid.reshape(self.columns, self.rows, -1), rows, columns, mode="bicubic")
+
+
+class ResizedAntialiased(Resized):
+    def between(self, grid, rows, columns):
+        return interpolated(grid, rows, columns, mode="bicubic", antialias=True)
+
+
+class Skipping(StochasticDepth):
+    """Stochastic depth with room for a mistake; without any it is right."""
+
+    def keep(self, *sizes: int) -> Tensor:
+        return torch.empty(*sizes, dtype=torch.float64).bernoulli_(1 - self.rate)
+
+    def forward(self, x):
+        return self.mistaken(x) if self.training else x
+
+    def mistaken(self, x: Tensor) -> Tensor:
+        return x * self.keep(len(x), 1, 1) / (1 - self.rate)
+
+
+class SkippingWithoutRescaling(Skipping):
+    def mistaken(self, x):
+        return x * self.keep(len(x), 1, 1)
+
+
+class SkippingScaledByRate(Skipping):
+    def mistaken(self, x):
+        return x * self.keep(len(x), 1, 1) / self.rate
+
+
+class SkippingTheKept(Skipping):
+    def mistaken(self, x):
+        return x * (1 - self.keep(len(x), 1, 1)) / (1 - self.rate)
+
+
+class SkippingTheWholeBatch(Skipping):
+    def mistaken(self, x):
+        return x * self.keep(1, 1, 1) / (1 - self.rate)
+
+
+class SkippingTokens(Skipping):
+    def mistaken(self, x):
+        return x * self.keep(len(x), x.shape[1], 1) / (1 - self.rate)
+
+
+class SkippingOnceForAll(Skipping):
+    def mistaken(self, x):
+        self.drawn = self.drawn if hasattr(self, "drawn") else self.keep(len(x), 1, 1)
+        return x * self.drawn / (1 - self.rate)
+
+
+class SkippingInEvaluation(Skipping):
+    def forward(self, x):
+        return self.mistaken(x)
+
+
+class PreSkipsTheResidual(PreNormBlock):
+    def forward(self, x, mask=None, bias=None, return_weights=False):
+        h = self.stochastic_depth(x + self.attention(self.attention_norm(x)))
+        return self.stochastic_depth(h + self.feed_forward(self.feed_forward_norm(h)))
+
+
+class PreSkipsFeedForwardAlone(PreNormBlock):
+    def forward(self, x, mask=None, bias=None, return_weights=False):
+        h = x + self.attention(self.attention_norm(x))
+        return h + self.stochastic_depth(self.feed_forward(self.feed_forward_norm(h)))
+
+
+class PreSkipsBothTogether(PreNormBlock):
+    def forward(self, x, mask=None, bias=None, return_weights=False):
+        scale = self.stochastic_depth(torch.ones(len(x), 1, 1, dtype=x.dtype))
+        h = x + scale * self.attention(self.attention_norm(x))
+        return h + scale * self.feed_forward(self.feed_forward_norm(h))
+
+
+class PreNeverSkips(PreNormBlock):
+    def __init__(self, *arguments, stochastic_depth=0.0, **keywords):
+        super().__init__(*arguments, **keywords)
+
+
+WRONG_SKIPS = (
+    nn.Dropout,
+    SkippingWithoutRescaling,
+    SkippingScaledByRate,
+    SkippingTheKept,
+    SkippingTheWholeBatch,
+    SkippingTokens,
+    SkippingOnceForAll,
+    SkippingInEvaluation,
+)
+WRONG_RESIZES = (
+    ResizedBilinear,
+    ResizedWithAlignedCorners,
+    ResizedWithRowsForColumns,
+    ResizedAntialiased,
+)
+
+
 # Properties ------------------------------------------------------------------------------------------------
 
 
@@ -846,6 +1053,44 @@ def _mutants() -> list[Mutant]:
     add("alibi tile counted from zero", c.assert_alibi_equals_numpy, AlibiBias, AlibiTileFromZero)
     for wrong in (LearnedFromOne, LearnedOneForAll):
         add(wrong.__name__, c.assert_learned_positions_add_rows, LearnedPositions, wrong)
+
+    grid_sinusoid_mistakes = {
+        "rows and columns swapped": {"axes": (1, 0)},
+        "rows for both axes": {"axes": (0, 0)},
+        "patches counted by columns": {"by_columns": True},
+        "frequencies of the whole width": {"whole": True},
+        "rows and columns from 1": {"start": 1},
+        "prefix with a position": {"prefix_value": 1.0},
+    }
+    for name, mistake in grid_sinusoid_mistakes.items():
+        wrong = partial(GridSinusoids, **mistake)
+        add(f"grid sinusoids: {name}", grids.assert_equals_grid_sinusoids, GridSinusoids, wrong)
+    grid_rotary_mistakes = {
+        "rows and columns swapped": {"axes": (1, 0)},
+        "base as for text": {"base": 10000.0},
+        "sign flipped": {"sign": -1.0},
+        "prefix turned": {"prefix_angle": 1.0},
+        "pairs interleaved": {"interleaved": True},
+    }
+    for name, mistake in grid_rotary_mistakes.items():
+        wrong = partial(GridRotary, **mistake)
+        add(f"grid rotary: {name}", grids.assert_grid_rotary_equals_dinov3, GridRotary, wrong)
+    offsets = grids.assert_scores_depend_on_the_offset
+    add("grid rotary: rows for both axes, property", offsets, GridRotary, partial(GridRotary, axes=(0, 0)))
+    for wrong in (GridRotaryOnQAlone, GridRotaryAlongTheSequence):
+        add(f"{wrong.__name__}: property", offsets, RotaryGridPositions, wrong)
+        add(wrong.__name__, grids.assert_grid_rotary_equals_dinov3, RotaryGridPositions, wrong)
+    for wrong in (LearnedWithThePrefixLast, LearnedForPatchesAlone):
+        add(wrong.__name__, grids.assert_learned_grid_adds_rows, LearnedGridPositions, wrong)
+    for wrong in WRONG_RESIZES:
+        add(wrong.__name__, grids.assert_resized_equals_numpy, ResizedBicubic, wrong)
+
+    for wrong in WRONG_SKIPS:
+        add(f"{wrong.__name__} for stochastic depth", blocks.assert_stochastic_depth, Skipping, wrong)
+    skips = partial(blocks.assert_block_skips_branches, norm="pre")
+    for wrong in (PreSkipsTheResidual, PreSkipsFeedForwardAlone, PreSkipsBothTogether, PreNeverSkips):
+        add(wrong.__name__, skips, PreNormBlock, wrong)
+    add("PostNormBlock skips for pre-norm", skips, PreNormBlock, PostNormBlock)
 
     scaled = partial(c.assert_embedding_is_lookup, scale=True)
     right = embedding(TokenEmbedding)

@@ -1,14 +1,17 @@
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from glassformer.nn.attention import explicit_attention, fused_attention, tiled_attention
-from glassformer.nn.blocks import PostNormBlock, PreNormBlock
+from glassformer.nn.blocks import EncoderBlock, PostNormBlock, PreNormBlock
 from glassformer.nn.feedforward import FeedForward
 from glassformer.nn.masks import Mask, padding_mask
 from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention
 from glassformer.nn.positions import AlibiBias
+from glassformer.nn.stochastic_depth import StochasticDepth
 from tests.nn.comparisons import (
     BATCH,
     D_FF,
@@ -169,3 +172,82 @@ def test_shapes(norm, batch, tokens):
 def test_eps_reaches_both_norms(norm):
     block = BLOCKS[norm](MultiHeadAttention(6, 2), FeedForward(6, 7), 6, eps=1e-12)
     assert block.attention_norm.eps == block.feed_forward_norm.eps == 1e-12
+
+
+def assert_stochastic_depth(build: Callable[[float], nn.Module]) -> None:
+    """build(rate): whole examples are dropped at that rate, the mean stays, evaluation changes nothing."""
+    rate, batch = 0.3, 4001
+    module, x = build(rate), random(batch, 3, 2).abs().add(0.1).requires_grad_()
+    y = module(x)
+    dropped = (y == 0).flatten(1)
+    assert bool((dropped.all(1) == dropped.any(1)).all()), "an example is dropped in part"
+    expected = torch.where(dropped, 0.0, x.detach().flatten(1) / (1 - rate)).view_as(x)
+    assert_same(y, expected, "what is kept")
+    spread = (rate * (1 - rate) / batch) ** 0.5
+    assert abs(dropped[:, 0].double().mean() - rate) < 5 * spread, "share of dropped examples"
+    ones = module(torch.ones_like(x))
+    assert abs(ones.mean() - 1) < 5 * spread / (1 - rate), "mean"
+    assert not torch.equal(ones == 0, y == 0), "the same examples twice"
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert_same(gradient, ((~dropped).double() / (1 - rate)).view_as(x), "gradient")
+    module.eval()
+    assert torch.equal(module(x), x), "evaluation"
+
+
+def assert_block_skips_branches(build: Callable[..., EncoderBlock], norm: str) -> None:
+    """Each example has both branches, one of them or none, and what it has is twice as strong."""
+    batch = 61
+    block = randomised(
+        build(MultiHeadAttention(39, 3), FeedForward(39, D_FF), 39, stochastic_depth=0.5).double()
+    )
+    x = random(batch, TOKENS, 39)
+    attention, feed_forward = block.attention, block.feed_forward
+    norms = [
+        lambda x, n=n: functional.layer_norm(x, (39,), n.weight, n.bias)
+        for n in (block.attention_norm, block.feed_forward_norm)
+    ]
+
+    def by_hand(first: float, second: float) -> Tensor:
+        if norm == "pre":
+            h = x + first * attention(norms[0](x))
+            return h + second * feed_forward(norms[1](h))
+        h = norms[0](x + first * attention(x))
+        return norms[1](h + second * feed_forward(h))
+
+    y = block(x)
+    taken = 0
+    for first, second in ((2, 2), (2, 0), (0, 2), (0, 0)):
+        same = torch.isclose(y, by_hand(first, second), rtol=1e-9, atol=1e-9).flatten(1).all(1)
+        assert same.any(), f"no example has its branches times {first} and {second}"
+        taken += int(same.sum())
+    assert taken == batch, "an example has neither of the four"
+    block.eval()
+    assert_same(block(x), by_hand(1, 1), "evaluation")
+
+
+def test_stochastic_depth():
+    assert_stochastic_depth(StochasticDepth)
+
+
+@every_norm
+def test_stochastic_depth_skips_each_branch_by_itself(norm):
+    assert_block_skips_branches(BLOCKS[norm], norm)
+
+
+def test_stochastic_depth_takes_any_shape_and_half_precision():
+    y = StochasticDepth(0.5)(torch.ones(64, 2, 3, 5, dtype=torch.bfloat16))
+    assert y.dtype == torch.bfloat16
+    assert set(y.unique().tolist()) == {0.0, 2.0}
+
+
+@every_norm
+def test_no_stochastic_depth_leaves_no_module_behind(norm):
+    assert not any(isinstance(module, StochasticDepth) for module in small_block(norm).modules())
+    x = random(1, 2)
+    assert StochasticDepth(0.0)(x) is x
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5])
+def test_stochastic_depth_wants_a_probability(rate):
+    with pytest.raises(ValueError, match=f"rate={rate} is not a probability below 1"):
+        StochasticDepth(rate)

@@ -4,6 +4,7 @@ The fields in FACTS are facts about the data, hidden from the command line: the 
 `dataclasses.replace` before the model is built.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,9 +12,10 @@ from tyro.conf import Suppress
 
 from glassformer.errors import UsageError
 
-FACTS = ("vocab", "classes", "max_tokens")
+FACTS = ("vocab", "classes", "max_tokens", "channels", "height", "width")
 
 Positions = Literal["none", "sinusoidal", "learned", "rotary", "alibi"]
+PatchPositions = Literal["none", "learned", "sinusoidal", "rotary"]
 Pool = Literal["mean", "cls", "max"]
 
 
@@ -31,6 +33,19 @@ def require_fraction(config: object, *fields: str) -> None:
         value = getattr(config, field)
         if not 0 <= value < 1:
             raise UsageError(f"{field}={value} is not a probability below 1; choose 0 <= {field} < 1")
+
+
+def require_heads(heads: int, d_model: int) -> None:
+    """Raises UsageError where the heads cannot share d_model evenly."""
+    choices = _divisors(d_model)
+    if heads not in choices:
+        raise UsageError(
+            f"heads={heads} does not divide d_model={d_model}; choose one of {', '.join(map(str, choices))}"
+        )
+
+
+def _divisors(size: int) -> list[int]:
+    return [n for n in range(1, size + 1) if size % n == 0]
 
 
 @dataclass(frozen=True)
@@ -72,12 +87,7 @@ class TextClassifierConfig:
         require_fraction(self, "dropout", "embedding_dropout")
         if self.embedding_std <= 0:
             raise UsageError(f"embedding_std={self.embedding_std} is not positive; choose 0.02 to 1")
-        divisors = [h for h in range(1, self.d_model + 1) if self.d_model % h == 0]
-        if self.heads not in divisors:
-            raise UsageError(
-                f"heads={self.heads} does not divide d_model={self.d_model}; "
-                f"choose one of {', '.join(map(str, divisors))}"
-            )
+        require_heads(self.heads, self.d_model)
         if self.positions == "rotary" and (self.d_model // self.heads) % 2:
             raise UsageError(
                 f"positions=rotary turns pairs of features, but d_model/heads = {self.d_model // self.heads} "
@@ -117,3 +127,80 @@ class RecurrentClassifierConfig:
         require_fraction(self, "dropout", "embedding_dropout")
         if self.embedding_std <= 0:
             raise UsageError(f"embedding_std={self.embedding_std} is not positive; choose 0.02 to 1")
+
+
+@dataclass(frozen=True)
+class VisionTransformerConfig:
+    """A transformer encoder over the patches of an image, pooled to one vector, and a linear classifier."""
+
+    name: Literal["vit"] = "vit"
+    """Which model: vit, the vision transformer."""
+    layers: int = 6
+    """Number of encoder blocks."""
+    heads: int = 3
+    """Attention heads a block; divides d_model."""
+    d_model: int = 192
+    """Width of a patch's vector, in features."""
+    d_ff: int = 768
+    """Width of the feed-forward layer, in features."""
+    patch: int = 4
+    """Side of a patch, in pixels; divides the image's height and width."""
+    positions: PatchPositions = "learned"
+    """How places enter: none, learned (Dosovitskiy 2021), sinusoidal by row and column, rotary (Heo 2024)."""
+    pool: Pool = "mean"
+    """How patches become one vector: mean or max over them, or a CLS token put before them."""
+    norm: Literal["pre", "post"] = "pre"
+    """Layer norm before each sub-layer, or after its residual."""
+    activation: Literal["relu", "gelu"] = "gelu"
+    """Non-linearity of the feed-forward layer."""
+    attention: Literal["explicit", "tiled", "fused"] = "explicit"
+    """The attention function: written out, tiled with an online softmax, PyTorch's kernel. Equal results."""
+    dropout: float = 0.0
+    """Dropout after each sub-layer, a probability."""
+    embedding_dropout: float = 0.0
+    """Dropout on the embedded patches, a probability."""
+    stochastic_depth: float = 0.0
+    """Probability that an image skips a sub-layer of the last block; falls linearly to 0 at the first."""
+    channels: Suppress[int] = 0
+    height: Suppress[int] = 0
+    width: Suppress[int] = 0
+    classes: Suppress[int] = 0
+
+    def __post_init__(self) -> None:
+        require_positive(self, "layers", "heads", "d_model", "d_ff", "patch")
+        require_fraction(self, "dropout", "embedding_dropout", "stochastic_depth")
+        require_heads(self.heads, self.d_model)
+        if self.stochastic_depth and self.layers == 1:
+            raise UsageError(
+                f"stochastic_depth={self.stochastic_depth} rises from 0 at the first block, so layers=1 "
+                f"never skips; choose layers=2 or more, or stochastic_depth=0"
+            )
+        d_head = self.d_model // self.heads
+        if self.positions == "rotary" and d_head % 4:
+            raise UsageError(
+                f"positions=rotary turns pairs of features by the row and by the column, but "
+                f"d_model/heads = {d_head} is not a multiple of 4; choose "
+                f"{_multiples('d_model', self.d_model, 4 * self.heads)}, or positions=learned"
+            )
+        if self.positions == "sinusoidal" and self.d_model % 4:
+            raise UsageError(
+                f"positions=sinusoidal has a sine and a cosine for the row and for the column, but "
+                f"d_model={self.d_model} is not a multiple of 4; choose "
+                f"{_multiples('d_model', self.d_model, math.lcm(4, self.heads))}, or positions=learned"
+            )
+        if self.height and self.width and (self.height % self.patch or self.width % self.patch):
+            sizes = (self.height, self.width)
+            below = " x ".join(str(n // self.patch * self.patch) for n in sizes)
+            above = " x ".join(str(-(-n // self.patch) * self.patch) for n in sizes)
+            nearest = above if self.patch > min(sizes) else f"{below} or {above}"
+            patches = ", ".join(map(str, _divisors(math.gcd(*sizes))))
+            raise UsageError(
+                f"patch={self.patch} does not divide an image of {self.height} x {self.width} pixels; "
+                f"choose a patch of {patches}, or images of {nearest} pixels"
+            )
+
+
+def _multiples(name: str, size: int, of: int) -> str:
+    """The nearest sizes that work."""
+    below = size // of * of
+    return f"{name}={below} or {below + of}" if below else f"{name}={of}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from glassformer.nn.blocks import EncoderBlock, PostNormBlock, PreNormBlock
     from glassformer.nn.embeddings import TokenEmbedding
     from glassformer.nn.feedforward import FeedForward
+    from glassformer.nn.grids import LearnedGridPositions, RotaryGridPositions, SinusoidalGridPositions
     from glassformer.nn.masks import Mask, both, causal_mask, padding_mask
     from glassformer.nn.multihead import (
         MultiHeadAttention,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         alibi_slopes,
         sinusoids,
     )
+    from glassformer.nn.stochastic_depth import StochasticDepth
 
 _MODULE_OF = {
     "AlibiBias": "positions",
@@ -43,6 +45,7 @@ _MODULE_OF = {
     "ClsPool": "pooling",
     "EncoderBlock": "blocks",
     "FeedForward": "feedforward",
+    "LearnedGridPositions": "grids",
     "LearnedPositions": "positions",
     "Mask": "masks",
     "MaxPool": "pooling",
@@ -52,10 +55,13 @@ _MODULE_OF = {
     "PatchEmbedding": "patches",
     "PostNormBlock": "blocks",
     "PreNormBlock": "blocks",
+    "RotaryGridPositions": "grids",
     "RotaryPositions": "positions",
     "SelfAttention": "multihead",
     "SelfAttention2d": "multihead",
+    "SinusoidalGridPositions": "grids",
     "SinusoidalPositions": "positions",
+    "StochasticDepth": "stochastic_depth",
     "TokenEmbedding": "embeddings",
     "alibi_slopes": "positions",
     "attention_weights": "attention",
@@ -78,6 +84,7 @@ __all__ = [
     "ClsPool",
     "EncoderBlock",
     "FeedForward",
+    "LearnedGridPositions",
     "LearnedPositions",
     "Mask",
     "MaxPool",
@@ -87,10 +94,13 @@ __all__ = [
     "PatchEmbedding",
     "PostNormBlock",
     "PreNormBlock",
+    "RotaryGridPositions",
     "RotaryPositions",
     "SelfAttention",
     "SelfAttention2d",
+    "SinusoidalGridPositions",
     "SinusoidalPositions",
+    "StochasticDepth",
     "TokenEmbedding",
     "alibi_slopes",
     "attention_weights",

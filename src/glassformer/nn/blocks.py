@@ -10,14 +10,17 @@ from torch import Tensor, nn
 
 from glassformer.nn.masks import Mask
 from glassformer.nn.positions import AlibiBias
+from glassformer.nn.stochastic_depth import StochasticDepth
 
 
 class EncoderBlock(nn.Module, ABC):
-    """What both blocks own: attention, feed-forward layer, and a layer norm and a dropout for each.
+    """What both blocks own: attention, feed-forward layer, a layer norm for each, dropout, stochastic depth.
 
     attention: a module called as attention(x, mask=..., bias=..., return_weights=...), such as
     `MultiHeadAttention`; feed_forward: a module from x to x, such as `FeedForward`.
     dropout: the rate on what each of the two adds to the residual stream; 0 costs nothing.
+    stochastic_depth: the rate at which an example skips each of the two, after the dropout, each by a draw of
+    its own (see `StochasticDepth`); 0 costs nothing.
     eps: of the layer norms, (x - mean) / sqrt(variance + eps) * gamma + beta.
     """
 
@@ -28,6 +31,7 @@ class EncoderBlock(nn.Module, ABC):
         d_model: int,
         *,
         dropout: float = 0.0,
+        stochastic_depth: float = 0.0,
         eps: float = 1e-5,
     ) -> None:
         super().__init__()
@@ -36,6 +40,7 @@ class EncoderBlock(nn.Module, ABC):
         self.attention_norm = nn.LayerNorm(d_model, eps=eps)
         self.feed_forward_norm = nn.LayerNorm(d_model, eps=eps)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.stochastic_depth = StochasticDepth(stochastic_depth) if stochastic_depth else nn.Identity()
 
     @abstractmethod
     def forward(
@@ -63,9 +68,12 @@ class EncoderBlock(nn.Module, ABC):
         y = self.attention(x, mask=mask, bias=bias, return_weights=return_weights)
         return y if return_weights else (y, None)
 
+    def _dropped(self, y: Float[Tensor, "batch tokens d_model"]) -> Float[Tensor, "batch tokens d_model"]:
+        return self.stochastic_depth(self.dropout(y))
+
 
 class PreNormBlock(EncoderBlock):
-    """h = x + dropout(attention(norm_1(x))),  y = h + dropout(FFN(norm_2(h))).
+    """h = x + drop(attention(norm_1(x))),  y = h + drop(FFN(norm_2(h))), drop: dropout, stochastic depth.
 
     Arguments and shapes: `EncoderBlock`. The residual stream is never normalised, so a stack of these
     wants one more norm at its end.
@@ -84,13 +92,13 @@ class PreNormBlock(EncoderBlock):
         | tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, "batch *heads tokens tokens"]]
     ):
         attended, weights = self._attend(self.attention_norm(x), mask, bias, return_weights)
-        h = x + self.dropout(attended)
-        y = h + self.dropout(self.feed_forward(self.feed_forward_norm(h)))
+        h = x + self._dropped(attended)
+        y = h + self._dropped(self.feed_forward(self.feed_forward_norm(h)))
         return y if weights is None else (y, weights)
 
 
 class PostNormBlock(EncoderBlock):
-    """h = norm_1(x + dropout(attention(x))),  y = norm_2(h + dropout(FFN(h))).
+    """h = norm_1(x + drop(attention(x))),  y = norm_2(h + drop(FFN(h))), drop: dropout, stochastic depth.
 
     Arguments and shapes: `EncoderBlock`.
 
@@ -108,6 +116,6 @@ class PostNormBlock(EncoderBlock):
         | tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, "batch *heads tokens tokens"]]
     ):
         attended, weights = self._attend(x, mask, bias, return_weights)
-        h = self.attention_norm(x + self.dropout(attended))
-        y = self.feed_forward_norm(h + self.dropout(self.feed_forward(h)))
+        h = self.attention_norm(x + self._dropped(attended))
+        y = self.feed_forward_norm(h + self._dropped(self.feed_forward(h)))
         return y if weights is None else (y, weights)

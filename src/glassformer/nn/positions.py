@@ -28,7 +28,11 @@ def sinusoids(tokens: int, d_model: int) -> Float[Tensor, "{tokens} {d_model}"]:
     return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)[:, :d_model]
 
 
-def _rotations(tokens: int, d_head: int, base: float) -> Float[Tensor, "2 {tokens} {d_head}//2"]:
+def rotations(tokens: int, d_head: int, base: float) -> Float[Tensor, "2 {tokens} {d_head}//2"]:
+    """The cosines and the sines of w = t / base^(2i / d_head), i = 0 ... d_head/2 - 1, in float64.
+
+    t counts from 0. Source: Su et al. 2021 (RoFormer), section 3.2.2.
+    """
     position = torch.arange(tokens, dtype=torch.float64)
     even = torch.arange(0, d_head, 2, dtype=torch.float64)
     angle = position[:, None] * torch.exp(even * (-math.log(base) / d_head))
@@ -37,24 +41,30 @@ def _rotations(tokens: int, d_head: int, base: float) -> Float[Tensor, "2 {token
 
 @lru_cache(maxsize=64)
 def _cached_table(
-    formula: Callable[..., Tensor], tokens: int, sizes: tuple, device: torch.device, dtype: torch.dtype
+    formula: Callable[..., Tensor], sizes: tuple, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
     # A table first made under inference_mode would be an inference tensor, which training cannot save.
     with torch.inference_mode(False), torch.no_grad():
-        return formula(tokens, *sizes).to(device=device, dtype=dtype)
+        return formula(*sizes).to(device=device, dtype=dtype)
 
 
-def _table(formula: Callable[..., Tensor], tokens: int, sizes: tuple, like: Tensor) -> Tensor:
-    """`formula(tokens, *sizes)`, rounded once to the dtype of `like`, remembered between calls.
+def rounded_table(formula: Callable[..., Tensor], sizes: tuple, like: Tensor) -> Tensor:
+    """`formula(*sizes)`, rounded once to the dtype of `like`, remembered between calls.
 
     Not a buffer: module.float() and then .double() would keep the rounding of the first.
     """
     if torch.compiler.is_compiling():  # a traced tensor must not stay behind in the cache
-        return formula(tokens, *sizes).to(device=like.device, dtype=like.dtype)
+        return formula(*sizes).to(device=like.device, dtype=like.dtype)
+    return _cached_table(formula, sizes, like.device, like.dtype)
+
+
+def _table(formula: Callable[..., Tensor], tokens: int, sizes: tuple, like: Tensor) -> Tensor:
+    """The first `tokens` rows of such a table."""
+    if torch.compiler.is_compiling():
+        return rounded_table(formula, (tokens, *sizes), like)
     # Powers of two, so that batches of many lengths share one table.
     capacity = max(64, 1 << (tokens - 1).bit_length())
-    table = _cached_table(formula, capacity, sizes, like.device, like.dtype)
-    return table.narrow(-2, 0, tokens)
+    return rounded_table(formula, (capacity, *sizes), like).narrow(-2, 0, tokens)
 
 
 class SinusoidalPositions(nn.Module):
@@ -125,11 +135,12 @@ class RotaryPositions(nn.Module):
     def forward(
         self, q: Float[Tensor, "batch heads tokens d_head"], k: Float[Tensor, "batch heads tokens d_head"]
     ) -> tuple[Float[Tensor, "batch heads tokens d_head"], Float[Tensor, "batch heads tokens d_head"]]:
-        cos, sin = _table(_rotations, q.shape[2], (self.d_head, self.base), q)
-        return _rotate(q, cos, sin), _rotate(k, cos, sin)
+        cos, sin = _table(rotations, q.shape[2], (self.d_head, self.base), q)
+        return rotate(q, cos, sin), rotate(k, cos, sin)
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """(a, b) -> (a cos - b sin, b cos + a sin), where a and b are the halves of x's features."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
