@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from glassformer.data.batching import Position
 from glassformer.data.encoded import Examples
 
 SORTED_TOGETHER = 50
@@ -16,7 +17,7 @@ JUDGED_TOKENS = 1 << 15
 """Tokens, padding included, in a batch that is only judged: it bounds the memory, whatever the lengths."""
 
 
-class TextBatches:
+class TextBatches(Position):
     """Yields `{"ids": (batch tokens), "mask": (batch tokens) or None, "labels": (batch,)}`.
 
     mask: True is a real token, None where nothing is padded (a mask that masks nothing costs time).
@@ -39,13 +40,12 @@ class TextBatches:
         token_dropout: float = 0.0,
         seed: int = 0,
     ) -> None:
+        super().__init__()
         self.examples = examples
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.token_dropout = token_dropout
         self.seed = seed
-        self.epoch = 0
-        self.given = 0
         self.order = np.argsort(examples.lengths, kind="stable")
         self._by_length = [] if shuffle else self._sorted()
 
@@ -53,23 +53,7 @@ class TextBatches:
         return math.ceil(len(self.examples) / self.batch_size) if self.shuffle else len(self._by_length)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        batches = self._shuffled() if self.shuffle else self._by_length
-        for number in range(self.given, len(batches)):
-            batch = self._batch(batches[number], number)
-            # before the yield: a loop that counts the batches never comes back after the last one
-            self.given = number + 1
-            if self.given == len(batches):
-                self.epoch, self.given = self.epoch + 1, 0
-            yield batch
-
-    @property
-    def position(self) -> dict[str, int]:
-        """Where the iteration stands: whole epochs, and batches given in this one."""
-        return {"epoch": self.epoch, "given": self.given}
-
-    def go_to(self, position: dict[str, int]) -> None:
-        """Goes on where `position` was taken."""
-        self.epoch, self.given = position["epoch"], position["given"]
+        return self._from_here(self._shuffled() if self.shuffle else self._by_length, self._batch)
 
     def _sorted(self) -> list[np.ndarray]:
         lengths = self.examples.lengths[self.order]

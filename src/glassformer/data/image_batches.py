@@ -1,0 +1,64 @@
+"""Batches of images, augmented as a whole, with a state that survives a restart."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from glassformer.data.augment import Augmentation
+from glassformer.data.batching import Position
+from glassformer.data.images import ImageExamples
+
+
+class ImageBatches(Position):
+    """Yields `{"images": (batch channels height width), "labels": (batch,)}`, pixels scaled to [-1, 1].
+
+    With mixup or CutMix also `targets`, (batch classes). Shuffled batches come in a new order in each epoch;
+    otherwise the order is that of the examples. The draws of a batch depend on the seed, the epoch and the
+    batch's number alone, so a run that is stopped and resumed sees the very same batches: see `position`.
+    """
+
+    def __init__(
+        self,
+        examples: ImageExamples,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        augmentation: Augmentation | None = None,
+        classes: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.examples = examples
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.augmentation = augmentation
+        self.classes = classes
+        self.seed = seed
+        self.order = np.arange(len(examples))
+
+    def __len__(self) -> int:
+        return -(-len(self.examples) // self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        order = self.order
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+        size = self.batch_size
+        return self._from_here(
+            [order[i : i + size] for i in range(0, len(order), size)],
+            self._batch,
+        )
+
+    def _batch(self, chosen: np.ndarray, number: int) -> dict[str, Any]:
+        pixels = self.examples.images.pixels[self.examples.rows[chosen]]
+        images = torch.from_numpy(pixels).float().div_(255)
+        labels = torch.from_numpy(self.examples.labels[chosen])
+        targets = None
+        if self.augmentation is not None:
+            words = np.random.SeedSequence([self.seed, self.epoch, number]).generate_state(1, np.uint64)
+            generator = torch.Generator().manual_seed(int(words[0] >> 1))
+            images, targets = self.augmentation(images, labels, self.classes, generator)
+        batch = {"images": images.mul(2).sub_(1), "labels": labels}
+        return batch if targets is None else batch | {"targets": targets}

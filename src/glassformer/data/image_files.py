@@ -1,0 +1,364 @@
+"""Reads images and their labels out of a folder or a table of the user's, one image at a time."""
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from jaxtyping import Int64, UInt8
+
+from glassformer.data.files import TextFile, _open
+from glassformer.errors import DataError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+"""What Pillow may try: its other readers are rare, and one of them starts a program (EPS)."""
+
+ROWS_A_READ = 32
+"""Images taken at once from a Parquet file: each may be some megabytes."""
+
+WAY_OUT = "replace or delete it, or leave bad images out with --data.skip-bad"
+SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
+GREY = ("1", "L", "LA", "I", "F")
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """One encoded image: what messages call it, and how to get its bytes (DataError where that fails)."""
+
+    name: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """A folder with one sub-folder of images for each class; the sub-folder's name is the class.
+
+    Images lie in the sub-folders or deeper, and end in one of SUFFIXES in any case. Hidden files and folders,
+    other files, and files beside the sub-folders are ignored.
+    """
+
+    path: Path
+
+    @cached_property
+    def files(self) -> list[tuple[str, Path]]:
+        """(class, file) of every image, in the order of the classes, then of the files' names.
+
+        Raises UsageError where there is no such folder, DataError where it or one of its classes is empty.
+        """
+        if not self.path.is_dir():
+            raise UsageError(f"there is no folder {self.path}; check the path")
+        names = [each.name for each in self.path.iterdir() if each.is_dir() and not each.name.startswith(".")]
+        found = {name: _images_below(self.path / name) for name in _in_order(names)}
+        if not any(found.values()):
+            raise DataError(
+                f"{self.path} has no sub-folders with images; put the images of each class "
+                f"({', '.join(SUFFIXES)}) into a folder of its own there"
+            )
+        if set(names) <= SPLIT_NAMES:
+            raise DataError(
+                f"the sub-folders of {self.path} are called {', '.join(sorted(names))}, which are splits and "
+                f"no classes; give one of them, with a sub-folder for each class"
+            )
+        for name, files in found.items():
+            if not files:
+                raise DataError(
+                    f"the class folder {self.path / name} holds no images ({', '.join(SUFFIXES)}); add some "
+                    "or delete it"
+                )
+        return [(name, file) for name, files in found.items() for file in files]
+
+    def count_rows(self) -> int:
+        """How many images there are."""
+        return len(self.files)
+
+    def labels(self) -> list[str]:
+        """Every image's class."""
+        return [name for name, _ in self.files]
+
+    def sources(self) -> Iterator[ImageSource]:
+        """The images, not yet read."""
+        for _, file in self.files:
+            yield _file_source(file, str(file))
+
+    def checksum(self) -> str:
+        """SHA-256 of all images' names below the folder, sizes and bytes."""
+        digest = hashlib.sha256(b"folder\0")
+        for _, file in self.files:
+            _digest_file(digest, file.relative_to(self.path).as_posix(), file)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """A table with a column of images and one of labels.
+
+    CSV, TSV, JSONL: the images are paths, relative to the table's folder. Parquet: paths, raw bytes, or the
+    hub's structs of `bytes` and `path`, of which only the bytes count.
+    """
+
+    path: Path
+    image_column: str = "image"
+    label_column: str = "label"
+
+    def count_rows(self) -> int:
+        """How many images there are."""
+        self._type_of(self.image_column)
+        return self._as_texts().count_rows()
+
+    def labels(self) -> list[str]:
+        """Every row's label as a word. Raises DataError for a row without one."""
+        self._type_of(self.label_column)
+        return self._as_texts().labels()
+
+    def sources(self) -> Iterator[ImageSource]:
+        """The images, a few at a time where they lie in the table itself."""
+        row = 0
+        if self._holds_bytes():
+            for contents in self._contents():
+                for content in contents:
+                    row += 1
+                    yield ImageSource(f"{self.path}: row {row}", partial(_present, content, self.path, row))
+            return
+        for paths in self._as_texts().texts():
+            for path in paths:
+                row += 1
+                yield _file_source(
+                    self.path.parent / path, f"{self.path.parent / path} (row {row} of {self.path.name})"
+                )
+
+    def checksum(self) -> str:
+        """SHA-256 of the columns' names, the table's bytes and those of the files that it names."""
+        table = self._as_texts().checksum()
+        if self._holds_bytes():
+            return table
+        digest = hashlib.sha256(f"table\0{table}\0".encode())
+        for paths in self._as_texts().texts():
+            for path in paths:
+                _digest_file(digest, path, self.path.parent / path)
+        return digest.hexdigest()
+
+    def _as_texts(self) -> TextFile:
+        return TextFile(self.path, self.image_column, self.label_column)
+
+    def _type_of(self, column: str) -> pa.DataType:
+        schema = _open(self.path, column).schema
+        if column not in schema.names:
+            raise UsageError(
+                f"{self.path} has no column {column!r}; name yours with --data.image and --data.label "
+                f"({nearest(column, schema.names)})"
+            )
+        return schema.field(column).type
+
+    def _holds_bytes(self) -> bool:
+        kind = self._type_of(self.image_column)
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            kind = kind.field("bytes").type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            return True
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return False
+        raise UsageError(
+            f"the column {self.image_column!r} of {self.path} holds {kind}, no images; name with "
+            "--data.image a column of paths, of bytes or of structs with bytes"
+        )
+
+    def _contents(self) -> Iterator[list[bytes | None]]:
+        """One row group after the other: a reader over all of them keeps the earlier ones in memory."""
+        try:
+            with pa.parquet.ParquetFile(self.path) as file:
+                struct = pa.types.is_struct(file.schema_arrow.field(self.image_column).type)
+                column = f"{self.image_column}.bytes" if struct else self.image_column
+                for group in range(file.num_row_groups):
+                    for batch in file.iter_batches(ROWS_A_READ, row_groups=[group], columns=[column]):
+                        values = batch.column(0)
+                        yield (values.field("bytes") if struct else values).to_pylist()
+        except (pa.ArrowInvalid, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise DataError(f"{self.path} cannot be read as PARQUET: {reason}; copy it again") from error
+
+
+def class_names_of(labels: list[str], path: Path) -> list[str]:
+    """The classes, numbers by size, words by the alphabet. Raises DataError for fewer than two."""
+    names = set(labels)
+    if len(names) < 2:
+        raise DataError(f"{path} has one class only ({names.pop()!r}); give images of at least two classes")
+    return _in_order(names)
+
+
+def number_labels(labels: list[str], class_names: list[str], path: Path) -> Int64[np.ndarray, " rows"]:
+    """Class numbers. Raises DataError for a label that is none of the classes."""
+    numbers = {name: number for number, name in enumerate(class_names)}
+    for row, label in enumerate(labels, 1):
+        if label not in numbers:
+            raise DataError(
+                f"{path} has the class {label!r} (image {row}), which training does not have (it has "
+                f"{', '.join(class_names)}); correct it or add training images of it"
+            )
+    return np.array([numbers[label] for label in labels], dtype=np.int64)
+
+
+def decode(
+    content: bytes, name: str, size: tuple[int, int], channels: Literal[1, 3]
+) -> tuple[UInt8[np.ndarray, "channels height width"], tuple[str, ...]]:
+    """The pixels of an encoded image, and what was done to it, in words that continue '12 images ...'.
+
+    size: (height, width), pixels. The first frame, upright by its EXIF orientation, put on white where
+    transparent; 16-bit grey divided by 257, floating-point grey of 0 to 1 times 255; grey from colour is
+    0.299 R + 0.587 G + 0.114 B (ITU-R BT.601). Then it is resized, bicubic (a = -0.5) with antialiasing, so
+    that it just covers the wanted size, and the rest is cropped on both sides alike; an image of the wanted
+    size keeps its pixels bit by bit.
+    Of 16-bit colour Pillow keeps the upper eight bits.
+    Raises DataError, which names the image, for what cannot be decoded or is larger than Pillow's limit.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if not content:
+        raise DataError(f"{name} is empty (0 bytes); {WAY_OUT}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on odd metadata; the pixels are whole or raise
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            first = ["of several frames were cut to the first"] if getattr(image, "is_animated", 0) else []
+            image.load()
+            image, turned = _upright(image)
+            image, coloured = _to_channels(image, name, channels)
+            image, resized = _to_size(image, size)
+        except UnidentifiedImageError:
+            raise DataError(f"{name} is no image of a known kind ({', '.join(FORMATS)}); {WAY_OUT}") from None
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise DataError(
+                f"{name} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, which may be an attack; make it "
+                "smaller or delete it, or leave bad images out with --data.skip-bad"
+            ) from None
+        except DataError:
+            raise
+        except Exception as error:  # Pillow's readers raise a dozen unrelated kinds on a damaged file
+            raise DataError(f"{name} cannot be decoded ({error}); {WAY_OUT}") from error
+    pixels = np.asarray(image)
+    pixels = pixels[None] if channels == 1 else np.moveaxis(pixels, -1, 0)
+    return np.ascontiguousarray(pixels), (*first, *turned, *coloured, *resized)
+
+
+def _upright(image: "Image") -> tuple["Image", list[str]]:
+    from PIL import ExifTags, ImageOps
+
+    if image.getexif().get(ExifTags.Base.Orientation, 1) not in range(2, 9):
+        return image, []
+    return ImageOps.exif_transpose(image), ["were turned upright as their EXIF orientation says"]
+
+
+def _to_channels(image: "Image", name: str, channels: Literal[1, 3]) -> tuple["Image", list[str]]:
+    from PIL import Image
+
+    notes, mode, grey = [], image.mode, image.mode in GREY or image.mode.startswith("I;16")
+    if mode.startswith("I") or mode == "F":
+        image, note = _to_8_bits(image, name)
+        notes.append(note)
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        if np.asarray(image.getchannel("A")).min() < 255:
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            notes.append("with transparency were put on white")
+        image = image.convert("RGB")
+    if mode in ("P", "PA"):
+        notes.append("with a palette were converted")
+    elif not grey and not mode.startswith("RGB"):
+        notes.append(f"in {mode} were converted")
+    elif grey and channels == 3:
+        notes.append("in grey were given three equal channels")
+    elif not grey and channels == 1:
+        notes.append("in colour were turned grey")
+    return image.convert("RGB" if channels == 3 else "L"), notes
+
+
+def _to_8_bits(image: "Image", name: str) -> tuple["Image", str]:
+    """By the full range of the type, not by each image's maximum: images keep their brightness in common."""
+    from PIL import Image
+
+    values, limit, note = np.asarray(image), 65535, "of 16 bits were scaled to 8 (65535 becomes 255)"
+    if image.mode == "F":
+        limit, note = 1, "of floating-point numbers were scaled to 8 bits (1.0 becomes 255)"
+    if not (values.min() >= 0 and values.max() <= limit):
+        raise DataError(
+            f"{name} has values from {values.min():g} to {values.max():g}, not 0 to {limit}; "
+            "save it with 8 bits, or leave bad images out with --data.skip-bad"
+        )
+    return Image.fromarray(np.rint(values * (255 / limit)).astype(np.uint8)), note
+
+
+def _to_size(image: "Image", size: tuple[int, int]) -> tuple["Image", list[str]]:
+    from PIL import Image, ImageOps
+
+    height, width = size
+    if image.size == (width, height):
+        return image, []
+    notes = [f"were resized to {height}x{width}"]
+    if image.width * height != image.height * width:
+        notes.append("of another aspect ratio were cropped at the centre")
+    return ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC), notes
+
+
+def _in_order(names: "set[str] | list[str]") -> list[str]:
+    try:
+        return sorted(names, key=lambda name: (float(name), name))
+    except ValueError:
+        return sorted(names)
+
+
+def _images_below(folder: Path) -> list[Path]:
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(parent, name)
+            for name in files
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _file_source(path: Path, name: str) -> ImageSource:
+    return ImageSource(name, partial(_read, path, name))
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(
+            f"there is no {name}; correct the path, or leave bad images out with --data.skip-bad"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{name} cannot be read ({error.strerror}); {WAY_OUT}") from error
+
+
+def _present(content: bytes | None, path: Path, row: int) -> bytes:
+    if content is None:
+        raise DataError(f"{path}: row {row} has no image; {WAY_OUT}")
+    return content
+
+
+def _digest_file(digest: "hashlib._Hash", name: str, path: Path) -> None:
+    """A missing file counts as missing: whether that is allowed is said when it is decoded."""
+    try:
+        with path.open("rb") as file:
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode("utf-8", "surrogateescape"))
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        digest.update(f"{name}\0missing\0".encode("utf-8", "surrogateescape"))
