@@ -29,22 +29,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
-import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from side_by_side import THREADS, compare, in_process
+
 VOCAB, CLASSES, LAYERS, D_MODEL, HEADS, D_FF, MAX_TOKENS, BATCH = 30_000, 2, 4, 128, 4, 512, 512, 64
 REVIEWS = 25_000
-THREADS = 2
 SORTED_TOGETHER = 50  # batches, as glassformer.data.batches does
 
 # word tokens of a review in IMDB's train split at these shares of the reviews, before the cut to 512
@@ -126,70 +121,19 @@ def main() -> None:
         return
 
     def run(variant: str) -> float:
-        return _in_process(variant, options.data_dir, batches)
+        folder = ["--data-dir", str(options.data_dir)] if options.data_dir else []
+        return in_process(__file__, variant, ["--batches", str(batches), *folder])
 
-    names = options.variants.split(";") if options.variants else list(VARIANTS)
-    if options.quick and not options.variants:  # the others take minutes, and none has been the fastest yet
-        names = [name for name in names if not SLOW & set(VARIANTS[name].values())]
-    figures: dict[str, list[float]] = {name: [] for name in names}
-    for name in names:  # a first look at everything decides which form of each rival goes on
-        figures[name].append(run(name))
-        print(f"{name:54}{figures[name][0]:8.1f} reviews/s", flush=True)
     if options.variants:
+        for name in options.variants.split(";"):
+            print(f"{name:54}{run(name):8.1f} reviews/s", flush=True)
         return
-    best = {side: _fastest(figures, side) for side in ("ours", "native_tuned", "transformers_tuned")}
-    contenders = [*best.values(), "ours as shipped", "newcomer"]
-    for number in range(rounds):
-        for name in contenders[:: 1 if number % 2 else -1]:
-            figures[name].append(run(name))
-        print(
-            f"round {number + 1}: " + ", ".join(f"{n} {figures[n][-1]:.1f}" for n in contenders), flush=True
-        )
-
-    # figures[name][0] chose the contenders, so it does not count among their rounds
-    def ratio(ours: str, theirs: str) -> dict[str, float]:
-        quotients = [a / b for a, b in zip(figures[ours][1:], figures[theirs][1:], strict=True)]
-        return {
-            "min": min(quotients), "median": statistics.median(quotients), "max": max(quotients),
-        }  # fmt: skip
-
-    report = {
-        "schema_version": 1,
-        "ratios": {
-            "newcomer": ratio(best["ours"], "newcomer"),
-            "native_tuned": ratio(best["ours"], best["native_tuned"]),
-            "transformers_tuned": ratio(best["ours"], best["transformers_tuned"]),
-        },
-        "defaults": {"newcomer": ratio("ours as shipped", "newcomer")},
-        "rounds": rounds,
-        "contenders": best,
-        "variants": {name: {"reviews_per_second": values} for name, values in figures.items()},
-        "machine": _machine(),
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers")},
-        "date": datetime.date.today().isoformat(),
-    }
-    for kind in ("ratios", "defaults"):
-        for rival, figure in report[kind].items():
-            print(
-                f"{kind:9} {rival:20} {figure['median']:6.2f}  ({figure['min']:.2f} to {figure['max']:.2f})"
-            )
+    names = list(VARIANTS)
+    if options.quick:  # the others take minutes, and none has been the fastest yet
+        names = [name for name in names if not SLOW & set(VARIANTS[name].values())]
+    report = compare(VARIANTS, names, rounds, run)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
-
-
-def _fastest(figures: dict[str, list[float]], side: str) -> str:
-    return max((n for n in figures if VARIANTS[n]["side"] == side), key=lambda n: figures[n][0])
-
-
-def _in_process(variant: str, data_dir: Path | None, batches: int) -> float:
-    environment = os.environ | {"OMP_NUM_THREADS": str(THREADS)}
-    command = [sys.executable, __file__, "--worker", variant, "--batches", str(batches)]
-    if data_dir:
-        command += ["--data-dir", str(data_dir)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{variant} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])["reviews_per_second"]
 
 
 def review_lengths(data_dir: Path | None) -> Any:
@@ -276,7 +220,7 @@ def measure(variant: dict[str, Any], data_dir: Path | None, batches: int) -> dic
         for batch in data:
             step(*batch)
         seconds = time.perf_counter() - start
-    return {"reviews_per_second": len(data) * BATCH / seconds}
+    return {"per_second": len(data) * BATCH / seconds}
 
 
 @contextlib.contextmanager
@@ -359,14 +303,6 @@ def build(variant: dict[str, Any]) -> Any:
             return self.head((weights.to(x.dtype)[:, None] @ x)[:, 0])
 
     return Native()
-
-
-def _machine() -> dict[str, Any]:
-    model = platform.processor()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    return {"cpu": model, "cores": os.cpu_count(), "threads": THREADS, "system": platform.platform()}
 
 
 if __name__ == "__main__":

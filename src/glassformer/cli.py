@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Generic
 
 import tyro
@@ -21,9 +21,10 @@ from glassformer.tasks.config import Data, MachineConfig, Model, TrainConfig
 
 COMMANDS = {
     "tasks": "list the tasks, their models and presets",
+    "show": "draw a page of a task's pictures, before and after augmentation: glassformer show TASK",
     "train": "train a model on a task: glassformer train TASK [options]",
     "evaluate": "judge a run on its test split or on another file",
-    "predict": "ask a run about texts",
+    "predict": "ask a run about texts or image files",
 }
 
 
@@ -40,15 +41,34 @@ class TrainOptions(TrainConfig[Model, Data], Generic[Model, Data]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShowOptions(Generic[Data]):
+    """Options of one page of pictures."""
+
+    data: Data
+    preset: str | None = None
+    """Configuration whose augmentation is shown; `glassformer tasks` lists them."""
+    out: str | None = None
+    """FILE.png to write. Default: TASK.png in this folder."""
+    examples: int = 8
+    """Pictures in a row."""
+    seed: int = 0
+    """Seed of the choice of the pictures and of the augmentation."""
+    data_dir: str | None = None
+    """Folder with local copies of the public data sets. Default: GLASSFORMER_DATA, else the hub."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateOptions(MachineConfig):
     """Judges a run: accuracy with its 95% interval, confusion, calibration, and the baselines beside it."""
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
     """Folder of the run."""
     test: Annotated[str | None, arg(name="data.test")] = None
-    """FILE to judge on (.csv, .tsv, .jsonl, .parquet) instead of the run's own test split."""
+    """FILE to judge on (.csv, .tsv, .jsonl, .parquet; for images also a FOLDER) instead of the test split."""
     text: Annotated[str | None, arg(name="data.text")] = None
     """COLUMN of the text in that file. Default: as in training."""
+    image: Annotated[str | None, arg(name="data.image")] = None
+    """COLUMN of the images in that file. Default: as in training."""
     label: Annotated[str | None, arg(name="data.label")] = None
     """COLUMN of the label in that file. Default: as in training."""
     data_dir: str | None = None
@@ -63,12 +83,12 @@ class EvaluateOptions(MachineConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions(MachineConfig):
-    """Classifies texts with the best model of a run."""
+    """Classifies texts, or image files, with the best model of a run."""
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
     """Folder of the run."""
-    texts: Annotated[Positional[tuple[str, ...]], arg(metavar="TEXT")] = ()
-    """TEXT..., or - to read one text a line from standard input."""
+    inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT")] = ()
+    """TEXT... or IMAGE..., as the task has it, or - to read one a line from standard input."""
     json: bool = False
     """Print one JSON object a line: {"input", "label", "probabilities"}."""
     seed: int = 0
@@ -124,7 +144,14 @@ def run(words: list[str]) -> int:
     command, rest = words[0], words[1:]
     if command not in COMMANDS:
         raise UsageError(f"there is no command {command!r}; {nearest(command, list(COMMANDS))}")
-    return {"tasks": _tasks, "train": _train, "evaluate": _evaluate, "predict": _predict}[command](rest)
+    called = {
+        "tasks": _tasks,
+        "show": _show,
+        "train": _train,
+        "evaluate": _evaluate,
+        "predict": _predict,
+    }
+    return called[command](rest)
 
 
 def _tasks(words: list[str]) -> int:
@@ -143,6 +170,37 @@ def _tasks(words: list[str]) -> int:
             for line in preset.cost.strip().splitlines():
                 print(f"    {line.strip()}")
     print("\na task of your own: package.module:name, a subclass of glassformer.tasks.base.Task")
+    return 0
+
+
+def _show(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: glassformer show TASK [options]\n\n" + COMMANDS["show"])
+        return 0 if words else 2
+    name, rest = words[0], words[1:]
+    task = find_task(name)
+    start = task.preset((_all_values("preset", rest) or [None])[-1], None)
+    options = _parse(
+        ShowOptions[type(start.data)],  # type: ignore[misc]
+        f"glassformer show {name}",
+        rest,
+        default=ShowOptions(data=start.data),
+        description=COMMANDS["show"],
+    )
+    if options.examples < 1:
+        raise UsageError(f"examples={options.examples} is not a number of pictures; choose 1 or more")
+    config = replace(start, data=options.data, seed=options.seed, data_dir=options.data_dir)
+    rows, notes = task.pictures(config, options.examples, _say)
+    from pathlib import Path
+
+    from glassformer.reports.figures import examples_page
+
+    path = Path(options.out or f"{name.replace(':', '.')}.png")
+    command = f"glassformer {shlex.join(['show', *words])}"
+    examples_page(rows, path, title=f"{name}: {task.summary}", caption=f"training examples; {command}")
+    for note in notes:
+        print(f"note: {note}")
+    print(path)
     return 0
 
 
@@ -186,9 +244,11 @@ def _train(words: list[str]) -> int:
 
 def _evaluate(words: list[str]) -> int:
     options = _parse(EvaluateOptions, "glassformer evaluate", words)
-    columns = {name: getattr(options, name) for name in ("text", "label") if getattr(options, name)}
+    columns = {name: getattr(options, name) for name in ("text", "image", "label") if getattr(options, name)}
     if columns and options.test is None:
-        raise UsageError("--data.text and --data.label name columns of a file; give --data.test FILE too")
+        raise UsageError(
+            f"--data.{next(iter(columns))} names a column of a file; give that file with --data.test too"
+        )
     from glassformer.training.judge import print_table
     from glassformer.training.loaded import load
     from glassformer.training.run_folder import write_json
@@ -210,20 +270,22 @@ def _predict(words: list[str]) -> int:
     # a single '-' is an argument here, though it looks like a flag
     from_stdin = "-" in words
     options = _parse(PredictOptions, "glassformer predict", ["(stdin)" if w == "-" else w for w in words])
-    if not options.texts:
-        raise UsageError("nothing to predict; give TEXT..., or - to read lines from standard input")
-    if from_stdin and len(options.texts) > 1:
-        raise UsageError("- reads every text from standard input; give no other texts beside it")
-    texts = _lines_of_stdin() if from_stdin else list(options.texts)
-    empty = [number for number, text in enumerate(texts, start=1) if not text.strip()]
-    if empty or not texts:
-        which = f"text {empty[0]} of {len(texts)} is empty" if texts else "standard input holds no text"
+    if not options.inputs:
+        raise UsageError(
+            "nothing to predict; give TEXT... or IMAGE..., or - to read lines from standard input"
+        )
+    if from_stdin and len(options.inputs) > 1:
+        raise UsageError("- reads every input from standard input; give no others beside it")
+    inputs = _lines_of_stdin() if from_stdin else list(options.inputs)
+    empty = [number for number, each in enumerate(inputs, start=1) if not each.strip()]
+    if empty or not inputs:
+        which = f"text {empty[0]} of {len(inputs)} is empty" if inputs else "standard input holds no text"
         raise UsageError(
             f"{which}, and an empty text cannot be predicted; give at least one word in every text"
         )
     from glassformer.training.loaded import load
 
-    for prediction in load(options.run, options).predict(texts):
+    for prediction in load(options.run, options).predict(inputs, report=_say):
         if options.json:
             print(json.dumps(vars(prediction), ensure_ascii=False))
         else:
@@ -319,10 +381,14 @@ def _finish(train: Any) -> int:
     from glassformer.training.callbacks import InterruptedRun
 
     try:
-        train()
+        folder = train()
     except InterruptedRun as stop:
         print(f"glassformer: {stop}", file=sys.stderr)
         return 130
+    from glassformer.reports.figures import run_figures
+
+    for path in run_figures(folder):
+        print(f"figure: {path}")
     return 0
 
 

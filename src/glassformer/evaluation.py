@@ -5,7 +5,7 @@ values 0 .. classes - 1. The prediction is the most probable class, the first of
 raises ValueError for arrays that break this.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,24 @@ def per_class(confusion: ArrayLike) -> list[dict[str, float | int]]:
         }
         for hit, of_predicted, of_true in zip(hits, predicted, true, strict=True)
     ]
+
+
+def most_confused(figures: Mapping[str, Any], count: int = 10) -> list[tuple[str, str, int, int]]:
+    """The ordered pairs of classes confused most: (true, predicted, errors, examples of the true class).
+
+    figures: the keys `classes` and `confusion` of `classification_report`. At most `count` pairs, the most
+    errors first, equals in the order of the classes; pairs never confused are left out.
+    """
+    if count < 1:
+        raise ValueError(f"count={count} asks for no pair; choose at least 1")
+    classes = figures["classes"]
+    pairs = [
+        (true, predicted, errors, sum(row))
+        for true, row in zip(classes, figures["confusion"], strict=True)
+        for predicted, errors in zip(classes, row, strict=True)
+        if errors and true != predicted
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])[:count]
 
 
 def summary(probabilities: ArrayLike, labels: ArrayLike) -> dict[str, Any]:

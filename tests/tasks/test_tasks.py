@@ -29,7 +29,7 @@ def prepare(name: str, seed: int = 0, data_dir: Path | None = None, **data: Any)
 
 
 def texts(prepared: Prepared, split: str) -> list[str]:
-    return list(prepared.texts[split].read()[0])
+    return list(prepared.inputs[split].read()[0])
 
 
 # --- text -------------------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 import pytest
 import torch
 
+from glassformer.errors import UsageError
 from glassformer.models.configs import TextClassifierConfig
 from glassformer.models.text_classifier import TextClassifier
 from glassformer.tasks import find_task
 from glassformer.tasks.config import OptimConfig
-from glassformer.training.module import _moving_average, _parameter_groups, rate_factor
+from glassformer.training.module import _moving_average, rate_factor
+from glassformer.training.optimizers import make_optimizer, parameter_groups
 
 
 @pytest.mark.parametrize("decay", ["linear", "cosine", "constant"])
@@ -25,12 +27,93 @@ def test_each_parameter_has_its_decay_once() -> None:
     model = TextClassifier(
         TextClassifierConfig(d_model=8, heads=2, d_ff=12, layers=1, vocab=5, classes=2, max_tokens=3)
     )
-    groups = _parameter_groups(model, OptimConfig(weight_decay=0.3, embedding_weight_decay=0.7))
+    groups = parameter_groups(model, OptimConfig(weight_decay=0.3, embedding_weight_decay=0.7)).values()
     decay_of = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters())) == len(decay_of)
     for name, parameter in model.named_parameters():
         expected = 0.7 if "embedding" in name else 0.3 if parameter.ndim > 1 else 0.0
         assert decay_of[id(parameter)] == expected, name
+
+
+def test_one_cycle_is_torchs() -> None:
+    steps, warmup, peak = 97, 0.3, 0.7
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    oracle = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, peak, total_steps=steps, pct_start=round(warmup * steps) / steps, cycle_momentum=False
+    )
+    for step in range(steps):
+        ours = peak * rate_factor(step, steps, OptimConfig(warmup=warmup, decay="one-cycle"))
+        assert ours == pytest.approx(oracle.get_last_lr()[0], rel=1e-6), step
+        optimizer.step()
+        if step + 1 < steps:
+            oracle.step()
+
+
+def tiny_model() -> TextClassifier:
+    torch.manual_seed(0)
+    return TextClassifier(
+        TextClassifierConfig(d_model=8, heads=2, d_ff=12, layers=1, vocab=5, classes=2, max_tokens=3)
+    )
+
+
+def train_steps(model, optimizer, count: int) -> None:
+    ids = torch.tensor([[1, 2, 3], [4, 1, 2]])
+    for _ in range(count):
+        optimizer.zero_grad()
+        model(ids).square().sum().backward()
+        optimizer.step()
+
+
+def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest() -> None:
+    optim = OptimConfig(name="muon", learning_rate=0.01, muon_learning_rate=0.03, weight_decay=0.1)
+    ours, theirs = tiny_model(), tiny_model()
+    optimizer = make_optimizer(ours, optim)
+    names = {id(p): name for name, p in ours.named_parameters()}
+    by_muon = {names[id(p)] for p in optimizer.parts[0].param_groups[0]["params"]}
+    assert by_muon == {
+        name for name, p in ours.named_parameters() if name.startswith("blocks") and p.ndim == 2
+    }
+    everywhere = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(everywhere) == sorted(names)
+
+    of = dict(theirs.named_parameters())
+    muon = torch.optim.Muon([of[name] for name in sorted(by_muon)], lr=0.03, weight_decay=0.1)
+    decay = {True: [], False: []}
+    for name, parameter in of.items():
+        if name not in by_muon:
+            decay[parameter.ndim > 1 and "embedding" not in name].append(parameter)
+    groups = [{"params": decay[True], "weight_decay": 0.1}, {"params": decay[False], "weight_decay": 0.0}]
+    groups[1]["params"].remove(of["embed.embedding.weight"])
+    groups.append({"params": [of["embed.embedding.weight"]], "weight_decay": optim.embedding_weight_decay})
+    adamw = torch.optim.AdamW(groups, lr=0.01, betas=optim.betas)
+    train_steps(ours, optimizer, 3)
+    for _ in range(3):
+        ids = torch.tensor([[1, 2, 3], [4, 1, 2]])
+        theirs.zero_grad()
+        theirs(ids).square().sum().backward()
+        muon.step()
+        adamw.step()
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter, of[name], msg=name)
+
+
+def test_muon_goes_on_from_a_checkpoint() -> None:
+    optim = OptimConfig(name="muon")
+    whole, stopped = tiny_model(), tiny_model()
+    optimizer = make_optimizer(whole, optim)
+    train_steps(whole, optimizer, 5)
+    first = make_optimizer(stopped, optim)
+    train_steps(stopped, first, 2)
+    second = make_optimizer(stopped, optim)
+    second.load_state_dict(first.state_dict())
+    train_steps(stopped, second, 3)
+    for (name, a), b in zip(whole.named_parameters(), stopped.parameters(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_muon_needs_blocks() -> None:
+    with pytest.raises(UsageError, match="choose adamw"):
+        make_optimizer(torch.nn.Linear(2, 3), OptimConfig(name="muon"))
 
 
 def test_the_average_follows_the_formula() -> None:

@@ -6,6 +6,9 @@ from glassformer.errors import UsageError, nearest
 from glassformer.tasks.base import Task
 
 TASKS = {
+    "cifar10": "glassformer.tasks.cifar10:Cifar10Task",
+    "digits": "glassformer.tasks.digits:DigitsTask",
+    "images": "glassformer.tasks.images:ImagesTask",
     "imdb": "glassformer.tasks.imdb:ImdbTask",
     "parity": "glassformer.tasks.parity:ParityTask",
     "text": "glassformer.tasks.text:TextTask",

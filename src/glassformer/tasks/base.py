@@ -1,23 +1,51 @@
 """What every task offers to the training loop and the command line. No torch at import time."""
 
+import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from glassformer.errors import UsageError, nearest
 from glassformer.tasks.config import TrainConfig
 
 if TYPE_CHECKING:
+    import numpy as np
     from tokenizers import Tokenizer
     from torch import Tensor, nn
 
-    from glassformer.baselines.cache import TextSource
-    from glassformer.data.batches import TextBatches
-    from glassformer.data.encoded import Examples
+    from glassformer.baselines.cache import SplitSource
 
 Report = Callable[[str], None]
 """Takes one line of what is going on, for the reader."""
+
+
+class Examples(Protocol):
+    """Some examples of a split: labels are (examples,) class numbers, hashes tell equal inputs."""
+
+    def __len__(self) -> int: ...
+    @property
+    def labels(self) -> "np.ndarray": ...
+    @property
+    def hashes(self) -> "np.ndarray": ...
+
+
+class Batches(Protocol):
+    """A loader with a position, so that a stopped run goes on with the very next batch.
+
+    A batch is a dictionary of tensors with at least `labels`. order: which example stands where.
+    """
+
+    order: "np.ndarray"
+
+    @property
+    def examples(self) -> Examples: ...
+    @property
+    def position(self) -> dict[str, int]: ...
+    def go_to(self, position: dict[str, int]) -> None: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -35,15 +63,16 @@ class Prepared:
 
     examples: split name (train, validation, test) -> examples. checksums: split -> SHA-256 of its source.
     notes: what a reader of the results has to know, such as duplicates across splits.
-    texts: split name -> the texts themselves, for the baselines; they are read only when needed.
+    inputs: split name -> the inputs themselves, for the baselines; they are read only when needed.
+    tokenizer: where there is text.
     """
 
-    tokenizer: "Tokenizer"
     class_names: list[str]
-    examples: dict[str, "Examples"]
+    examples: Mapping[str, Examples]
     checksums: dict[str, str]
     notes: list[str] = field(default_factory=list)
-    texts: Mapping[str, "TextSource"] = field(default_factory=dict)
+    tokenizer: "Tokenizer | None" = None
+    inputs: Mapping[str, "SplitSource"] = field(default_factory=dict)
 
 
 class Task(ABC):
@@ -51,14 +80,24 @@ class Task(ABC):
 
     name: str
     summary: str
+    input_word: str
+    """What an input is called where there are several: texts, images."""
+    has_tokenizer: bool = False
+    """Whether inputs are cut into tokens of a vocabulary, which the run folder then holds."""
     presets: dict[str, Preset]
     default_preset: dict[str, str]
     """Model name -> the preset that is meant when none is named; the first model is the default one."""
     baseline_names: tuple[str, ...] = ("majority",)
 
     def preset_name(self, name: str | None, model_name: str | None) -> str:
-        """The preset that is meant: the named one, else the model's default, else the first model's."""
-        return name or self.default_preset[model_name or next(iter(self.default_preset))]
+        """The preset that is meant: the named one, else the model's default, else the first model's.
+
+        A task that has a preset called gpu takes it in place of cpu where there is one.
+        """
+        default = self.default_preset[model_name or next(iter(self.default_preset))]
+        if default == "cpu" and "gpu" in self.presets and _has_gpu():
+            default = "gpu"
+        return name or default
 
     def preset(self, name: str | None, model_name: str | None) -> TrainConfig[Any, Any]:
         """The configuration to start from. Raises UsageError for an unknown or a contradictory choice."""
@@ -87,39 +126,67 @@ class Task(ABC):
 
     @abstractmethod
     def facts(
-        self, tokenizer: "Tokenizer", class_names: list[str], config: TrainConfig[Any, Any]
+        self, tokenizer: "Tokenizer | None", class_names: list[str], config: TrainConfig[Any, Any]
     ) -> dict[str, int]:
         """What the model's configuration has to know of the data; see `glassformer.models.configs.FACTS`."""
-
-    @abstractmethod
-    def longest(self, config: TrainConfig[Any, Any]) -> int:
-        """Tokens of the longest input."""
 
     @abstractmethod
     def build_model(self, model: Any) -> "nn.Module":
         """A model with fresh weights."""
 
     @abstractmethod
-    def batches(self, examples: "Examples", config: TrainConfig[Any, Any], *, train: bool) -> "TextBatches":
+    def batches(self, examples: Any, config: TrainConfig[Any, Any], *, train: bool) -> Batches:
         """A loader: shuffled and augmented for training, in its best order for judging."""
 
     @abstractmethod
+    def logits(self, model: "nn.Module", batch: dict[str, Any]) -> "Tensor":
+        """(examples classes) of one batch."""
+
     def loss(
         self, model: "nn.Module", batch: dict[str, Any], label_smoothing: float
     ) -> tuple["Tensor", "Tensor", int]:
-        """(mean loss, number of correct answers, number of answers) of one batch."""
+        """(mean loss, number of correct answers, number of answers) of one batch.
+
+        Cross-entropy with label smoothing (Szegedy et al. 2016, section 7), in fp32; against the batch's
+        `targets`, (examples classes), where it has any: those of mixed examples.
+        """
+        from torch.nn.functional import cross_entropy
+
+        logits = self.logits(model, batch).float()
+        labels = batch["labels"]
+        loss = cross_entropy(logits, batch.get("targets", labels), label_smoothing=label_smoothing)
+        return loss, (logits.argmax(1) == labels).sum(), len(logits)
 
     @abstractmethod
-    def check_input(self, text: str, config: TrainConfig[Any, Any]) -> str:
-        """What a user gave to predict, in the form to encode. Raises UsageError where there is none."""
+    def encode(
+        self, inputs: list[str], tokenizer: "Tokenizer | None", config: TrainConfig[Any, Any]
+    ) -> tuple[Examples, list[str]]:
+        """What a user gave to predict, as unlabelled examples, and notes on it.
+
+        Raises UsageError for an input that has no prediction.
+        """
+
+    def pictures(
+        self, config: TrainConfig[Any, Any], count: int, report: Report
+    ) -> tuple[list[tuple[str, list[tuple["np.ndarray", str]]]], list[str]]:
+        """Rows of (heading, pictures with their labels) of training examples, and notes on the data.
+
+        A picture is (channels height width), uint8. Raises UsageError where a task has none.
+        """
+        raise UsageError(f"{self.name} has no pictures to show; choose a task on images, such as digits")
 
     @abstractmethod
     def other_test(
         self,
         config: TrainConfig[Any, Any],
         class_names: list[str],
-        tokenizer: "Tokenizer",
+        tokenizer: "Tokenizer | None",
         file: str,
         columns: dict[str, str],
-    ) -> tuple["Examples", "TextSource"]:
+    ) -> tuple[Examples, "SplitSource"]:
         """Another file to judge a run on. Raises UsageError where the task takes none."""
+
+
+def _has_gpu() -> bool:
+    """Whether NVIDIA's driver is at work; torch would know better, but takes seconds to ask."""
+    return shutil.which("nvidia-smi") is not None and Path("/proc/driver/nvidia/version").exists()

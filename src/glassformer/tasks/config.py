@@ -16,10 +16,14 @@ Data = TypeVar("Data")
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW and its schedule."""
+    """The optimiser and its schedule."""
 
+    name: Literal["adamw", "muon"] = "adamw"
+    """adamw, or muon for the matrices of the blocks with adamw for all else (Jordan et al. 2024)."""
     learning_rate: float = 1e-3
-    """Peak learning rate."""
+    """Peak learning rate of AdamW."""
+    muon_learning_rate: float = 0.02
+    """Peak learning rate of Muon, where it is chosen."""
     weight_decay: float = 0.01
     """Decoupled weight decay of matrices (biases and norms have none)."""
     embedding_weight_decay: float = 0.01
@@ -28,8 +32,8 @@ class OptimConfig:
     """AdamW's decay rates of the first and second moment."""
     warmup: float = 0.1
     """Share of all steps in which the rate rises linearly to its peak."""
-    decay: Literal["linear", "cosine", "constant"] = "linear"
-    """How the rate falls after the warm-up, to zero at the last step."""
+    decay: Literal["linear", "cosine", "one-cycle", "constant"] = "linear"
+    """How the rate falls after the warm-up, to zero at the last step; one-cycle also rises in a cosine."""
     clip: float = 1.0
     """Gradients are scaled down to this global norm; 0 leaves them."""
     label_smoothing: float = 0.0
@@ -38,6 +42,8 @@ class OptimConfig:
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
             raise UsageError(f"learning_rate={self.learning_rate} is not positive; try 1e-3")
+        if self.muon_learning_rate <= 0:
+            raise UsageError(f"muon_learning_rate={self.muon_learning_rate} is not positive; try 0.02")
         if self.weight_decay < 0 or self.embedding_weight_decay < 0:
             raise UsageError("weight_decay and embedding_weight_decay cannot be negative; choose 0 or more")
         if self.clip < 0:

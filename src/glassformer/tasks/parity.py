@@ -92,7 +92,7 @@ not measured""",
 
         import numpy as np
 
-        from glassformer.baselines.cache import TextSource
+        from glassformer.baselines.cache import SplitSource
         from glassformer.data.encoded import Encoded, Examples
         from glassformer.data.tokenizer import symbol_tokenizer
 
@@ -126,8 +126,8 @@ not measured""",
             class_names=list(CLASSES),
             examples={split: Examples(encoded, chosen, labels[chosen]) for split, chosen in rows.items()},
             checksums=dict.fromkeys(rows, checksum),
-            texts={
-                split: TextSource(
+            inputs={
+                split: SplitSource(
                     f"{checksum} {split} {len(chosen)}",
                     lambda chosen=chosen: (
                         ["".join(map(str, row)) for row in bits[chosen].tolist()],

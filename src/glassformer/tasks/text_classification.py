@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import Tensor, nn
 
-    from glassformer.baselines.cache import TextSource
+    from glassformer.baselines.cache import SplitSource
     from glassformer.data.batches import TextBatches
     from glassformer.data.encoded import Encoded, Examples
     from glassformer.data.files import TextFile
@@ -81,6 +81,8 @@ class Source:
 class TextClassification(Task):
     """A task whose examples are texts, each in one of several classes."""
 
+    input_word = "texts"
+    has_tokenizer = True
     baseline_names = ("majority", "tfidf_lr", "nb_bigrams_lr")
 
     def sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:
@@ -119,15 +121,16 @@ class TextClassification(Task):
             examples=examples,
             checksums=sums,
             notes=notes,
-            texts={
+            inputs={
                 split: _text_source(source, sums[split], class_names) for split, source in sources.items()
             },
         )
 
     def facts(
-        self, tokenizer: "Tokenizer", class_names: list[str], config: TrainConfig[Any, Any]
+        self, tokenizer: "Tokenizer | None", class_names: list[str], config: TrainConfig[Any, Any]
     ) -> dict[str, int]:
         """The sizes of vocabulary and classes and, for a transformer, the longest sequence."""
+        assert tokenizer is not None
         facts = {"vocab": tokenizer.get_vocab_size(), "classes": len(class_names)}
         if config.model.name == "transformer":
             facts["max_tokens"] = self.longest(config)
@@ -161,18 +164,26 @@ class TextClassification(Task):
             seed=config.seed,
         )
 
-    def loss(
-        self, model: "nn.Module", batch: dict[str, Any], label_smoothing: float
-    ) -> tuple["Tensor", "Tensor", int]:
-        """Cross-entropy with label smoothing (Szegedy et al. 2016, section 7), in fp32."""
-        from torch.nn.functional import cross_entropy
+    def logits(self, model: "nn.Module", batch: dict[str, Any]) -> "Tensor":
+        """(examples classes) of one batch."""
+        logits: Tensor = model(batch["ids"], batch["mask"])
+        return logits
 
-        logits = model(batch["ids"], batch["mask"]).float()
-        loss = cross_entropy(logits, batch["labels"], label_smoothing=label_smoothing)
-        return loss, (logits.argmax(1) == batch["labels"]).sum(), len(logits)
+    def encode(
+        self, inputs: list[str], tokenizer: "Tokenizer | None", config: TrainConfig[Any, Any]
+    ) -> tuple["Examples", list[str]]:
+        """Texts to predict as examples, without notes."""
+        import numpy as np
+
+        from glassformer.data.encoded import Examples, encode_in_memory
+
+        assert tokenizer is not None
+        texts = [self.check_input(text, config) for text in inputs]
+        encoded = encode_in_memory(texts, tokenizer, self.longest(config))
+        return Examples(encoded, np.arange(len(texts)), np.zeros(len(texts), dtype=np.int64)), []
 
     def check_input(self, text: str, config: TrainConfig[Any, Any]) -> str:
-        """Any text but an empty one."""
+        """The text in the form to encode: any but an empty one. Raises UsageError where there is none."""
         if not text.strip():
             raise UsageError("an empty text cannot be predicted; give at least one word")
         return text
@@ -181,16 +192,17 @@ class TextClassification(Task):
         self,
         config: TrainConfig[Any, Any],
         class_names: list[str],
-        tokenizer: "Tokenizer",
+        tokenizer: "Tokenizer | None",
         file: str,
         columns: dict[str, str],
-    ) -> tuple["Examples", "TextSource"]:
+    ) -> tuple["Examples", "SplitSource"]:
         """Labelled texts in a file of the user's, with the classes of the run."""
         import numpy as np
 
         from glassformer.data.encoded import Examples
         from glassformer.data.files import TextFile
 
+        assert tokenizer is not None
         own = {name: getattr(config.data, name, name) for name in ("text", "label")}
         given = TextFile(Path(file), **(own | columns))
         labels = self.label_numbers(given.labels(), class_names, given.path)
@@ -249,10 +261,10 @@ def _digest(source: Source) -> str:
     return sha256(source.rows.tobytes()).hexdigest()
 
 
-def _text_source(source: Source, checksum: str, class_names: list[str]) -> "TextSource":
-    from glassformer.baselines.cache import TextSource
+def _text_source(source: Source, checksum: str, class_names: list[str]) -> "SplitSource":
+    from glassformer.baselines.cache import SplitSource
 
-    return TextSource(
+    return SplitSource(
         cache_key(checksum, _digest(source), *class_names),
         lambda: ([text for batch in source.texts() for text in batch], source.labels),
     )

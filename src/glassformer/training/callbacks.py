@@ -13,8 +13,8 @@ from lightning.pytorch import Callback, Trainer
 from safetensors.torch import save_file
 
 from glassformer.cache import write_atomically
-from glassformer.data.batches import TextBatches
 from glassformer.errors import DataError
+from glassformer.tasks.base import Batches
 from glassformer.tasks.config import FitConfig
 from glassformer.training.run_folder import LAST, MODEL
 
@@ -30,7 +30,7 @@ class RunKeeper(Callback):
     no better, or once the accuracy passes `stop_above`.
     """
 
-    def __init__(self, folder: Path, batches: TextBatches) -> None:
+    def __init__(self, folder: Path, batches: Batches) -> None:
         self.folder = folder
         self.batches = batches
         self.best = -1.0
@@ -209,3 +209,48 @@ class Clock(Callback):
         self._partial = state_dict["partial"]
         self.examples = state_dict["examples"]
         self.milestones = state_dict["milestones"]
+
+
+class History(Callback):
+    """The figures of each epoch, for the learning curves.
+
+    epochs: `epoch`, counted from 1; `train_loss` in nats and `train_accuracy`, means over the epoch's batches
+    as they were trained on (augmented, with dropout, while the weights moved); `validation_loss` and
+    `validation_accuracy` of the weights that would be kept.
+    """
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+        self._sums = torch.zeros(3)  # of losses, of correct answers, of examples
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Adds a batch, on its device, so that nothing waits for a figure."""
+        count = len(batch["labels"])
+        loss, accuracy = outputs["loss"].detach(), trainer.callback_metrics["train/accuracy"]
+        of_batch = torch.stack([loss.float(), accuracy.float().to(loss.device), torch.ones_like(loss)])
+        self._sums = self._sums.to(loss.device) + of_batch * count
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Ends the epoch; its validation comes after its last batch."""
+        loss, correct, count = self._sums.tolist()
+        self._sums = torch.zeros(3)
+        self.epochs.append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                "train_loss": loss / count,
+                "train_accuracy": correct / count,
+                "validation_loss": float(trainer.callback_metrics["validation/loss"]),
+                "validation_accuracy": float(trainer.callback_metrics["validation/accuracy"]),
+            }
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Goes into the checkpoint."""
+        return {"epochs": [dict(epoch) for epoch in self.epochs], "sums": self._sums.tolist()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Comes back from the checkpoint."""
+        self.epochs = state_dict["epochs"]
+        self._sums = torch.tensor(state_dict["sums"])

@@ -18,7 +18,7 @@ from glassformer.errors import DataError, UsageError
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Prepared, Report, Task
 from glassformer.tasks.config import MachineConfig, TrainConfig
-from glassformer.training.callbacks import Clock, InterruptedRun, RunKeeper
+from glassformer.training.callbacks import Clock, History, InterruptedRun, RunKeeper
 from glassformer.training.checkpoint_io import SafetensorsCheckpointIO
 from glassformer.training.judge import judge, judge_baselines, print_table
 from glassformer.training.machine import Machine, prepare_machine
@@ -67,7 +67,8 @@ def train(
     folder = claim(folder, given=run_dir is not None)
     command = command or f"glassformer train {task_name} --config {shlex.quote(str(folder / 'config.yaml'))}"
     write_config(folder, task_name, config, prepared.class_names)
-    write_atomically(folder / TOKENIZER, lambda scratch: prepared.tokenizer.save(str(scratch)))
+    if (tokenizer := prepared.tokenizer) is not None:
+        write_atomically(folder / TOKENIZER, lambda scratch: tokenizer.save(str(scratch)))
     choices = {"device": machine.device.type, "precision": machine.precision, "threads": machine.threads}
     write_json(
         folder / PROVENANCE,
@@ -127,11 +128,13 @@ def _run(
     )
     for note in prepared.notes:
         report(f"note: {note}")
-    clock = Clock()
+    clock, history = Clock(), History()
     examples = prepared.examples
     to_learn = task.batches(examples["train"], config, train=True)
     keeper = RunKeeper(folder, to_learn)
-    trainer = _trainer(folder, config, machine, [clock, keeper, ProgressBar()], min(50, len(to_learn)))
+    trainer = _trainer(
+        folder, config, machine, [clock, history, keeper, ProgressBar()], min(50, len(to_learn))
+    )
     try:
         state = SafetensorsCheckpointIO().load_checkpoint(checkpoint)["callbacks"] if checkpoint else None
         if state:
@@ -142,6 +145,7 @@ def _run(
         if state and state["RunKeeper"]["finished"]:  # it had stopped early, and is left to be judged
             keeper.load_state_dict(state["RunKeeper"])
             clock.load_state_dict(state["Clock"])
+            history.load_state_dict(state["History"])
         else:
             trainer.fit(
                 module,
@@ -161,7 +165,9 @@ def _run(
             "train_seconds": clock.train_seconds,
             "epoch_seconds": clock.epoch_seconds,
             "examples_per_second": clock.examples / clock.train_seconds,
+            "best_epoch": keeper.best_epoch,
             "milestones": clock.milestones,
+            "history": history.epochs,
             **_figures(task, folder, config, machine, prepared, module.model, report),
         }
         write_json(folder / METRICS, metrics)
@@ -191,16 +197,16 @@ def _figures(
     splits = ("validation", "test")
     batches = {split: task.batches(prepared.examples[split], config, train=False) for split in splits}
     report("judging " + " and ".join(f"{len(prepared.examples[split]):,} {split}" for split in splits))
-    figures: dict[str, Any] = judge(model, batches, prepared.class_names, machine)
+    figures: dict[str, Any] = judge(task, model, batches, prepared.class_names, machine)
     figures["peak_memory_bytes"] = {
         "host": peak_host_bytes(),
         "device": torch.cuda.max_memory_allocated() if machine.device.type == "cuda" else None,
     }
     figures["baselines"] = {}
     if config.baselines:
-        texts = {split: prepared.texts[split] for split in splits}
+        inputs = {split: prepared.inputs[split] for split in splits}
         figures["baselines"] = judge_baselines(
-            task, prepared.texts["train"], texts, len(prepared.class_names), report
+            task, prepared.inputs["train"], inputs, len(prepared.class_names), report
         )
     return figures
 

@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from glassformer.baselines.cache import TextSource, baseline_scores
+from glassformer.baselines.cache import SplitSource, baseline_scores
 from glassformer.cache import cache_folder
-from glassformer.data.batches import TextBatches
 from glassformer.evaluation import classification_report
 from glassformer.progress import with_progress
-from glassformer.tasks.base import Report, Task
+from glassformer.tasks.base import Batches, Report, Task
 from glassformer.training.machine import Machine
 
 LINE = 110
@@ -23,16 +22,16 @@ CLASSES_SHOWN = 10
 
 @torch.inference_mode()
 def probabilities(
-    model: nn.Module, batches: TextBatches, machine: Machine, doing: str = "predicting"
+    task: Task, model: nn.Module, batches: Batches, machine: Machine, doing: str = "predicting"
 ) -> np.ndarray:
     """(examples, classes) in the order of the examples, whatever order the batches have."""
     model.eval()
     device = machine.device
     rows = []
     with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
-        for batch in with_progress(batches, lambda batch: len(batch["ids"]), len(batches.examples), doing):
-            mask = batch["mask"]
-            logits = model(batch["ids"].to(device), None if mask is None else mask.to(device))
+        for batch in with_progress(batches, lambda batch: len(batch["labels"]), len(batches.examples), doing):
+            there = {name: None if part is None else part.to(device) for name, part in batch.items()}
+            logits = task.logits(model, there)
             rows.append(logits.float().cpu().double().softmax(1).numpy())
     sorted_rows = np.concatenate(rows)
     result = np.empty_like(sorted_rows)
@@ -41,19 +40,25 @@ def probabilities(
 
 
 def judge(
-    model: nn.Module, splits: dict[str, TextBatches], class_names: list[str], machine: Machine
+    task: Task,
+    model: nn.Module,
+    splits: dict[str, Batches],
+    class_names: list[str],
+    machine: Machine,
 ) -> dict[str, dict[str, Any]]:
     """Split -> its figures."""
     return {
         split: classification_report(
-            probabilities(model, batches, machine, f"judging {split}"), batches.examples.labels, class_names
+            probabilities(task, model, batches, machine, f"judging {split}"),
+            batches.examples.labels,
+            class_names,
         )
         for split, batches in splits.items()
     }
 
 
 def judge_baselines(
-    task: Task, train: TextSource, splits: dict[str, TextSource], classes: int, report: Report
+    task: Task, train: SplitSource, splits: dict[str, SplitSource], classes: int, report: Report
 ) -> dict[str, dict[str, Any]]:
     """Slug -> the figures on `test` and, under the splits' names, on each."""
     scores = baseline_scores(
@@ -101,6 +106,11 @@ def print_table(metrics: dict[str, Any], name: str, command: str, folder: Path, 
         console.print(
             f"trained {metrics['train_seconds']:.0f} s at {metrics['examples_per_second']:,.0f} examples/s"
         )
+    if metrics.get("milestones"):
+        passed = ", ".join(
+            f"{each['accuracy']:.0%} after {each['seconds']:.0f} s" for each in metrics["milestones"]
+        )
+        console.print(f"validation accuracy passed {passed}")
     console.print(f"repeat: {command}", soft_wrap=True)
     console.print(f"run folder: {folder}", soft_wrap=True)
 

@@ -5,12 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from glassformer.data.encoded import Examples, encode_in_memory
 from glassformer.data.splits import count_shared
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks.base import Report
@@ -50,15 +48,18 @@ class LoadedRun:
             run.class_names,
             run.config,
         )
-        for name in (MODEL, TOKENIZER):
+        needed = (MODEL, TOKENIZER) if self.task.has_tokenizer else (MODEL,)
+        for name in needed:
             if not (folder / name).is_file():
                 raise DataError(
                     f"{folder} is incomplete (it has no {name}); finish it with --resume or train anew"
                 )
-        try:
-            self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        except Exception as error:  # the library raises bare Exceptions
-            raise DataError(f"{folder / TOKENIZER} is broken ({error}); train anew") from error
+        self.tokenizer = None
+        if self.task.has_tokenizer:
+            try:
+                self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+            except Exception as error:  # the library raises bare Exceptions
+                raise DataError(f"{folder / TOKENIZER} is broken ({error}); train anew") from error
         facts = self.task.facts(self.tokenizer, self.class_names, self.config)
         self.model = self.task.build_model(replace(self.config.model, **facts))
         try:
@@ -74,25 +75,28 @@ class LoadedRun:
         self.machine = prepare_machine(machine)
         self.model.to(self.machine.device).eval()
 
-    def predict(self, inputs: Iterable[str]) -> list[Prediction]:
-        """A prediction for each input, in order. Raises UsageError for an input that has none."""
-        texts = list(inputs)
-        if not texts:
+    def predict(self, inputs: Iterable[str], *, report: Report = lambda line: None) -> list[Prediction]:
+        """A prediction for each input, in order: texts, or names of image files.
+
+        report: hears of what had to be done to an input, such as transparency put on white.
+        Raises UsageError or DataError for an input that has no prediction.
+        """
+        given = [str(each) for each in inputs]
+        if not given:
             return []
-        encoded = encode_in_memory(
-            [self.task.check_input(text, self.config) for text in texts],
-            self.tokenizer,
-            self.task.longest(self.config),
-        )
-        examples = Examples(encoded, np.arange(len(texts)), np.zeros(len(texts), dtype=np.int64))
+        examples, notes = self.task.encode(given, self.tokenizer, self.config)
+        for note in notes:
+            report(f"note: {note}")
         batches = self.task.batches(examples, self.config, train=False)
         return [
             Prediction(
-                text,
+                each,
                 self.class_names[int(row.argmax())],
                 {name: float(p) for name, p in zip(self.class_names, row, strict=True)},
             )
-            for text, row in zip(texts, probabilities(self.model, batches, self.machine), strict=True)
+            for each, row in zip(
+                given, probabilities(self.task, self.model, batches, self.machine), strict=True
+            )
         ]
 
     def evaluate(
@@ -122,26 +126,29 @@ class LoadedRun:
         if test is None:
             assert prepared is not None
             examples = {split: prepared.examples[split] for split in ("validation", "test")}
-            texts = {split: prepared.texts[split] for split in ("validation", "test")}
+            inputs = {split: prepared.inputs[split] for split in ("validation", "test")}
         else:
             other, source = self.task.other_test(
                 config, self.class_names, self.tokenizer, test, columns or {}
             )
-            examples, texts = {"test": other}, {"test": source}
+            examples, inputs = {"test": other}, {"test": source}
             if prepared is not None:
                 shared = count_shared(prepared.examples["train"].hashes, other.hashes)
-                notes = [f"{shared:,} of {len(other):,} texts of {test} stand in train too"] if shared else []
+                word = self.task.input_word
+                notes = (
+                    [f"{shared:,} of {len(other):,} {word} of {test} stand in train too"] if shared else []
+                )
         batches = {split: self.task.batches(part, config, train=False) for split, part in examples.items()}
         metrics = {
             "schema_version": SCHEMA_VERSION,
             "task": self.task_name,
             "seed": config.seed,
             "parameters": count_parameters(self.model),
-            **judge(self.model, batches, self.class_names, self.machine),
+            **judge(self.task, self.model, batches, self.class_names, self.machine),
             "baselines": {},
         }
         if baselines and prepared is not None:
             metrics["baselines"] = judge_baselines(
-                self.task, prepared.texts["train"], texts, len(self.class_names), report
+                self.task, prepared.inputs["train"], inputs, len(self.class_names), report
             )
         return metrics, notes

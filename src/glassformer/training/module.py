@@ -1,4 +1,4 @@
-"""The only LightningModule: any task's model under AdamW, a schedule and, if asked for, averaged weights."""
+"""The only LightningModule: a task's model, an optimiser, a schedule and, if asked for, averaged weights."""
 
 import math
 from typing import Any
@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from glassformer.tasks.base import Task
 from glassformer.tasks.config import OptimConfig, TrainConfig
+from glassformer.training.optimizers import make_optimizer
 
 
 class TrainingModule(LightningModule):
@@ -62,11 +63,9 @@ class TrainingModule(LightningModule):
             self.averaged.update_parameters(self.model)
 
     def configure_optimizers(self) -> Any:
-        """AdamW (Loshchilov & Hutter 2019) with the schedule as a factor a step."""
+        """The optimiser, with the schedule as a factor a step."""
         optim = self.config.optim
-        optimizer = torch.optim.AdamW(
-            _parameter_groups(self.model, optim), lr=optim.learning_rate, betas=optim.betas, fused=True
-        )
+        optimizer = make_optimizer(self.model, optim)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_factor(step, self.total_steps, optim)
         )
@@ -91,6 +90,8 @@ class TrainingModule(LightningModule):
 def rate_factor(step: int, total_steps: int, optim: OptimConfig) -> float:
     """Share of the peak learning rate at a step, counted from 0; never 0 while steps are left."""
     warmup = round(optim.warmup * total_steps)
+    if optim.decay == "one-cycle":
+        return _one_cycle(step, warmup, total_steps)
     if step < warmup:
         return (step + 1) / (warmup + 1)
     left = 1 - (step - warmup) / max(1, total_steps - warmup)
@@ -101,19 +102,15 @@ def rate_factor(step: int, total_steps: int, optim: OptimConfig) -> float:
     return 1.0
 
 
-def _parameter_groups(model: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:
-    """Embeddings, matrices, and the rest (biases, norms), each with its own weight decay."""
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    groups: dict[str, list[nn.Parameter]] = {"embedding": [], "matrix": [], "rest": []}
-    for parameter in model.parameters():
-        kind = "embedding" if id(parameter) in embeddings else "matrix" if parameter.ndim > 1 else "rest"
-        groups[kind].append(parameter)
-    decay = {"embedding": optim.embedding_weight_decay, "matrix": optim.weight_decay, "rest": 0.0}
-    return [
-        {"params": parameters, "weight_decay": decay[kind]}
-        for kind, parameters in groups.items()
-        if parameters
-    ]
+def _one_cycle(step: int, warmup: int, total_steps: int) -> float:
+    """Half a cosine from 1/25 up to 1, another down to nearly 0: Smith & Topin 2018, as in OneCycleLR."""
+    first, last = 1 / 25, 1 / 25 / 1e4
+    peak = max(1, warmup) - 1
+    if step <= peak:
+        start, end, share = first, 1.0, step / max(1, peak)
+    else:
+        start, end, share = 1.0, last, (step - peak) / max(1, total_steps - 1 - peak)
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
 def _moving_average(decay: float) -> Any:

@@ -69,7 +69,8 @@ def write_config(folder: Path, task: str, config: TrainConfig[Any, Any], class_n
         "class_names": class_names,
         **asdict(config),
     }
-    content["optim"]["betas"] = list(config.optim.betas)
+    for part in ("model", "data", "optim", "fit"):  # YAML has lists alone
+        content[part] = {k: list(v) if isinstance(v, tuple) else v for k, v in content[part].items()}
     content["model"] = {key: value for key, value in content["model"].items() if key not in FACTS}
     text = yaml.safe_dump(content, sort_keys=False)
     write_atomically(folder / CONFIG, lambda scratch: scratch.write_text(text, encoding="utf-8"))
@@ -105,7 +106,8 @@ def read_config(folder: Path) -> RunConfig:
         name, class_names = content.pop("task"), content.pop("class_names")
         task = find_task(name)
         preset = task.preset(None, content["model"]["name"])
-        content["optim"]["betas"] = tuple(content["optim"]["betas"])
+        for part in ("model", "data", "optim", "fit"):
+            content[part] = {k: tuple(v) if isinstance(v, list) else v for k, v in content[part].items()}
         return RunConfig(
             name,
             task,

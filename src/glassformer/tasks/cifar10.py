@@ -1,0 +1,67 @@
+"""Small photographs of ten kinds of things: CIFAR-10, Krizhevsky 2009."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from glassformer.models.configs import VisionTransformerConfig
+from glassformer.tasks.base import Preset, Report
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.image_classification import ImageClassification, ImageData, Split, hold_out
+
+
+class Cifar10Task(ImageClassification):
+    """50,000 images of 32x32 pixels to train on, 10,000 to be judged on."""
+
+    name = "cifar10"
+    summary = "small photographs of ten kinds of things (Krizhevsky 2009)"
+    presets = {
+        "cpu": Preset(
+            cost="""glassformer train cifar10 --data-dir DATA
+not measured""",
+            config=TrainConfig(
+                model=VisionTransformerConfig(positions="rotary"),
+                data=ImageData(crop=4, flip=True),
+                optim=OptimConfig(
+                    name="muon",
+                    learning_rate=1e-3,
+                    muon_learning_rate=6e-3,
+                    weight_decay=0.05,
+                    warmup=0.15,
+                ),
+                fit=FitConfig(epochs=10, batch_size=64),
+            ),
+        ),
+    }
+    default_preset = {"vit": "cpu"}
+
+    def shape(self, config: TrainConfig[Any, Any]) -> tuple[Literal[1, 3], int, int]:
+        """Colour, 32 by 32."""
+        return 3, 32, 32
+
+    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The folder of the data sets, also where the environment names it."""
+        from glassformer.data.hub import data_folder
+
+        folder = data_folder(config.data_dir)
+        return replace(config, data_dir=str(folder.absolute())) if folder else config
+
+    def splits(
+        self, config: TrainConfig[Any, Any], report: Report
+    ) -> tuple[dict[str, Split], list[str], list[str]]:
+        """The official split, and a validation split held out of train."""
+        from glassformer.data.cifar10 import CLASSES, IMAGE_COLUMN, LABEL_COLUMN, cifar10_file
+        from glassformer.data.image_files import ImageTable
+
+        numbers = [str(number) for number in range(len(CLASSES))]
+        train, test = (
+            self.decoded(
+                ImageTable(cifar10_file(split, config.data_dir), IMAGE_COLUMN, LABEL_COLUMN),
+                numbers,
+                config,
+                report=report,
+            )
+            for split in ("train", "test")
+        )
+        held = hold_out(train, config.data.validation_share, config.seed, CLASSES, ("train", "validation"))
+        notes = list(dict.fromkeys(train.images.notes + test.images.notes))
+        return {**held, "test": test}, list(CLASSES), notes

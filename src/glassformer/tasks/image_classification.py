@@ -1,0 +1,312 @@
+"""What the tasks on labelled images share: from pixels to splits, augmentation, model, prediction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from glassformer.cache import cache_folder, cache_key
+from glassformer.errors import UsageError
+from glassformer.models.configs import require_fraction
+from glassformer.tasks.base import Prepared, Report, Task
+from glassformer.tasks.config import TrainConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    from tokenizers import Tokenizer
+    from torch import Tensor, nn
+
+    from glassformer.baselines.cache import SplitSource
+    from glassformer.data.augment import Augmentation
+    from glassformer.data.image_batches import ImageBatches
+    from glassformer.data.image_files import ImageFolder, ImageTable
+    from glassformer.data.images import ImageExamples, Images
+
+JUDGED_AT_ONCE = 500
+"""Images in a batch without gradients."""
+
+PIXELS_FORMAT = 1
+"""Rises when decoding changes, so that no older cache entry is read."""
+
+STRENGTHS: dict[str, Any] = {
+    "crop": 4, "flip": True, "colour": 0.4, "rand_augment": 2, "erase": 0.9, "mixup": 1.0, "cutmix": 1.0,
+}  # fmt: skip
+"""How strongly an augmentation is shown that the configuration does not use."""
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Which images train, and how they are varied in training."""
+
+    validation_share: float = 0.1
+    """Share of the training images held out to choose the best epoch, where no validation data is given."""
+    fraction: float = 1.0
+    """Share of the training images that are trained on; validation and test stay whole."""
+    crop: int = 0
+    """In training, pad by this many pixels and cut the size out again at a random place; 0 leaves it."""
+    flip: bool = False
+    """In training, mirror every other image, left and right."""
+    colour: float = 0.0
+    """In training, change brightness, contrast and saturation by up to this share; 0 leaves them."""
+    rand_augment: int = 0
+    """In training, this many random operations an image (Cubuk et al. 2020); 0 none."""
+    magnitude: int = 9
+    """Strength of those operations, 0 to 30."""
+    erase: float = 0.0
+    """In training, erase a random rectangle with this probability (Zhong et al. 2020)."""
+    mixup: float = 0.0
+    """In training, blend pairs of images; alpha of the Beta distribution (Zhang et al. 2018), 0 none."""
+    cutmix: float = 0.0
+    """In training, paste a part of another image; alpha as for mixup (Yun et al. 2019), 0 none."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise UsageError(
+                f"fraction={self.fraction} is not a share of the images; choose 0 < fraction <= 1"
+            )
+        if not 0 < self.validation_share < 1:
+            raise UsageError(
+                f"validation_share={self.validation_share} leaves a split empty; choose 0.05 to 0.5"
+            )
+        require_fraction(self, "colour", "erase")
+        for name, highest in (("crop", 1024), ("rand_augment", 16), ("magnitude", 30)):
+            if not 0 <= getattr(self, name) <= highest:
+                raise UsageError(f"{name}={getattr(self, name)} is out of range; choose 0 to {highest}")
+        for name in ("mixup", "cutmix"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name}={getattr(self, name)} is negative; choose 0 (none) or more")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some rows of decoded images, with their class numbers; checksum: SHA-256 of where they come from."""
+
+    images: "Images"
+    rows: "np.ndarray"
+    labels: "np.ndarray"
+    checksum: str
+
+
+class ImageClassification(Task):
+    """A task whose examples are images of one size, each in one of several classes."""
+
+    input_word = "images"
+    baseline_names = ("majority", "pixels_lr", "small_cnn")
+
+    def shape(self, config: TrainConfig[Any, Any]) -> tuple[Literal[1, 3], int, int]:
+        """(channels, height, width) of every image."""
+        raise NotImplementedError
+
+    def splits(
+        self, config: TrainConfig[Any, Any], report: Report
+    ) -> tuple[dict[str, Split], list[str], list[str]]:
+        """The three splits, the names of the classes, and notes on the images."""
+        raise NotImplementedError
+
+    def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
+        """Decodes what is not yet in the cache, splits, and looks for duplicates."""
+        from glassformer.data.images import ImageExamples
+        from glassformer.data.splits import count_shared, stratified_fraction
+
+        replace(config.model, **self._shape_facts(config))  # a patch that does not fit is refused at once
+        splits, class_names, notes = self.splits(config, report)
+        train = splits["train"]
+        kept = stratified_fraction(train.labels, config.data.fraction, config.seed)
+        splits["train"] = replace(train, rows=train.rows[kept], labels=train.labels[kept])
+        examples = {name: ImageExamples(s.images, s.rows, s.labels) for name, s in splits.items()}
+        for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+            if shared := count_shared(examples[first].hashes, examples[second].hashes):
+                notes.append(f"{shared:,} of {len(examples[second]):,} {second} images stand in {first} too")
+        return Prepared(
+            class_names=class_names,
+            examples=examples,
+            checksums={name: split.checksum for name, split in splits.items()},
+            notes=notes,
+            inputs={name: _pixel_source(split, class_names) for name, split in splits.items()},
+        )
+
+    def facts(
+        self, tokenizer: "Tokenizer | None", class_names: list[str], config: TrainConfig[Any, Any]
+    ) -> dict[str, int]:
+        """The image's shape and the number of classes."""
+        return self._shape_facts(config) | {"classes": len(class_names)}
+
+    def build_model(self, model: Any) -> "nn.Module":
+        """A model with fresh weights."""
+        from glassformer.models.vision_transformer import VisionTransformer
+
+        return VisionTransformer(model)
+
+    def batches(
+        self, examples: "ImageExamples", config: TrainConfig[Any, Any], *, train: bool
+    ) -> "ImageBatches":
+        """Shuffled and augmented for training, in their own order for judging."""
+        from glassformer.data.image_batches import ImageBatches
+
+        if not train:
+            return ImageBatches(examples, JUDGED_AT_ONCE)
+        return ImageBatches(
+            examples,
+            config.fit.batch_size,
+            shuffle=True,
+            augmentation=augmentation_of(config.data),
+            classes=int(examples.labels.max()) + 1,
+            seed=config.seed,
+        )
+
+    def logits(self, model: "nn.Module", batch: dict[str, Any]) -> "Tensor":
+        """(examples classes) of one batch."""
+        logits: Tensor = model(batch["images"])
+        return logits
+
+    def encode(
+        self, inputs: list[str], tokenizer: "Tokenizer | None", config: TrainConfig[Any, Any]
+    ) -> tuple["ImageExamples", list[str]]:
+        """Image files to predict as examples, decoded as those of the training were."""
+        import numpy as np
+
+        from glassformer.data.image_files import decode
+        from glassformer.data.images import ImageExamples, Images, hash_pixels
+
+        channels, height, width = self.shape(config)
+        decoded, notes = [], []
+        for name in inputs:
+            path = Path(name).expanduser()
+            if not path.is_file():
+                raise UsageError(f"there is no image file {name}; give the path of an image")
+            pixels, done = decode(path.read_bytes(), name, (height, width), channels)
+            decoded.append(pixels)
+            notes += [f"{name}: {what}" for what in done]
+        stacked = np.stack(decoded)
+        rows = np.arange(len(stacked))
+        return ImageExamples(Images(stacked, hash_pixels(stacked)), rows, np.zeros_like(rows)), notes
+
+    def other_test(
+        self,
+        config: TrainConfig[Any, Any],
+        class_names: list[str],
+        tokenizer: "Tokenizer | None",
+        file: str,
+        columns: dict[str, str],
+    ) -> tuple["ImageExamples", "SplitSource"]:
+        """Labelled images of the user's, in a folder or a table, with the classes of the run."""
+        from glassformer.data.images import ImageExamples
+
+        own = {name: getattr(config.data, name, name) for name in ("image", "label")} | columns
+        files = image_files(Path(file), own["image"], own["label"])
+        split = self.decoded(files, class_names, config, skip_bad=getattr(config.data, "skip_bad", False))
+        return ImageExamples(split.images, split.rows, split.labels), _pixel_source(split, class_names)
+
+    def decoded(
+        self,
+        files: "ImageFolder | ImageTable",
+        class_names: list[str],
+        config: TrainConfig[Any, Any],
+        *,
+        skip_bad: bool = False,
+        report: Report = lambda line: None,
+    ) -> Split:
+        """All images of a folder or a table, out of the cache where they are in it."""
+        import numpy as np
+
+        from glassformer.data.image_files import number_labels
+        from glassformer.data.images import decode_all, open_images
+
+        channels, height, width = self.shape(config)
+        labels = number_labels(files.labels(), class_names, files.path)
+        checksum = files.checksum()
+        key = cache_key(PIXELS_FORMAT, checksum, channels, height, width, skip_bad)
+        folder = cache_folder() / "images" / key
+        if folder.is_dir():
+            images = open_images(folder)
+        else:
+            report(f"decoding {len(labels):,} images of {files.path.name}")
+            images = decode_all(
+                files.sources(), (height, width), channels, folder, total=len(labels), skip_bad=skip_bad
+            )
+        labels = np.delete(labels, images.skipped)
+        return Split(images, np.arange(len(labels)), labels, checksum)
+
+    def pictures(
+        self, config: TrainConfig[Any, Any], count: int, report: Report
+    ) -> tuple[list[tuple[str, list[tuple["np.ndarray", str]]]], list[str]]:
+        """Training images as they are, after each augmentation alone, and after all that is in use."""
+        import numpy as np
+
+        from glassformer.data.image_batches import ImageBatches
+        from glassformer.data.images import ImageExamples
+
+        prepared = self.prepare(config, report)
+        train = prepared.examples["train"]
+        assert isinstance(train, ImageExamples)
+        chosen = np.random.default_rng(config.seed).permutation(len(train))[:count]
+        few = ImageExamples(train.images, train.rows[chosen], train.labels[chosen])
+        kinds: list[tuple[str, ImageData | None]] = [("as they are", None)]
+        none = replace(config.data, **{name: type(strength)() for name, strength in STRENGTHS.items()})
+        for name, strength in STRENGTHS.items():
+            shown = getattr(config.data, name) or strength
+            kinds.append((f"{name} {shown}", replace(none, **{name: shown})))
+        kinds.append(("all in use", config.data))
+        rows = []
+        for heading, data in kinds:
+            augmentation = None if data is None else augmentation_of(data)
+            batches = ImageBatches(
+                few, count, augmentation=augmentation, classes=len(prepared.class_names), seed=config.seed
+            )
+            (batch,) = batches
+            pixels = np.rint((batch["images"].numpy() + 1) * 127.5).astype(np.uint8)
+            labels = [prepared.class_names[label] for label in batch["labels"].tolist()]
+            if "targets" in batch:
+                labels = [_mixed_label(row, prepared.class_names) for row in batch["targets"].tolist()]
+            rows.append((heading, list(zip(pixels, labels, strict=True))))
+        return rows, prepared.notes
+
+    def _shape_facts(self, config: TrainConfig[Any, Any]) -> dict[str, int]:
+        return dict(zip(("channels", "height", "width"), self.shape(config), strict=True))
+
+
+def augmentation_of(data: ImageData) -> "Augmentation":
+    """What the options ask for."""
+    from glassformer.data.augment import Augmentation
+
+    return Augmentation(**{field.name: getattr(data, field.name) for field in fields(Augmentation)})
+
+
+def image_files(path: Path, image: str, label: str) -> "ImageFolder | ImageTable":
+    """A folder with one sub-folder a class, or a table with a column of images and one of labels."""
+    from glassformer.data.image_files import ImageFolder, ImageTable
+
+    return ImageFolder(path) if path.is_dir() else ImageTable(path, image, label)
+
+
+def hold_out(
+    split: Split, share: float, seed: int, class_names: list[str], names: tuple[str, str]
+) -> Mapping[str, Split]:
+    """Two splits of one, stratified by class: names[1] gets `share` of the rows."""
+    from glassformer.data.splits import stratified_split
+
+    kept, held_out = stratified_split(split.labels, share, seed, class_names)
+    return {
+        name: replace(split, rows=split.rows[part], labels=split.labels[part])
+        for name, part in zip(names, (kept, held_out), strict=True)
+    }
+
+
+def _pixel_source(split: Split, class_names: list[str]) -> "SplitSource":
+    from hashlib import sha256
+
+    from glassformer.baselines.cache import SplitSource
+
+    digest = sha256(split.rows.tobytes()).hexdigest()
+    shape = split.images.pixels.shape[1:]
+    return SplitSource(
+        cache_key(PIXELS_FORMAT, split.checksum, digest, *shape, *class_names),
+        lambda: (split.images.pixels[split.rows], split.labels),
+    )
+
+
+def _mixed_label(shares: list[float], class_names: list[str]) -> str:
+    parts = sorted(
+        ((share, name) for share, name in zip(shares, class_names, strict=True) if share), reverse=True
+    )
+    return " + ".join(name if share > 0.995 else f"{share:.2f} {name}" for share, name in parts)

@@ -1,0 +1,106 @@
+"""Your own labelled images: a folder with one sub-folder a class, or a table of paths or images."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import arg
+
+from glassformer.errors import UsageError
+from glassformer.models.configs import VisionTransformerConfig
+from glassformer.tasks.base import Preset, Report
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.image_classification import (
+    ImageClassification,
+    ImageData,
+    Split,
+    hold_out,
+    image_files,
+)
+
+
+@dataclass(frozen=True)
+class UserImageData(ImageData):
+    """Folders or tables of images, and how they become examples."""
+
+    train: str = ""
+    """FOLDER with one sub-folder a class, or FILE (.csv, .tsv, .jsonl, .parquet), to train on; required."""
+    validation: str = ""
+    """FOLDER or FILE to choose the best epoch on; default: images held out of train."""
+    test: str = ""
+    """FOLDER or FILE to judge the result on; default: images held out of train."""
+    image: str = "image"
+    """COLUMN of the images in a file: paths beside the file, or in Parquet also the images' bytes."""
+    label: str = "label"
+    """COLUMN of the label in a file: words or numbers, two or more classes."""
+    test_share: float = 0.2
+    """Share of the images held out to judge the result on, where no test data is given."""
+    image_size: tuple[int, int] = (64, 64)
+    """Height and width that every image is brought to, in pixels; model.patch divides both."""
+    colours: Literal["colour", "grey"] = "colour"
+    """Whether images have three channels or one."""
+    skip_bad: Annotated[bool, arg(aliases=("--skip-bad",))] = False
+    """Leave out images that cannot be read, and count them, instead of stopping at the first."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.test_share < 1:
+            raise UsageError(f"test_share={self.test_share} leaves a split empty; choose 0.05 to 0.5")
+        if min(self.image_size) < 1:
+            raise UsageError(f"image_size={self.image_size} is not a size; choose 1 pixel or more")
+
+
+class ImagesTask(ImageClassification):
+    """Two or more classes; images of any size and kind, splits made or given."""
+
+    name = "images"
+    summary = "your own images in two or more classes (a folder a class, or a table)"
+    presets = {
+        "cpu": Preset(
+            cost="""glassformer train images --data.train FOLDER
+cifar10's model on your images, brought to 64x64 pixels; not measured""",
+            config=TrainConfig(
+                model=VisionTransformerConfig(patch=8),
+                data=UserImageData(crop=8, flip=True),
+                optim=OptimConfig(name="muon", learning_rate=2e-3, weight_decay=0.05, warmup=0.15),
+                fit=FitConfig(epochs=30, batch_size=64),
+            ),
+        ),
+    }
+    default_preset = {"vit": "cpu"}
+
+    def shape(self, config: TrainConfig[Any, Any]) -> tuple[Literal[1, 3], int, int]:
+        """As chosen."""
+        height, width = config.data.image_size
+        return 3 if config.data.colours == "colour" else 1, height, width
+
+    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The folders or files of the splits."""
+        given = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
+        absolute = {split: str(Path(path).expanduser().absolute()) for split, path in given.items() if path}
+        return replace(config, data=replace(config.data, **absolute))
+
+    def splits(
+        self, config: TrainConfig[Any, Any], report: Report
+    ) -> tuple[dict[str, Split], list[str], list[str]]:
+        """Given data as it is; a missing split is held out of train, stratified by the seed."""
+        from glassformer.data.image_files import class_names_of
+
+        data = config.data
+        if not data.train:
+            raise UsageError("the task images needs images to train on; give --data.train FOLDER")
+        files = {
+            split: image_files(Path(path).expanduser(), data.image, data.label)
+            for split in ("train", "validation", "test")
+            if (path := getattr(data, split))
+        }
+        class_names = class_names_of(files["train"].labels(), files["train"].path)
+        splits = {
+            split: self.decoded(each, class_names, config, skip_bad=data.skip_bad, report=report)
+            for split, each in files.items()
+        }
+        notes = [f"{split}: {note}" for split, each in splits.items() for note in each.images.notes]
+        for split, share in (("test", data.test_share), ("validation", data.validation_share)):
+            if split not in splits:
+                splits |= hold_out(splits["train"], share, config.seed, class_names, ("train", split))
+        return splits, class_names, notes
