@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from glassformer import evaluation
-from glassformer.baselines import TextSource, baseline_scores, cache, text
+from glassformer.baselines import SplitSource, baseline_scores, cache, text
 
 NAMES = ["majority", "tfidf_lr", "nb_bigrams_lr"]
 TRAIN = ["good film", "superb plot", "great fun", "bad film", "awful plot", "dull scene", "odd", "eerie odd"]
@@ -16,14 +16,14 @@ TEST_LABELS = [0, 1, 2, 1, 1]
 
 
 def source(key, texts, labels):
-    return TextSource(key, lambda: (iter(texts), labels))
+    return SplitSource(key, lambda: (iter(texts), labels))
 
 
 def unread(key):
     def read():
         raise AssertionError(f"{key} was read although the cache holds the answer")
 
-    return TextSource(key, read)
+    return SplitSource(key, read)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_each_split_is_read_once(sources):
             reads.append(key)
             return texts, labels
 
-        return TextSource(key, read)
+        return SplitSource(key, read)
 
     splits = {"validation": counted("v", TEST, TEST_LABELS), "test": counted("t", TEST, TEST_LABELS)}
     baseline_scores(NAMES, counted("train", TRAIN, TRAIN_LABELS), splits, classes=3)
@@ -113,7 +113,7 @@ def test_whatever_decides_the_figures_is_in_the_key(tmp_path, sources, fits, mon
         classes = 4
     elif changed == "settings":
         known = text.TEXT_BASELINES["nb_bigrams_lr"]
-        other = text.TextBaseline(known.fitter, {**known.settings, "alpha": 0.5})
+        other = text.Baseline(known.fitter, {**known.settings, "alpha": 0.5})
         monkeypatch.setitem(text.TEXT_BASELINES, "nb_bigrams_lr", other)
     elif changed == "revision":
         monkeypatch.setattr(cache, "_REVISION", cache._REVISION + 1)
@@ -208,10 +208,10 @@ def test_the_cache_holds_arrays_and_json_only(tmp_path, sources):
 
 def test_errors_come_before_the_work(tmp_path, sources, fits):
     train, splits = sources
-    with pytest.raises(ValueError, match="unknown text baseline 'svm'"):
+    with pytest.raises(ValueError, match="unknown baseline 'svm'"):
         baseline_scores(["majority", "svm"], unread("train-1"), splits, classes=3)
     with pytest.raises(ValueError, match="key"):
-        TextSource("", lambda: ([], []))
+        SplitSource("", lambda: ([], []))
     short = {"test": source("t", TEST[:4], TEST_LABELS)}
     with pytest.raises(ValueError, match=r"split test.*4 texts and 5 labels"):
         baseline_scores(["majority"], train, short, classes=3, cache=tmp_path)

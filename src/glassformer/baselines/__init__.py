@@ -1,14 +1,15 @@
-"""What a user would pick instead: TF-IDF, naive-Bayes features; names are imported on first use."""
+"""What a user would pick instead, for texts and for images; names are imported on first use."""
 
 from importlib import import_module
 from typing import Any
 
 _HOME = {
+    "Baseline": "text",
     "FittedBaseline": "text",
     "TEXT_BASELINES": "text",
-    "TextBaseline": "text",
     "fit": "text",
-    "TextSource": "cache",
+    "IMAGE_BASELINES": "images",
+    "SplitSource": "cache",
     "baseline_scores": "cache",
 }
 

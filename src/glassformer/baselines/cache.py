@@ -23,29 +23,31 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from glassformer import evaluation
-from glassformer.baselines import text
+from glassformer.baselines import images, text
 
 # Raise this when fitting changes in a way the settings do not show.
 _REVISION = 1
-_LIBRARIES = ("numpy", "scikit-learn", "scipy")
 
 
 @dataclass(frozen=True)
-class TextSource:
-    """A split that is read only when needed: `key` is its checksum, `read()` gives (texts, labels)."""
+class SplitSource:
+    """A split that is read only when needed: `key` is its checksum, `read()` gives (inputs, labels).
+
+    inputs: texts, or one uint8 array of images, (n, channels, height, width), which may be memory-mapped.
+    """
 
     key: str
-    read: Callable[[], tuple[Iterable[str], ArrayLike]]
+    read: Callable[[], tuple[Iterable[str] | NDArray[np.uint8], ArrayLike]]
 
     def __post_init__(self) -> None:
         if not self.key:
-            raise ValueError("a TextSource needs a key that identifies its data, got ''; pass its checksum")
+            raise ValueError("a SplitSource needs a key that identifies its data, got ''; pass its checksum")
 
 
 def baseline_scores(
     names: Sequence[str],
-    train: TextSource,
-    splits: Mapping[str, TextSource],
+    train: SplitSource,
+    splits: Mapping[str, SplitSource],
     classes: int,
     seed: int = 0,
     cache: Path | None = None,
@@ -54,30 +56,35 @@ def baseline_scores(
     """Figures of each baseline on each split: slug -> split -> `evaluation.summary`.
 
     Everything is fitted on `train` alone. With `cache`, an entry per baseline and split is reused; when every
-    entry is there, no text is read. The seed is not part of the key, since no baseline depends on it.
+    entry is there, no input is read. The seed is part of the key where a baseline depends on it.
 
-    Raises ValueError for an unknown baseline, before anything is read, and for what `text.fit` or
-    `evaluation.check` refuse.
+    Raises ValueError for an unknown baseline, before anything is read, and for what `text.fit`, `images.fit`
+    or `evaluation.check` refuse.
     """
+    known = _baselines()
     for name in names:
-        text.check_name(name)
+        if name not in known:
+            raise ValueError(f"unknown baseline {name!r}; choose one of {', '.join(known)}")
     say = progress or (lambda message: None)
     read = _reader({"train": train, **{f"split {split}": source for split, source in splits.items()}})
     scores: dict[str, dict[str, dict[str, Any]]] = {}
     for name in names:
-        identities = {split: _identity(name, train, source, classes) for split, source in splits.items()}
+        identities = {
+            split: _identity(name, train, source, classes, seed) for split, source in splits.items()
+        }
         loaded = {split: _load(cache, identity) for split, identity in identities.items()}
         found = {split: entry for split, entry in loaded.items() if entry is not None}
         missing = [split for split in splits if split not in found]
         if splits and not missing:
             say(f"{name}: from the cache")
         if missing:
-            texts, labels = read("train")
-            say(f"{name}: fitting on {len(labels):,} texts")
-            fitted = text.fit(name, texts, labels, classes, seed)
+            inputs, labels = read("train")
+            say(f"{name}: fitting on {len(labels):,} {_word(inputs)}")
+            fit = images.fit if _word(inputs) == "images" else text.fit
+            fitted = fit(name, inputs, labels, classes, seed)
             for split in missing:
-                texts, labels = read(f"split {split}")
-                found[split] = fitted.predict_proba(texts), labels
+                inputs, labels = read(f"split {split}")
+                found[split] = fitted.predict_proba(inputs), labels
                 # before anything is stored: an unusable label must not reach the cache
                 evaluation.check(*found[split])
                 try:
@@ -89,36 +96,53 @@ def baseline_scores(
     return scores
 
 
-def _reader(sources: dict[str, TextSource]) -> Callable[[str], tuple[list[str], NDArray[np.int64]]]:
-    """Reads each source at most once: the callables may be slow, and iterables may be spent."""
-    kept: dict[str, tuple[list[str], NDArray[np.int64]]] = {}
+def _baselines() -> dict[str, text.Baseline]:
+    return text.TEXT_BASELINES | images.IMAGE_BASELINES
 
-    def read(which: str) -> tuple[list[str], NDArray[np.int64]]:
+
+def _reader(sources: dict[str, SplitSource]) -> Callable[[str], tuple[Any, NDArray[np.int64]]]:
+    """Reads each source at most once: the callables may be slow, and iterables may be spent."""
+    kept: dict[str, tuple[Any, NDArray[np.int64]]] = {}
+
+    def read(which: str) -> tuple[Any, NDArray[np.int64]]:
         if which not in kept:
-            texts, labels = sources[which].read()
-            kept[which] = list(texts), np.asarray(labels)
-            if len(kept[which][0]) != len(kept[which][1]):
-                raise ValueError(
-                    f"{which}: there must be one label a text, got {len(kept[which][0])} texts and "
-                    f"{len(kept[which][1])} labels; check that both columns come from the same rows"
-                )
+            inputs, labels = sources[which].read()
+            # a column of texts may be an array too; a list of it is what the text baselines take
+            as_array = isinstance(inputs, np.ndarray) and inputs.ndim > 1
+            kept[which] = inputs if as_array else list(inputs), np.asarray(labels)
+            inputs, labels = kept[which]
+            try:
+                text.check_lengths(len(inputs), len(labels), _word(inputs))
+            except ValueError as error:
+                raise ValueError(f"{which}: {error}") from None
         return kept[which]
 
     return read
 
 
-def _identity(name: str, train: TextSource, split: TextSource, classes: int) -> dict[str, Any]:
+def _word(inputs: Any) -> str:
+    """What the inputs are called, and so whose baselines they are for."""
+    return "images" if isinstance(inputs, np.ndarray) else "texts"
+
+
+def _identity(name: str, train: SplitSource, split: SplitSource, classes: int, seed: int) -> dict[str, Any]:
     """All that decides the probabilities, as JSON gives it back (tuples become lists)."""
-    identity = {
+    baseline = _baselines()[name]
+    identity: dict[str, Any] = {
         "baseline": name,
         "classes": int(classes),
         "revision": _REVISION,
-        "settings": dict(text.TEXT_BASELINES[name].settings),
+        "settings": dict(baseline.settings),
         "split": split.key,
         "train": train.key,
         # Python's version decides what \w matches: its Unicode tables.
-        "versions": {"python": platform.python_version(), **{each: version(each) for each in _LIBRARIES}},
+        "versions": {
+            "python": platform.python_version(),
+            **{each: version(each) for each in baseline.libraries},
+        },
     }
+    if baseline.seeded:
+        identity["seed"] = int(seed)
     return json.loads(json.dumps(identity))
 
 

@@ -26,25 +26,31 @@ _PRUNE_FROM = 1_000
 class FittedBaseline(Protocol):
     """A baseline after `fit`."""
 
-    def predict_proba(self, texts: Iterable[str]) -> Probabilities:
-        """Probabilities of shape (n, classes), rows summing to one, for n texts."""
+    def predict_proba(self, inputs: Any, /) -> Probabilities:
+        """Probabilities of shape (n, classes), rows summing to one, for n texts or images."""
         ...
 
 
 @dataclass(frozen=True)
-class TextBaseline:
-    """How one baseline is fitted: `fitter(texts, labels, classes, seed, **settings)`."""
+class Baseline:
+    """How one baseline is fitted: `fitter(inputs, labels, classes, seed, **settings)`.
+
+    libraries: those whose versions may change its figures. seeded: whether the seed changes them.
+    """
 
     fitter: Callable[..., FittedBaseline]
     settings: Mapping[str, Any]
+    libraries: tuple[str, ...] = ("numpy", "scikit-learn", "scipy")
+    seeded: bool = False
 
 
 @dataclass(frozen=True)
 class _Frequencies:
     frequencies: Probabilities
 
-    def predict_proba(self, texts: Iterable[str]) -> Probabilities:
-        return np.tile(self.frequencies, (len(_as_texts(texts)), 1))
+    def predict_proba(self, inputs: Any, /) -> Probabilities:
+        count = len(inputs if isinstance(inputs, np.ndarray) else _as_texts(inputs))
+        return np.tile(self.frequencies, (count, 1))
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class _Linear:
     present: NDArray[np.int64]
     classes: int
 
-    def predict_proba(self, texts: Iterable[str]) -> Probabilities:
+    def predict_proba(self, texts: Iterable[str], /) -> Probabilities:
         scores = self.vectorizer.transform(_as_texts(texts)) @ self.weights + self.intercepts
         # A class without a training example has no score: its probability is 0.
         probabilities = np.zeros((scores.shape[0], self.classes))
@@ -66,8 +72,8 @@ class _Linear:
         return probabilities
 
 
-def _fit_majority(texts: list[str], labels: NDArray[np.int64], classes: int, seed: int) -> FittedBaseline:
-    """p(c) = n_c / n, whatever the text; its accuracy is the share of the most frequent training class."""
+def _fit_majority(inputs: Any, labels: NDArray[np.int64], classes: int, seed: int) -> FittedBaseline:
+    """p(c) = n_c / n, whatever the input; its accuracy is the share of the most frequent training class."""
     return _Frequencies(np.bincount(labels, minlength=classes) / labels.size)
 
 
@@ -99,7 +105,7 @@ def _fit_tfidf_lr(
         sublinear_tf=True,
     )
     features = _fit_vectorizer(vectorizer, texts, labels.size)
-    present = _present_classes(labels)
+    present = present_classes(labels)
     weights, intercepts = _logistic_regression(features, labels, inverse_penalty, seed)
     if len(present) == 2:
         # scikit-learn keeps one score for two classes: sigmoid(z) = softmax((0, z)).
@@ -138,7 +144,7 @@ def _fit_nb_bigrams_lr(
         dtype=np.float64,
     )
     features = _fit_vectorizer(vectorizer, texts, labels.size)
-    present = _present_classes(labels)
+    present = present_classes(labels)
     columns, intercepts = [], []
     for label in present[1:] if len(present) == 2 else present:
         positive = labels == label
@@ -208,47 +214,38 @@ def _as_texts(texts: Iterable[str]) -> list[str]:
     return listed
 
 
-def _present_classes(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def present_classes(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The classes that have examples, (present,). Raises ValueError for fewer than two."""
     present = np.unique(labels)
     if len(present) < 2:
         raise ValueError(
-            f"logistic regression needs 2 or more classes in the training labels, got only {present[0]}; "
+            f"this baseline needs 2 or more classes in the training labels, got only {present[0]}; "
             "check the label column, or use the 'majority' baseline alone"
         )
     return present
 
 
-TEXT_BASELINES: dict[str, TextBaseline] = {
-    "majority": TextBaseline(_fit_majority, MappingProxyType({})),
+TEXT_BASELINES: dict[str, Baseline] = {
+    "majority": Baseline(_fit_majority, MappingProxyType({})),
     # C chosen among 1, 3, 10, 30, 100 on a tenth of IMDB's training reviews, never on its test split
-    "tfidf_lr": TextBaseline(
+    "tfidf_lr": Baseline(
         _fit_tfidf_lr, MappingProxyType({"ngrams": (1, 2), "min_count": 2, "inverse_penalty": 30.0})
     ),
     # C chosen among 0.3, 1, 3, 10 in the same way
-    "nb_bigrams_lr": TextBaseline(
+    "nb_bigrams_lr": Baseline(
         _fit_nb_bigrams_lr,
         MappingProxyType({"ngrams": (1, 2), "min_count": 2, "alpha": 1.0, "inverse_penalty": 1.0}),
     ),
 }
 
 
-def check_name(name: str) -> None:
-    """ValueError unless `name` is a key of `TEXT_BASELINES`."""
-    if name not in TEXT_BASELINES:
-        raise ValueError(f"unknown text baseline {name!r}; choose one of {', '.join(TEXT_BASELINES)}")
+def check_labels(labels: ArrayLike, classes: int, count: int, inputs: str) -> NDArray[np.int64]:
+    """The labels as (count,) whole numbers; `inputs` says what they label, in the plural.
 
-
-def fit(name: str, texts: Iterable[str], labels: ArrayLike, classes: int, seed: int = 0) -> FittedBaseline:
-    """Fit baseline `name` on training texts with labels 0 .. classes - 1.
-
-    Raises ValueError for an unknown name, fewer than two classes, labels outside the range, texts that
-    are not str, texts and labels of different lengths, and, all but `majority`, where the training labels
-    hold one class or the texts no term.
+    Raises ValueError for fewer than two classes, labels outside 0 .. classes - 1, and other than `count`.
     """
-    check_name(name)
     if classes < 2:
         raise ValueError(f"classes={classes} leaves nothing to classify; give at least 2")
-    listed = _as_texts(texts)
     numbers = np.asarray(labels)
     if numbers.ndim != 1 or numbers.size == 0 or not np.issubdtype(numbers.dtype, np.integer):
         raise ValueError(
@@ -261,10 +258,29 @@ def fit(name: str, texts: Iterable[str], labels: ArrayLike, classes: int, seed: 
             f"label {wrong} is outside 0..{classes - 1} (classes={classes}); "
             "number the classes from 0, or raise classes"
         )
-    if len(listed) != numbers.size:
+    check_lengths(count, numbers.size, inputs)
+    return numbers.astype(np.int64)
+
+
+def check_lengths(count: int, labels: int, inputs: str) -> None:
+    """ValueError unless there is one label for each of the `count` inputs."""
+    if count != labels:
         raise ValueError(
-            f"there must be one label a text, got {len(listed)} texts and {numbers.size} labels; "
-            "check that both columns come from the same rows"
+            f"there must be one label for each input, got {count} {inputs} and {labels} labels; "
+            "check that both come from the same rows"
         )
+
+
+def fit(name: str, texts: Iterable[str], labels: ArrayLike, classes: int, seed: int = 0) -> FittedBaseline:
+    """Fit baseline `name` on training texts with labels 0 .. classes - 1.
+
+    Raises ValueError for an unknown name, fewer than two classes, labels outside the range, texts that
+    are not str, texts and labels of different lengths, and, all but `majority`, where the training labels
+    hold one class or the texts no term.
+    """
+    if name not in TEXT_BASELINES:
+        raise ValueError(f"unknown text baseline {name!r}; choose one of {', '.join(TEXT_BASELINES)}")
+    listed = _as_texts(texts)
+    numbers = check_labels(labels, classes, len(listed), "texts")
     baseline = TEXT_BASELINES[name]
-    return baseline.fitter(listed, numbers.astype(np.int64), classes, seed, **baseline.settings)
+    return baseline.fitter(listed, numbers, classes, seed, **baseline.settings)
