@@ -125,9 +125,9 @@ def loading_share(images_per_second: list[float]) -> float:
 def shipped_batches() -> Any:
     """cifar10's loader on noise, with the crop and the flip of its preset."""
     import numpy as np
+
     from glassformer.data.augment import Augmentation
     from glassformer.data.image_batches import ImageBatches
-
     from glassformer.data.images import ImageExamples, Images
 
     count = BATCH * 20

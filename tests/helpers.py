@@ -1,6 +1,7 @@
 """Small made-up data that several tests need."""
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+from PIL import Image
 
 GOOD = ["a wonderful film", "great acting and a great story", "i loved it", "brilliant and moving"]
 BAD = ["a terrible film", "awful acting and a dull story", "i hated it", "boring and stupid"]
@@ -55,3 +57,23 @@ def glassformer(*words: object, **options: object) -> subprocess.CompletedProces
         timeout=240,
         **options,  # type: ignore[call-overload]
     )
+
+
+def image_bytes(pixels: np.ndarray) -> bytes:
+    """A PNG of (height, width) or (height, width, channels) pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def image_folder(folder: Path, counts: dict[str, int], seed: int = 0) -> Path:
+    """One sub-folder a class; images of several sizes, those of a class in shades of their own."""
+    generator = np.random.default_rng(seed)
+    for number, (name, count) in enumerate(sorted(counts.items())):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            shade = 40 + 170 * number // max(1, len(counts) - 1)
+            size = (18 + i % 3, 20 + i % 2, 3)
+            pixels = generator.integers(-30, 31, size) + shade
+            (folder / name / f"{i}.png").write_bytes(image_bytes(pixels.clip(0, 255).astype(np.uint8)))
+    return folder

@@ -12,7 +12,9 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from glassformer.data import image_files
-from glassformer.data.image_files import ImageFolder, ImageTable, class_names_of, decode, number_labels
+from glassformer.data.decoding import decode
+from glassformer.data.image_files import ImageFolder, ImageTable
+from glassformer.data.labels import class_names_of, number_labels
 from glassformer.errors import DataError, UsageError
 
 GENERATOR = np.random.default_rng(11)
@@ -257,14 +259,14 @@ def test_a_folder_is_read_in_a_fixed_order(pets: Path) -> None:
     assert [source.read().decode() for source in folder.sources()] == names
     assert folder.labels() == ["cat"] * 3 + ["dog"] * 2
     assert folder.count_rows() == 5
-    assert class_names_of(folder.labels(), pets) == ["cat", "dog"]
+    assert class_names_of(folder.labels(), pets, "images") == ["cat", "dog"]
 
 
 def test_classes_that_are_numbers_count_upwards(tmp_path: Path) -> None:
     for name in ("10", "9", "0"):
         write(tmp_path / name / "a.png")
     assert ImageFolder(tmp_path).labels() == ["0", "9", "10"]
-    assert class_names_of(["10", "9", "0"], tmp_path) == ["0", "9", "10"]
+    assert class_names_of(["10", "9", "0"], tmp_path, "images") == ["0", "9", "10"]
 
 
 def test_the_checksum_is_of_names_and_contents_alone(pets: Path) -> None:
@@ -317,14 +319,14 @@ def test_one_class_only_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"has one class only \('cat'\); give images of at least two"
     ) as refused:
-        class_names_of(ImageFolder(tmp_path).labels(), tmp_path)
+        class_names_of(ImageFolder(tmp_path).labels(), tmp_path, "images")
     assert str(tmp_path) in str(refused.value)
 
 
 def test_a_class_that_training_lacks_is_named(tmp_path: Path) -> None:
     assert number_labels(["dog", "cat", "dog"], ["cat", "dog"], tmp_path).tolist() == [1, 0, 1]
     with pytest.raises(
-        DataError, match=r"has the class 'cow' \(image 2\), which training does not have \(it has c"
+        DataError, match=r"row 2 has the label 'cow', which training does not have \(it has cat, dog"
     ):
         number_labels(["dog", "cow"], ["cat", "dog"], tmp_path)
 

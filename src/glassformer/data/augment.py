@@ -26,9 +26,9 @@ GREY_OF_COLOUR = (0.299, 0.587, 0.114)
 class Augmentation:
     """What is done to the images of a training batch, in the order of the fields.
 
-    crop: pixels of padding; flip: or not; colour: strength of the jitter; rand_augment: operations an image, of
-    `magnitude` 0 to 30; erase: its probability; mixup, cutmix: alpha, 0 for none. Asked for both, a batch gets
-    one of the two, by a coin.
+    crop: pixels of padding; flip: or not; colour: strength of the jitter; rand_augment: operations an
+    image, of `magnitude` 0 to 30; erase: its probability; mixup, cutmix: alpha, 0 for none. Asked for both,
+    a batch gets one of the two, by a coin.
     """
 
     crop: int = 0

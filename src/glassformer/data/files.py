@@ -43,7 +43,7 @@ class TextFile:
 
     def count_rows(self) -> int:
         """How many texts there are."""
-        return _open(self.path, self.text).count_rows()
+        return open_file(self.path, self.text).count_rows()
 
     def labels(self) -> list[str]:
         """Every row's label as a word: 1, 1.0 and '1' are all '1'."""
@@ -58,7 +58,7 @@ class TextFile:
         return labels
 
     def _values(self, column: str) -> Iterator[list[object]]:
-        dataset = _open(self.path, column)
+        dataset = open_file(self.path, column)
         if column not in dataset.schema.names:
             raise UsageError(
                 f"{self.path} has no column {column!r}; name yours with --data.text and --data.label "
@@ -77,7 +77,7 @@ def _as_word(value: object) -> str:
     return whole if point and not zeros.strip("0") and whole.lstrip("-").isdigit() else word
 
 
-def _open(path: Path, column: str) -> pyarrow.dataset.Dataset:
+def open_file(path: Path, column: str) -> pyarrow.dataset.Dataset:
     if not path.is_file():
         raise UsageError(f"there is no file {path}; check the path")
     kind = FORMATS.get(path.suffix.lower())

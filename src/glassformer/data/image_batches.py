@@ -1,5 +1,6 @@
 """Batches of images, augmented as a whole, with a state that survives a restart."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,7 +40,7 @@ class ImageBatches(Position):
         self.order = np.arange(len(examples))
 
     def __len__(self) -> int:
-        return -(-len(self.examples) // self.batch_size)
+        return math.ceil(len(self.examples) / self.batch_size)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         order = self.order

@@ -1,36 +1,29 @@
 """Reads images and their labels out of a folder or a table of the user's, one image at a time."""
 
 import hashlib
-import io
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-from jaxtyping import Int64, UInt8
 
-from glassformer.data.files import TextFile, _open
+from glassformer.data.decoding import WAY_OUT
+from glassformer.data.files import TextFile, open_file
+from glassformer.data.labels import in_order
 from glassformer.errors import DataError, UsageError, nearest
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-"""What Pillow may try: its other readers are rare, and one of them starts a program (EPS)."""
-
 ROWS_A_READ = 32
 """Images taken at once from a Parquet file: each may be some megabytes."""
 
-WAY_OUT = "replace or delete it, or leave bad images out with --data.skip-bad"
 SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
-GREY = ("1", "L", "LA", "I", "F")
 
 
 @dataclass(frozen=True)
@@ -60,7 +53,7 @@ class ImageFolder:
         if not self.path.is_dir():
             raise UsageError(f"there is no folder {self.path}; check the path")
         names = [each.name for each in self.path.iterdir() if each.is_dir() and not each.name.startswith(".")]
-        found = {name: _images_below(self.path / name) for name in _in_order(names)}
+        found = {name: _images_below(self.path / name) for name in in_order(names)}
         if not any(found.values()):
             raise DataError(
                 f"{self.path} has no sub-folders with images; put the images of each class "
@@ -153,7 +146,7 @@ class ImageTable:
         return TextFile(self.path, self.image_column, self.label_column)
 
     def _type_of(self, column: str) -> pa.DataType:
-        schema = _open(self.path, column).schema
+        schema = open_file(self.path, column).schema
         if column not in schema.names:
             raise UsageError(
                 f"{self.path} has no column {column!r}; name yours with --data.image and --data.label "
@@ -189,135 +182,6 @@ class ImageTable:
         except (pa.ArrowInvalid, OSError) as error:
             reason = str(error).strip().splitlines()[0]
             raise DataError(f"{self.path} cannot be read as PARQUET: {reason}; copy it again") from error
-
-
-def class_names_of(labels: list[str], path: Path) -> list[str]:
-    """The classes, numbers by size, words by the alphabet. Raises DataError for fewer than two."""
-    names = set(labels)
-    if len(names) < 2:
-        raise DataError(f"{path} has one class only ({names.pop()!r}); give images of at least two classes")
-    return _in_order(names)
-
-
-def number_labels(labels: list[str], class_names: list[str], path: Path) -> Int64[np.ndarray, " rows"]:
-    """Class numbers. Raises DataError for a label that is none of the classes."""
-    numbers = {name: number for number, name in enumerate(class_names)}
-    for row, label in enumerate(labels, 1):
-        if label not in numbers:
-            raise DataError(
-                f"{path} has the class {label!r} (image {row}), which training does not have (it has "
-                f"{', '.join(class_names)}); correct it or add training images of it"
-            )
-    return np.array([numbers[label] for label in labels], dtype=np.int64)
-
-
-def decode(
-    content: bytes, name: str, size: tuple[int, int], channels: Literal[1, 3]
-) -> tuple[UInt8[np.ndarray, "channels height width"], tuple[str, ...]]:
-    """The pixels of an encoded image, and what was done to it, in words that continue '12 images ...'.
-
-    size: (height, width), pixels. The first frame, upright by its EXIF orientation, put on white where
-    transparent; 16-bit grey divided by 257, floating-point grey of 0 to 1 times 255; grey from colour is
-    0.299 R + 0.587 G + 0.114 B (ITU-R BT.601). Then it is resized, bicubic (a = -0.5) with antialiasing, so
-    that it just covers the wanted size, and the rest is cropped on both sides alike; an image of the wanted
-    size keeps its pixels bit by bit.
-    Of 16-bit colour Pillow keeps the upper eight bits.
-    Raises DataError, which names the image, for what cannot be decoded or is larger than Pillow's limit.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    if not content:
-        raise DataError(f"{name} is empty (0 bytes); {WAY_OUT}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on odd metadata; the pixels are whole or raise
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
-            first = ["of several frames were cut to the first"] if getattr(image, "is_animated", 0) else []
-            image.load()
-            image, turned = _upright(image)
-            image, coloured = _to_channels(image, name, channels)
-            image, resized = _to_size(image, size)
-        except UnidentifiedImageError:
-            raise DataError(f"{name} is no image of a known kind ({', '.join(FORMATS)}); {WAY_OUT}") from None
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            raise DataError(
-                f"{name} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, which may be an attack; make it "
-                "smaller or delete it, or leave bad images out with --data.skip-bad"
-            ) from None
-        except DataError:
-            raise
-        except Exception as error:  # Pillow's readers raise a dozen unrelated kinds on a damaged file
-            raise DataError(f"{name} cannot be decoded ({error}); {WAY_OUT}") from error
-    pixels = np.asarray(image)
-    pixels = pixels[None] if channels == 1 else np.moveaxis(pixels, -1, 0)
-    return np.ascontiguousarray(pixels), (*first, *turned, *coloured, *resized)
-
-
-def _upright(image: "Image") -> tuple["Image", list[str]]:
-    from PIL import ExifTags, ImageOps
-
-    if image.getexif().get(ExifTags.Base.Orientation, 1) not in range(2, 9):
-        return image, []
-    return ImageOps.exif_transpose(image), ["were turned upright as their EXIF orientation says"]
-
-
-def _to_channels(image: "Image", name: str, channels: Literal[1, 3]) -> tuple["Image", list[str]]:
-    from PIL import Image
-
-    notes, mode, grey = [], image.mode, image.mode in GREY or image.mode.startswith("I;16")
-    if mode.startswith("I") or mode == "F":
-        image, note = _to_8_bits(image, name)
-        notes.append(note)
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        if np.asarray(image.getchannel("A")).min() < 255:
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            notes.append("with transparency were put on white")
-        image = image.convert("RGB")
-    if mode in ("P", "PA"):
-        notes.append("with a palette were converted")
-    elif not grey and not mode.startswith("RGB"):
-        notes.append(f"in {mode} were converted")
-    elif grey and channels == 3:
-        notes.append("in grey were given three equal channels")
-    elif not grey and channels == 1:
-        notes.append("in colour were turned grey")
-    return image.convert("RGB" if channels == 3 else "L"), notes
-
-
-def _to_8_bits(image: "Image", name: str) -> tuple["Image", str]:
-    """By the full range of the type, not by each image's maximum: images keep their brightness in common."""
-    from PIL import Image
-
-    values, limit, note = np.asarray(image), 65535, "of 16 bits were scaled to 8 (65535 becomes 255)"
-    if image.mode == "F":
-        limit, note = 1, "of floating-point numbers were scaled to 8 bits (1.0 becomes 255)"
-    if not (values.min() >= 0 and values.max() <= limit):
-        raise DataError(
-            f"{name} has values from {values.min():g} to {values.max():g}, not 0 to {limit}; "
-            "save it with 8 bits, or leave bad images out with --data.skip-bad"
-        )
-    return Image.fromarray(np.rint(values * (255 / limit)).astype(np.uint8)), note
-
-
-def _to_size(image: "Image", size: tuple[int, int]) -> tuple["Image", list[str]]:
-    from PIL import Image, ImageOps
-
-    height, width = size
-    if image.size == (width, height):
-        return image, []
-    notes = [f"were resized to {height}x{width}"]
-    if image.width * height != image.height * width:
-        notes.append("of another aspect ratio were cropped at the centre")
-    return ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC), notes
-
-
-def _in_order(names: "set[str] | list[str]") -> list[str]:
-    try:
-        return sorted(names, key=lambda name: (float(name), name))
-    except ValueError:
-        return sorted(names)
 
 
 def _images_below(folder: Path) -> list[Path]:

@@ -13,7 +13,8 @@ from typing import IO, Literal
 import numpy as np
 from jaxtyping import Int64, UInt8, UInt64
 
-from glassformer.data.image_files import ImageSource, decode
+from glassformer.data.decoding import decode
+from glassformer.data.image_files import ImageSource
 from glassformer.errors import DataError
 from glassformer.progress import with_progress
 
@@ -98,7 +99,7 @@ def decode_all(
             _write_header(file, (len(hashes), channels, *size))
         np.save(finished / "hashes.npy", np.array(hashes, dtype=np.uint64))
         record = {
-            "notes": _as_notes(kinds) + _skipped_note([name for name, _ in bad.values()]),
+            "notes": as_notes(kinds) + _skipped_note([name for name, _ in bad.values()]),
             "skipped": [{"row": row, "reason": reason} for row, (_, reason) in bad.items()],
         }
         (finished / "notes.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -140,7 +141,8 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def _as_notes(kinds: Counter[str]) -> list[str]:
+def as_notes(kinds: Counter[str]) -> list[str]:
+    """What `decode` says was done, counted: '12 images with transparency were put on white'."""
     return [
         f"{count:,} images {kind}" if count > 1 else f"1 image {kind}".replace(" were ", " was ", 1)
         for kind, count in kinds.most_common()
@@ -151,5 +153,5 @@ def _skipped_note(names: list[str]) -> list[str]:
     if not names:
         return []
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    (note,) = _as_notes(Counter({"were left out as unreadable": len(names)}))
+    (note,) = as_notes(Counter({"were left out as unreadable": len(names)}))
     return [f"{note}: {', '.join(names[:3])}{more}"]

@@ -15,8 +15,8 @@ Targets = Float[Tensor, "batch classes"]
 def mixup(images: Images, targets: Targets, alpha: float, generator: Generator) -> tuple[Images, Targets]:
     """lambda x + (1 - lambda) x' for images and targets alike, lambda ~ Beta(alpha, alpha).
 
-    Source: Zhang et al. 2018, 'mixup: Beyond Empirical Risk Minimization', section 2; one lambda a batch as in
-    their code.
+    Source: Zhang et al. 2018, 'mixup: Beyond Empirical Risk Minimization', section 2; one lambda a batch as
+    in their code.
     """
     share = _beta(alpha, images, generator)
     return torch.lerp(images.roll(1, 0), images, share), torch.lerp(targets.roll(1, 0), targets, share)

@@ -1,5 +1,6 @@
 """What the tasks on labelled images share: from pixels to splits, augmentation, model, prediction."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -165,21 +166,21 @@ class ImageClassification(Task):
         """Image files to predict as examples, decoded as those of the training were."""
         import numpy as np
 
-        from glassformer.data.image_files import decode
-        from glassformer.data.images import ImageExamples, Images, hash_pixels
+        from glassformer.data.decoding import decode
+        from glassformer.data.images import ImageExamples, Images, as_notes, hash_pixels
 
         channels, height, width = self.shape(config)
-        decoded, notes = [], []
+        decoded, kinds = [], Counter[str]()
         for name in inputs:
             path = Path(name).expanduser()
             if not path.is_file():
                 raise UsageError(f"there is no image file {name}; give the path of an image")
             pixels, done = decode(path.read_bytes(), name, (height, width), channels)
             decoded.append(pixels)
-            notes += [f"{name}: {what}" for what in done]
+            kinds.update(done)
         stacked = np.stack(decoded)
         rows = np.arange(len(stacked))
-        return ImageExamples(Images(stacked, hash_pixels(stacked)), rows, np.zeros_like(rows)), notes
+        return ImageExamples(Images(stacked, hash_pixels(stacked)), rows, np.zeros_like(rows)), as_notes(kinds)
 
     def other_test(
         self,
@@ -209,8 +210,8 @@ class ImageClassification(Task):
         """All images of a folder or a table, out of the cache where they are in it."""
         import numpy as np
 
-        from glassformer.data.image_files import number_labels
         from glassformer.data.images import decode_all, open_images
+        from glassformer.data.labels import number_labels
 
         channels, height, width = self.shape(config)
         labels = number_labels(files.labels(), class_names, files.path)

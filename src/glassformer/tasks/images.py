@@ -84,7 +84,7 @@ cifar10's model on your images, brought to 64x64 pixels; not measured""",
         self, config: TrainConfig[Any, Any], report: Report
     ) -> tuple[dict[str, Split], list[str], list[str]]:
         """Given data as it is; a missing split is held out of train, stratified by the seed."""
-        from glassformer.data.image_files import class_names_of
+        from glassformer.data.labels import class_names_of
 
         data = config.data
         if not data.train:
@@ -94,7 +94,7 @@ cifar10's model on your images, brought to 64x64 pixels; not measured""",
             for split in ("train", "validation", "test")
             if (path := getattr(data, split))
         }
-        class_names = class_names_of(files["train"].labels(), files["train"].path)
+        class_names = class_names_of(files["train"].labels(), files["train"].path, "images")
         splits = {
             split: self.decoded(each, class_names, config, skip_bad=data.skip_bad, report=report)
             for split, each in files.items()

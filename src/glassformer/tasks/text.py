@@ -12,7 +12,6 @@ from glassformer.tasks.text_classification import (
     Source,
     TextClassification,
     TextData,
-    class_names_of,
 )
 
 
@@ -90,6 +89,7 @@ imdb's recurrent preset for up to 10 epochs, on your file; not measured""",
         import numpy as np
 
         from glassformer.data.files import TextFile
+        from glassformer.data.labels import class_names_of
         from glassformer.data.splits import stratified_split
 
         data = config.data
@@ -97,7 +97,7 @@ imdb's recurrent preset for up to 10 epochs, on your file; not measured""",
             raise UsageError("the task text needs a file to train on; give --data.train FILE")
         train = TextFile(Path(data.train), data.text, data.label)
         words = train.labels()
-        class_names = class_names_of(words, train.path)
+        class_names = class_names_of(words, train.path, "texts")
         labels = self.label_numbers(words, class_names, train.path)
         kept = np.arange(len(labels))
         sources = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from glassformer.cache import cache_folder, cache_key, write_atomically
-from glassformer.errors import DataError, UsageError
+from glassformer.errors import UsageError
 from glassformer.models.configs import require_fraction, require_positive
 from glassformer.tasks.base import Prepared, Report, Task
 from glassformer.tasks.config import TrainConfig
@@ -216,6 +216,8 @@ class TextClassification(Task):
 
     def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
         """(rows,) class numbers of the labels in a file."""
+        from glassformer.data.labels import number_labels
+
         return number_labels(words, class_names, path)
 
     def _tokenizer(
@@ -268,29 +270,3 @@ def _text_source(source: Source, checksum: str, class_names: list[str]) -> "Spli
         cache_key(checksum, _digest(source), *class_names),
         lambda: ([text for batch in source.texts() for text in batch], source.labels),
     )
-
-
-def number_labels(words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
-    """(rows,) class numbers. Raises DataError for a label that is none of the classes."""
-    import numpy as np
-
-    numbers = {name: i for i, name in enumerate(class_names)}
-    try:
-        return np.array([numbers[word] for word in words], dtype=np.int64)
-    except KeyError as error:
-        word = error.args[0]
-        raise DataError(
-            f"{path}: row {words.index(word) + 1} has the label {word!r}, which training does not have "
-            f"(it has {', '.join(class_names)}); correct the label or add training rows with it"
-        ) from None
-
-
-def class_names_of(words: list[str], path: Path) -> list[str]:
-    """The classes in a file, numbers by size, words by the alphabet. Raises DataError for fewer than two."""
-    names = set(words)
-    if len(names) < 2:
-        raise DataError(f"{path} has one class only ({names.pop()!r}); give texts of at least two classes")
-    try:
-        return sorted(names, key=lambda name: (float(name), name))
-    except ValueError:
-        return sorted(names)

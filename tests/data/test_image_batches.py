@@ -1,0 +1,69 @@
+"""Batches of images: complete, scaled, in their order, and the very same after a restart."""
+
+import numpy as np
+import torch
+
+from glassformer.data.augment import Augmentation
+from glassformer.data.image_batches import ImageBatches
+from glassformer.data.images import ImageExamples, Images
+
+
+def examples(count: int = 23) -> ImageExamples:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 3, 6, 5), dtype=np.uint8)
+    rows = np.random.default_rng(1).permutation(40)[:count]
+    return ImageExamples(Images(pixels, np.arange(40, dtype=np.uint64)), rows, rows % 4)
+
+
+def all_of(batches: ImageBatches) -> list[dict]:
+    return list(batches)
+
+
+def test_unshuffled_batches_are_the_examples_in_order_scaled_to_one() -> None:
+    given = examples()
+    batches = ImageBatches(given, 7)
+    parts = all_of(batches)
+    assert [len(part["labels"]) for part in parts] == [7, 7, 7, 2]
+    assert len(batches) == len(parts)
+    together = torch.cat([part["images"] for part in parts]).numpy()
+    np.testing.assert_allclose(together, given.images.pixels[given.rows] / 127.5 - 1, atol=1e-6)
+    assert (torch.cat([part["labels"] for part in parts]).numpy() == given.labels).all()
+    assert (batches.order == np.arange(23)).all()
+
+
+def test_shuffled_epochs_hold_every_example_once_in_new_orders() -> None:
+    batches = ImageBatches(examples(), 7, shuffle=True, seed=3)
+    epochs = [torch.cat([part["images"] for part in batches]) for _ in range(2)]
+    assert batches.position == {"epoch": 2, "given": 0}
+    assert not torch.equal(*epochs)
+    in_order = [sorted(image.numpy().tobytes() for image in epoch) for epoch in epochs]
+    assert in_order[0] == in_order[1]
+
+
+def test_a_restart_inside_an_epoch_gives_the_very_next_batch() -> None:
+    def fresh() -> ImageBatches:
+        augmentation = Augmentation(crop=1, flip=True, colour=0.3, mixup=1.0, cutmix=1.0)
+        return ImageBatches(examples(), 5, shuffle=True, augmentation=augmentation, classes=4, seed=9)
+
+    whole = fresh()
+    expected = all_of(whole) + all_of(whole)
+    stopped = fresh()
+    first = []
+    for batch in stopped:
+        first.append(batch)
+        if len(first) == 3:
+            break
+    resumed = fresh()
+    resumed.go_to(stopped.position)
+    rest = all_of(resumed) + all_of(resumed)
+    for ours, theirs in zip(first + rest, expected, strict=True):
+        assert ours.keys() == theirs.keys() == {"images", "labels", "targets"}
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_another_seed_augments_in_another_way() -> None:
+    one, other = (
+        next(iter(ImageBatches(examples(), 5, augmentation=Augmentation(crop=2), classes=4, seed=seed)))
+        for seed in (0, 1)
+    )
+    assert torch.equal(one["labels"], other["labels"])
+    assert not torch.equal(one["images"], other["images"])

@@ -1,0 +1,194 @@
+"""The tasks on images: splits, folders and tables of the user's, and what is refused."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from PIL import Image
+from tests.helpers import image_bytes, image_folder, write_csv
+
+from glassformer.errors import DataError, UsageError
+from glassformer.tasks import find_task
+from glassformer.tasks.base import Prepared
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLASSFORMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("GLASSFORMER_DATA", raising=False)
+
+
+def prepare(name: str, seed: int = 0, data_dir: Path | None = None, **data: Any) -> Prepared:
+    task = find_task(name)
+    config = task.preset(None, None)
+    config = replace(
+        config, seed=seed, data=replace(config.data, **data), data_dir=str(data_dir) if data_dir else None
+    )
+    return task.prepare(config, lambda line: None)
+
+
+def rows(prepared: Prepared) -> dict[str, set[int]]:
+    return {split: set(examples.rows.tolist()) for split, examples in prepared.examples.items()}
+
+
+def test_digits_have_one_test_split_for_all_seeds_and_disjoint_splits() -> None:
+    one, other = rows(prepare("digits", seed=0)), rows(prepare("digits", seed=1))
+    assert one["test"] == other["test"]
+    assert one["validation"] != other["validation"]
+    for dealt in (one, other):
+        assert sum(map(len, dealt.values())) == len(set().union(*dealt.values())) == 1797
+    assert len(one["test"]) == pytest.approx(1797 / 5, abs=5)
+
+
+def cifar10_folder(folder: Path) -> Path:
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 60), ("test", 20)):
+        images = [
+            {"bytes": image_bytes(generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)), "path": None}
+            for _ in range(count)
+        ]
+        table = pa.table({"img": images, "label": [number % 10 for number in range(count)]})
+        (folder / "cifar10").mkdir(parents=True, exist_ok=True)
+        pa.parquet.write_table(table, folder / "cifar10" / f"{split}.parquet")
+    return folder
+
+
+def test_cifar10_keeps_the_official_test_split_and_holds_validation_out_of_train(tmp_path: Path) -> None:
+    prepared = prepare("cifar10", data_dir=cifar10_folder(tmp_path / "data"), validation_share=0.2)
+    sizes = {split: len(examples) for split, examples in prepared.examples.items()}
+    assert sizes == {"train": 50, "validation": 10, "test": 20}
+    assert prepared.class_names[0] == "airplane"
+    assert not rows(prepared)["train"] & rows(prepared)["validation"]
+    for split, source in prepared.inputs.items():
+        pixels, labels = source.read()
+        assert pixels.shape == (sizes[split], 3, 32, 32)
+        assert (np.asarray(labels) == prepared.examples[split].labels).all()
+
+
+def test_images_from_a_folder_in_any_size(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 10, "dog": 15})
+    prepared = prepare("images", train=str(folder), image_size=(16, 24))
+    assert prepared.class_names == ["cat", "dog"]
+    assert sum(len(examples) for examples in prepared.examples.values()) == 25
+    assert prepared.examples["train"].images.pixels.shape == (25, 3, 16, 24)
+    assert any("resized" in note for note in prepared.notes)
+
+
+def test_a_table_and_a_folder_of_the_same_images_are_the_same(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 6, "dog": 6})
+    listed = sorted(folder.rglob("*.png"))
+    table = write_csv(
+        tmp_path / "pets.csv",
+        [(file.relative_to(tmp_path), file.parent.name) for file in listed],
+        ("file", "kind"),
+    )
+    of_folder = prepare("images", train=str(folder))
+    of_table = prepare("images", train=str(table), image="file", label="kind")
+    for split in ("train", "validation", "test"):
+        ours, theirs = of_folder.examples[split], of_table.examples[split]
+        assert (ours.labels == theirs.labels).all()
+        assert (ours.images.pixels[ours.rows] == theirs.images.pixels[theirs.rows]).all()
+
+
+def test_given_splits_are_used_as_they_are_and_duplicates_are_told(tmp_path: Path) -> None:
+    train = image_folder(tmp_path / "train", {"cat": 8, "dog": 8})
+    test = image_folder(tmp_path / "test", {"cat": 3, "dog": 2}, seed=1)
+    (test / "dog" / "again.png").write_bytes(sorted((train / "dog").iterdir())[0].read_bytes())
+    prepared = prepare("images", train=str(train), test=str(test))
+    assert len(prepared.examples["test"]) == 6
+    assert len(prepared.examples["train"]) + len(prepared.examples["validation"]) == 16
+    assert any("1 of 6 test images stand in" in note for note in prepared.notes)
+
+
+def test_decoded_images_are_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    first = prepare("images", train=str(folder))
+    monkeypatch.setattr("glassformer.data.images.decode", None)
+    again = prepare("images", train=str(folder))
+    ours, theirs = first.examples["train"], again.examples["train"]
+    assert (ours.images.pixels == theirs.images.pixels).all()
+
+
+def test_bad_images_stop_or_are_left_out_with_their_labels(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 6, "dog": 6})
+    bad = sorted((folder / "cat").iterdir())[0]
+    bad.write_bytes(b"no image")
+    with pytest.raises(DataError, match=str(bad)):
+        prepare("images", train=str(folder))
+    prepared = prepare("images", train=str(folder), skip_bad=True)
+    labels = np.concatenate([examples.labels for examples in prepared.examples.values()])
+    assert sorted(labels) == [0] * 5 + [1] * 6
+    assert any("left out" in note and bad.name in note for note in prepared.notes)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        ({}, UsageError, "give --data.train FOLDER"),
+        ({"train": "nowhere"}, UsageError, "nowhere"),
+        ({"train": "one"}, DataError, "one class only"),
+        ({"train": "hollow"}, DataError, "holds no images"),
+        ({"train": "empty"}, DataError, "no sub-folders with images"),
+        ({"train": "pets", "test": "more"}, DataError, "has the label 'cow'"),
+        ({"train": "pets", "image_size": (30, 32)}, UsageError, "images of 24 x 32 or 32 x 32"),
+        ({"train": "pets", "validation_share": 0.0}, UsageError, "leaves a split empty"),
+    ],
+)
+def test_what_is_refused(
+    data: dict, error: type, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    image_folder(tmp_path / "more", {"cat": 4, "cow": 4})
+    image_folder(tmp_path / "one", {"cat": 4})
+    (image_folder(tmp_path / "hollow", {"cat": 4}) / "dog").mkdir()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message) as refused:
+        prepare("images", **data)
+    assert len(str(refused.value).splitlines()) == 1
+    assert not (tmp_path / "cache").exists() or "cow" in message
+
+
+def test_predicting_decodes_as_training_did(tmp_path: Path) -> None:
+    task = find_task("images")
+    config = task.preset(None, None)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "see_through.png")
+    examples, notes = task.encode([str(tmp_path / "see_through.png")], None, config)
+    assert examples.images.pixels.shape == (1, 3, 64, 64)
+    assert notes == ["1 image with transparency was put on white"]
+    with pytest.raises(UsageError, match="there is no image file"):
+        task.encode([str(tmp_path / "gone.png")], None, config)
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(DataError, match=r"text\.png is no image"):
+        task.encode([str(tmp_path / "text.png")], None, config)
+
+
+def test_pictures_show_every_augmentation(tmp_path: Path) -> None:
+    task = find_task("digits")
+    config = task.preset(None, None)
+    shown, _ = task.pictures(config, 5, lambda line: None)
+    headings = [heading.split()[0] for heading, _ in shown]
+    assert headings == [
+        "as", "crop", "flip", "colour", "rand_augment", "erase", "mixup", "cutmix", "all",
+    ]  # fmt: skip
+    plain = np.stack([pixels for pixels, _ in shown[0][1]])
+    assert plain.shape == (5, 1, 8, 8)
+    for heading, pictures in shown[1:]:
+        assert len(pictures) == 5
+        assert not (np.stack([pixels for pixels, _ in pictures]) == plain).all(), heading
+    assert any("+" in label for _, label in shown[6][1] + shown[7][1])
+    with pytest.raises(UsageError, match="has no pictures"):
+        find_task("parity").pictures(find_task("parity").preset(None, None), 5, lambda line: None)
+
+
+def test_nothing_is_written_beside_the_images(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    before = sorted(os.listdir(folder))
+    prepare("images", train=str(folder))
+    assert sorted(os.listdir(folder)) == before
