@@ -13,8 +13,13 @@ demo: install
 	$(BIN)/glassformer predict "$(DEMO_RUN)" 0110100110010110 1011001011010110
 	@echo "== look at the result again =="
 	$(BIN)/glassformer evaluate "$(DEMO_RUN)"
-	@echo "the run folder is $(DEMO_RUN)"
-DEMO_RUN := runs/parity/demo-$(shell date +%Y-%m-%d_%H-%M-%S)
+	@echo "== train: which digit is it? (under a minute) =="
+	@$(BIN)/glassformer train digits --run-dir "$(DEMO_IMAGES)"
+	$(BIN)/glassformer show digits --out "$(DEMO_IMAGES)/examples.png"
+	@echo "the run folders are $(DEMO_RUN) and $(DEMO_IMAGES)"
+DEMO_TIME := $(shell date +%Y-%m-%d_%H-%M-%S)
+DEMO_RUN := runs/parity/demo-$(DEMO_TIME)
+DEMO_IMAGES := runs/digits/demo-$(DEMO_TIME)
 
 install: $(VENV)/installed
 

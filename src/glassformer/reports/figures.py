@@ -87,7 +87,7 @@ def examples_page(rows: Rows, path: Path, *, title: str, caption: str) -> None:
 
 
 def run_figures(folder: Path) -> list[Path]:
-    """Writes learning_curves.png, where the run has a history, and confusion.png into a finished run's folder.
+    """Writes confusion.png, and learning_curves.png where there is a history, into a finished run's folder.
 
     Raises UsageError where there is no run, DataError where it is unfinished or broken.
     """
@@ -243,11 +243,11 @@ def _draw_matrix(axes: "Axes", bar: "Axes", counts: np.ndarray, cell: float) -> 
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     if len(counts) <= CELL_NUMBERS_UP_TO:
+        luminance = _luminance(image.to_rgba(shares))
         widest = _width(f"{counts.max():,}", 1.0)
         number_size = min(11.0, 0.85 * cell / widest)
         for (true, predicted), count in np.ndenumerate(counts):
-            shade = image.cmap(image.norm(shares[true, predicted]))
-            ink = "black" if _luminance(shade) > 0.179 else "white"
+            ink = "black" if luminance[true, predicted] > 0.179 else "white"
             place = {"ha": "center", "va": "center", "color": ink, "fontsize": number_size}
             axes.text(predicted, true, f"{count:,}", **place)
     ticks = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1]
@@ -410,10 +410,11 @@ def _wrapped_label(label: str, width: float) -> list[str]:
     return _wrapped(parted, width, SMALL)
 
 
-def _luminance(colour: tuple[float, ...]) -> float:
+def _luminance(colours: np.ndarray) -> np.ndarray:
     """Relative luminance of WCAG 2.1; black on more than 0.179, white on less, have a contrast above 4.5."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    rgb = colours[..., :3]
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return linear @ np.array([0.2126, 0.7152, 0.0722])
 
 
 def _save(figure: "Figure", path: Path) -> None:

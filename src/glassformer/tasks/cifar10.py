@@ -31,6 +31,49 @@ not measured""",
                 fit=FitConfig(epochs=10, batch_size=64),
             ),
         ),
+        "gpu": Preset(
+            cost="""glassformer train cifar10 --data-dir DATA --preset gpu
+not measured: written for one NVIDIA GPU, where it is the default""",
+            config=TrainConfig(
+                model=VisionTransformerConfig(positions="rotary", attention="fused", stochastic_depth=0.05),
+                data=ImageData(crop=4, flip=True, erase=0.1, cutmix=1.0),
+                optim=OptimConfig(
+                    name="muon",
+                    learning_rate=2e-3,
+                    muon_learning_rate=0.012,
+                    weight_decay=0.05,
+                    warmup=0.1,
+                    label_smoothing=0.1,
+                ),
+                fit=FitConfig(epochs=40, batch_size=256, average=0.995),
+            ),
+        ),
+        "best": Preset(
+            cost="""glassformer train cifar10 --data-dir DATA --preset best
+not measured: the sizes of ViT-Lite-7/4 (Hassani et al. 2021), 200 epochs, for one NVIDIA GPU""",
+            config=TrainConfig(
+                model=VisionTransformerConfig(
+                    layers=7,
+                    heads=4,
+                    d_model=256,
+                    d_ff=512,
+                    positions="rotary",
+                    attention="fused",
+                    stochastic_depth=0.1,
+                ),
+                data=ImageData(crop=4, flip=True, rand_augment=2, erase=0.25, mixup=0.8, cutmix=1.0),
+                optim=OptimConfig(
+                    name="muon",
+                    learning_rate=1e-3,
+                    muon_learning_rate=0.01,
+                    weight_decay=0.05,
+                    warmup=0.05,
+                    decay="cosine",
+                    label_smoothing=0.1,
+                ),
+                fit=FitConfig(epochs=200, batch_size=128, average=0.999),
+            ),
+        ),
     }
     default_preset = {"vit": "cpu"}
 

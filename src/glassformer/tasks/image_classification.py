@@ -179,8 +179,8 @@ class ImageClassification(Task):
             decoded.append(pixels)
             kinds.update(done)
         stacked = np.stack(decoded)
-        rows = np.arange(len(stacked))
-        return ImageExamples(Images(stacked, hash_pixels(stacked)), rows, np.zeros_like(rows)), as_notes(kinds)
+        images, rows = Images(stacked, hash_pixels(stacked)), np.arange(len(stacked))
+        return ImageExamples(images, rows, np.zeros_like(rows)), as_notes(kinds)
 
     def other_test(
         self,

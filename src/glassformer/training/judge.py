@@ -18,6 +18,8 @@ from glassformer.training.machine import Machine
 
 LINE = 110
 CLASSES_SHOWN = 10
+MILESTONES_SHOWN = (0.25, 0.5, 0.7, 0.8, 0.9)
+"""Validation accuracies whose times are printed; metrics.json has every twentieth."""
 
 
 @torch.inference_mode()
@@ -100,19 +102,40 @@ def print_table(metrics: dict[str, Any], name: str, command: str, folder: Path, 
     console.print(table)
 
     console.print(confusion_table(metrics["test"]))
+    if len(metrics["test"]["classes"]) > 2:
+        console.print(per_class_table(metrics["test"]))
     for note in notes:
         console.print(f"note: {note}")
     if "train_seconds" in metrics:
         console.print(
             f"trained {metrics['train_seconds']:.0f} s at {metrics['examples_per_second']:,.0f} examples/s"
         )
-    if metrics.get("milestones"):
-        passed = ", ".join(
-            f"{each['accuracy']:.0%} after {each['seconds']:.0f} s" for each in metrics["milestones"]
-        )
-        console.print(f"validation accuracy passed {passed}")
+    if any(each["accuracy"] in MILESTONES_SHOWN for each in metrics.get("milestones", [])):
+        passed = [
+            f"{each['accuracy']:.0%} after {each['seconds']:.0f} s"
+            for each in metrics["milestones"]
+            if each["accuracy"] in MILESTONES_SHOWN
+        ]
+        console.print(f"validation accuracy passed {', '.join(passed)}")
     console.print(f"repeat: {command}", soft_wrap=True)
     console.print(f"run folder: {folder}", soft_wrap=True)
+
+
+def per_class_table(figures: dict[str, Any]) -> Table:
+    """Precision, recall and F1 of each class, or of the ones recalled worst where there are many."""
+    rows = list(figures["per_class"].items())
+    title = "each class on test"
+    if len(rows) > CLASSES_SHOWN:
+        rows = sorted(rows, key=lambda row: row[1]["recall"])[:CLASSES_SHOWN]
+        title = "classes of the lowest recall on test (metrics.json has all)"
+    table = Table(title=title)
+    table.add_column("class")
+    for heading in ("precision", "recall", "F1", "examples"):
+        table.add_column(heading, justify="right")
+    for name, row in rows:
+        shares = (f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
+        table.add_row(name, *shares, f"{row['count']:,}")
+    return table
 
 
 def confusion_table(figures: dict[str, Any]) -> Table:
