@@ -210,6 +210,16 @@ def test_groups_of_examples_and_of_heads(name, monkeypatch):
         compare_with_loops(FUNCTIONS[name], MASKS["dense"], BIASES["per head"])
 
 
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("mask", MASKS)
+def test_rows_of_scores_padded_to_a_multiple(mask, bias, monkeypatch):
+    """The keys that fill a row up get no weight and leave no gradient."""
+    monkeypatch.setattr(tiles_module, "MULTIPLE_FROM", 1)
+    monkeypatch.setattr(tiles_module, "MULTIPLE", 2 * KEYS - 1)
+    compare_with_loops(tiled_attention, MASKS[mask], BIASES[bias])
+    compare_with_loops(short_query_tiles, MASKS[mask], BIASES[bias])
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 @pytest.mark.parametrize("name", ["explicit", "tiled", "fused"])
 def test_asking_for_weights_changes_no_bit(name, dtype):
@@ -398,7 +408,8 @@ def test_comparison_rejects(mutant):
         ("end = min(last, rows.stop)", "end = min(last, rows.start + 1)"),
         ("last = max(1, *self.ends[group[0]])", "last = max(1, *self.ends[group[0]]) - 1"),
         ("min(self.unpadded[group[0]])", "max(self.unpadded[group[0]])"),
-        ("scores.mul_(totals.reciprocal_())", "scores"),
+        ("scores * totals.reciprocal_()", "scores.clone()"),
+        ("columns.start :] = -math.inf", "columns.start :] = 0.0"),
     ],
 )
 def test_comparison_rejects_a_broken_tile(old, new):
@@ -408,7 +419,8 @@ def test_comparison_rejects_a_broken_tile(old, new):
     tiles, tiling = {"__name__": "broken"}, {"__name__": "broken"}
     for source, namespace in zip(sources, (tiles, tiling), strict=True):
         exec(compile(source.replace(old, new), "broken", "exec"), namespace)
-    tiling["Tiles"] = tiles["Tiles"]
+    tiles["MULTIPLE"], tiles["MULTIPLE_FROM"] = 5, 1
+    tiling["Tiles"], tiling["product"] = tiles["Tiles"], tiles["product"]
 
     def broken(q, k, v, mask=None, bias=None, *, key_tile, return_weights=False):
         output = tiling["attend_in_tiles"](q, k, v, mask, bias, query_tile=4, key_tile=key_tile)

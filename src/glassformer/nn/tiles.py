@@ -7,12 +7,15 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from glassformer.nn.masks import Mask
 from glassformer.nn.positions import AlibiBias
 
-SCORES_PER_CORE = 2**19
+SCORES_PER_CORE = 2**21
 SCORES_ON_ACCELERATOR = 2**26
+MULTIPLE, MULTIPLE_FROM = 16, 128
+"""From so many keys on, vector instructions gain more by full rows of scores than the padding costs."""
 
 
 class Tiles:
@@ -31,10 +34,11 @@ class Tiles:
         self.structured_bias = structured_bias
         self.batch, self.heads, self.queries, self.d_head = q.shape
         self.keys = k.shape[-2]
-        self.query_tile, self.key_tile = (
-            max(1, min(query_tile, self.queries)),
-            max(1, min(key_tile, self.keys)),
-        )
+        one_tile = self.keys <= key_tile
+        self.multiple = MULTIPLE if one_tile and self.keys >= MULTIPLE_FROM else 1
+        self.width = self.keys + -self.keys % self.multiple
+        self.query_tile = max(1, min(query_tile, self.queries))
+        self.key_tile = max(1, self.width) if one_tile else key_tile
         self.ends, self.unpadded, self.padding = [self.keys] * self.batch, [self.keys] * self.batch, None
         if isinstance(self.mask, Mask) and self.mask.keys is not None:
             # for all groups at once; where they are of like length, only the last few keys are masked
@@ -57,12 +61,23 @@ class Tiles:
             for h in range(0, self.heads, heads):
                 yield slice(b, min(b + examples, self.batch)), slice(h, min(h + heads, self.heads))
 
+    def padded(self, x: Tensor) -> Tensor:
+        """All keys or values, contiguous, with zeros after the last up to `width`; `scores` masks these."""
+        return functional.pad(x, (0, 0, 0, self.width - self.keys)).contiguous()
+
+    def memory(self, like: Tensor) -> Tensor:
+        """Room for the scores of the first group, which is the largest."""
+        examples, heads = next(self.groups())
+        sequences = (examples.stop - examples.start) * (heads.stop - heads.start)
+        return like.new_empty(sequences * self.query_tile * self.key_tile)
+
     def rows_and_columns(self, group: tuple[slice, slice]) -> Iterator[tuple[slice, list[slice]]]:
         """The queries of a tile, with the keys of every tile that one of them may attend to."""
         last = max(1, *self.ends[group[0]])
         for row in range(0, self.queries, self.query_tile):
             rows = slice(row, min(row + self.query_tile, self.queries))
             end = min(last, rows.stop) if isinstance(self.mask, Mask) and self.mask.causal else last
+            end += -end % self.multiple
             yield rows, [slice(j, min(j + self.key_tile, end)) for j in range(0, end, self.key_tile)]
 
     def scaled(self, q: Tensor, out: Tensor | None = None) -> Tensor:
@@ -76,9 +91,13 @@ class Tiles:
         group: tuple[slice, slice],
         rows: slice,
         columns: slice,
+        memory: Tensor | None = None,
     ) -> Tensor:
-        """S of one tile, -∞ where masked."""
-        scores = q_group[:, :, rows] @ k_group[:, :, columns].transpose(-2, -1)
+        """S of one tile, -∞ where masked; in `memory`, if there is one, over what it held."""
+        whole = product(q_group[:, :, rows], k_group[:, :, columns].transpose(-2, -1), memory)
+        columns = self._real(columns)
+        scores = whole[..., : columns.stop - columns.start]
+        whole[..., columns.stop - columns.start :] = -math.inf
         if bias is not None:
             scores += _part(bias, group, rows, columns)
         if self.structured_bias is not None:
@@ -93,7 +112,7 @@ class Tiles:
             if self.mask.causal and columns.stop - 1 > rows.start:
                 causal = Mask(causal=True).tile(rows, columns, self.device)
                 scores += _minus_infinity(causal, scores.dtype)
-        return scores
+        return whole
 
     def add(self, total: Tensor | None, place: slice, part: Tensor, whole: Tensor) -> Tensor:
         """Adds in float32 at least; the part of the only tile is the whole."""
@@ -112,8 +131,21 @@ class Tiles:
     def add_bias_gradient(
         self, d_bias: Tensor, d_scores: Tensor, group: tuple[slice, slice], rows: slice, columns: slice
     ) -> None:
+        columns = self._real(columns)
         place = _part(d_bias, group, rows, columns)
+        d_scores = d_scores[..., : columns.stop - columns.start]
         place += d_scores.to(self.wide).sum_to_size(place.shape)
+
+    def _real(self, columns: slice) -> slice:
+        return slice(columns.start, min(columns.stop, self.keys))
+
+
+def product(a: Tensor, b: Tensor, memory: Tensor | None = None) -> Tensor:
+    """a @ b of four axes each, in `memory` if there is one: what is used again is still in the cache."""
+    if memory is None:
+        return a @ b
+    shape = (*a.shape[:-1], b.shape[-1])
+    return torch.matmul(a, b, out=memory[: math.prod(shape)].view(shape))
 
 
 def _minus_infinity(may_attend: Tensor, dtype: torch.dtype) -> Tensor:

@@ -2,11 +2,12 @@
 
 A tile is some examples and heads (a group), some queries (rows) and some keys (columns).
 
-Keys that fit one tile need no trick: `_OneTile` takes the softmax of the tile, in place, and keeps the
-weights for the backward pass, at most KEY_TILE of them a query. What it gains over `explicit_attention`: a
-tile stays in the processor's cache from one operation to the next, nothing is kept in float32 under autocast,
-a group ends at its longest sequence, and the highest score of a row is only looked for where it is needed
-(`_fast_softmax_`).
+Keys that fit one tile need no trick: `_OneTile` takes the softmax of the tile and keeps the weights for
+the backward pass, at most KEY_TILE of them a query. What it gains over `explicit_attention`: the scores and
+their gradients of all groups pass through one piece of memory, which stays in the processor's cache; nothing
+is kept in float32 under autocast; a group ends at its longest sequence; rows begin where vector instructions
+like them to (`Tiles.padded`); and the highest score of a row is only looked for where it is needed
+(`_fast_softmax`).
 
 More keys go through the online softmax of Milakov & Gimelshein (2018), `_OnlineSoftmax`. For one query with
 scores s_j it keeps the highest score so far m, the sum of powers l = Σ_j exp(s_j - m) and the sum
@@ -28,7 +29,7 @@ from torch.autograd.function import once_differentiable
 
 from glassformer.nn.masks import Mask
 from glassformer.nn.positions import AlibiBias
-from glassformer.nn.tiles import Tiles, four_axes
+from glassformer.nn.tiles import Tiles, four_axes, product
 
 QUERY_TILE = 512
 KEY_TILE = 512
@@ -71,13 +72,14 @@ class _OneTile(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, tiles: Tiles) -> Tensor:
         output = _new_output(q, v)
         # copied whole, so that every group is a view; kept instead of the originals, at the same memory
-        q, k, v = tiles.scaled(q.contiguous()), k.contiguous(), v.contiguous()
-        kept = []
+        q, k, v = tiles.scaled(q.contiguous()), tiles.padded(k), tiles.padded(v)
+        memory, kept = tiles.memory(q), []
         for group in tiles.groups():
             for rows, (columns,) in tiles.rows_and_columns(group):
-                weights = _fast_softmax_(tiles.scores(q[group], k[group], bias, group, rows, columns))
+                place = (q[group], k[group], bias, group, rows, columns, memory)
+                weights = _fast_softmax(tiles.scores(*place))
                 if weights is None:
-                    weights = _safe_softmax_(tiles.scores(q[group], k[group], bias, group, rows, columns))
+                    weights = _safe_softmax(tiles.scores(*place))
                 output[(*group, rows)] = weights @ v[(*group, columns)]
                 kept.append(weights)
         ctx.tiles = tiles
@@ -92,7 +94,7 @@ class _OneTile(torch.autograd.Function):
         d_output = d_output.contiguous()
         d_q, d_k, d_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         d_bias = tiles.zeros(bias) if ctx.needs_input_grad[3] else None
-        next_weights = iter(kept)
+        next_weights, memory = iter(kept), tiles.memory(q)
         with torch.autocast(q.device.type, enabled=False):
             for group in tiles.groups():
                 k_group, v_group = k[group], v[group]
@@ -100,37 +102,40 @@ class _OneTile(torch.autograd.Function):
                 d_v_group: Any = None
                 for rows, (columns,) in tiles.rows_and_columns(group):
                     weights, d_out = next(next_weights), d_output[(*group, rows)]
-                    d_weights = d_out @ v_group[:, :, columns].transpose(-2, -1)
+                    d_v_group = tiles.add(d_v_group, columns, weights.transpose(-2, -1) @ d_out, v_group)
+                    d_weights = product(d_out, v_group[:, :, columns].transpose(-2, -1), memory)
                     # what autograd of softmax calls: one pass over the tile where the formula takes three
-                    d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
+                    d_scores = torch._softmax_backward_data(
+                        d_weights, weights, -1, weights.dtype, grad_input=d_weights
+                    )
                     if d_bias is not None:
                         tiles.add_bias_gradient(d_bias, d_scores, group, rows, columns)
-                    tiles.scaled(d_scores @ k_group[:, :, columns], out=d_q[(*group, rows)])
+                    d_q[(*group, rows)] = d_scores @ k_group[:, :, columns]
                     d_k_part = d_scores.transpose(-2, -1) @ q[(*group, rows)]
                     d_k_group = tiles.add(d_k_group, columns, d_k_part, k_group)
-                    d_v_group = tiles.add(d_v_group, columns, weights.transpose(-2, -1) @ d_out, v_group)
                 d_k[group], d_v[group] = d_k_group, d_v_group
-        return d_q, d_k, d_v, None if d_bias is None else d_bias.to(q.dtype), None
+        d_q, keys = tiles.scaled(d_q, out=d_q), tiles.keys
+        return d_q, d_k[:, :, :keys], d_v[:, :, :keys], None if d_bias is None else d_bias.to(q.dtype), None
 
 
-def _fast_softmax_(scores: Tensor) -> Tensor | None:
-    """exp(S) / rowsum(exp(S)) in place, without the highest score: two thirds of torch.softmax's time.
+def _fast_softmax(scores: Tensor) -> Tensor | None:
+    """exp(S) / rowsum(exp(S)) without the highest score: two thirds of torch.softmax's time.
 
-    None, and the scores are lost, where a sum leaves the range in which that is as exact as the real thing:
-    near overflow, near underflow, or where a row is masked as a whole.
+    The scores are lost. None where a sum leaves the range in which that is as exact as the real thing: near
+    overflow, near underflow, or where a row is masked as a whole.
     """
     totals = scores.exp_().sum(dim=-1, keepdim=True)
     lowest, highest = torch.aminmax(totals)
     limit = math.sqrt(torch.finfo(scores.dtype).max)
     if not 1 / limit < float(lowest) <= float(highest) < limit:
         return None
-    return scores.mul_(totals.reciprocal_())
+    return scores * totals.reciprocal_()
 
 
-def _safe_softmax_(scores: Tensor) -> Tensor:
-    """softmax(S) in place, for any scores; a row that is masked as a whole becomes zeros."""
+def _safe_softmax(scores: Tensor) -> Tensor:
+    """softmax(S) for any scores; a row that is masked as a whole becomes zeros."""
     masked = scores.amax(dim=-1, keepdim=True) == -math.inf
-    return torch.softmax(scores, dim=-1, out=scores).masked_fill_(masked, 0.0)
+    return torch.softmax(scores, dim=-1).masked_fill_(masked, 0.0)
 
 
 class _OnlineSoftmax(torch.autograd.Function):
