@@ -41,11 +41,12 @@ def compare(
 ) -> dict[str, Any]:
     """Looks at all of `names`, alternates the fastest form of each side for some rounds, prints, reports.
 
-    Sides: ours, native_tuned, transformers_tuned (in their fastest forms), shipped, newcomer.
+    Of ours and of each rival the fastest form is taken; shipped and newcomer have one form each.
     """
     looks = {name: [_look(name, run)] for name in names}
     fastest: dict[str, str] = {}
-    for side in ("ours", "native_tuned", "transformers_tuned"):
+    sides = dict.fromkeys(variants[name]["side"] for name in names)
+    for side in (side for side in sides if side not in ("shipped", "newcomer")):
         of_side = [name for name in names if variants[name]["side"] == side]
         best = max(looks[name][0] for name in of_side)
         near = [name for name in of_side if looks[name][0] >= NEAR * best]
