@@ -169,6 +169,12 @@ def test_equals_the_loops(name, mask, bias):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_example_at_all(name):
+    q, k, v = qkv(batch=0)
+    assert FUNCTIONS[name](q, k, v, Mask(causal=True)).shape == (0, HEADS, QUERIES, v.shape[-1])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize(
     "sizes",
     [
@@ -409,7 +415,8 @@ def test_comparison_rejects(mutant):
         ("last = max(1, *self.ends[group[0]])", "last = max(1, *self.ends[group[0]]) - 1"),
         ("min(self.unpadded[group[0]])", "max(self.unpadded[group[0]])"),
         ("scores * totals.reciprocal_()", "scores.clone()"),
-        ("columns.start :] = -math.inf", "columns.start :] = 0.0"),
+        ("functional.pad(real, (0, self.width - self.keys))", "functional.pad(real, (0, 99), value=True)"),
+        ("where[:, :, count:] = 0.0", "where[:, :, count:] = 1.0"),
     ],
 )
 def test_comparison_rejects_a_broken_tile(old, new):
@@ -419,17 +426,18 @@ def test_comparison_rejects_a_broken_tile(old, new):
     tiles, tiling = {"__name__": "broken"}, {"__name__": "broken"}
     for source, namespace in zip(sources, (tiles, tiling), strict=True):
         exec(compile(source.replace(old, new), "broken", "exec"), namespace)
-    tiles["MULTIPLE"], tiles["MULTIPLE_FROM"] = 5, 1
+    two_examples = 2 * HEADS * QUERIES * (KEYS + 4)
+    tiles |= {"MULTIPLE": 5, "MULTIPLE_FROM": 1, "SCORES_PER_CORE": two_examples}
     tiling["Tiles"], tiling["product"] = tiles["Tiles"], tiles["product"]
 
-    def broken(q, k, v, mask=None, bias=None, *, key_tile, return_weights=False):
-        output = tiling["attend_in_tiles"](q, k, v, mask, bias, query_tile=4, key_tile=key_tile)
+    def broken(q, k, v, mask=None, bias=None, *, sizes, return_weights=False):
+        output = tiling["attend_in_tiles"](q, k, v, mask, bias, **sizes)
         return output, explicit_attention(q, k, v, mask, bias, return_weights=True)[1]
 
-    trials = itertools.product((Mask(causal=True), MASKS["padding without holes"]), (3, KEYS))
-    for mask, key_tile in trials:
+    sizes = [{"query_tile": rows, "key_tile": keys} for rows, keys in ((4, 3), (4, KEYS), (QUERIES, KEYS))]
+    for mask, of_tile in itertools.product((Mask(causal=True), MASKS["padding without holes"]), sizes):
         try:
-            compare_with_loops(partial(broken, key_tile=key_tile), mask, BIASES["alibi"])
+            compare_with_loops(partial(broken, sizes=of_tile), mask, BIASES["alibi"])
         except AssertionError:
             return
     pytest.fail("no comparison noticed")

@@ -39,13 +39,19 @@ class Tiles:
         self.width = self.keys + -self.keys % self.multiple
         self.query_tile = max(1, min(query_tile, self.queries))
         self.key_tile = max(1, self.width) if one_tile else key_tile
-        self.ends, self.unpadded, self.padding = [self.keys] * self.batch, [self.keys] * self.batch, None
-        if isinstance(self.mask, Mask) and self.mask.keys is not None:
+        self.only_tile = one_tile and self.queries <= query_tile
+        self.ends, self.unpadded = [self.keys] * self.batch, [self.keys] * self.batch
+        real = self.mask.keys if isinstance(self.mask, Mask) else None
+        if real is not None:
             # for all groups at once; where they are of like length, only the last few keys are masked
-            real = self.mask.keys
             numbers = torch.arange(1, self.keys + 1, device=real.device)
             self.ends = (real * numbers).amax(dim=1).tolist()
             self.unpadded = real.cumprod(dim=1).sum(dim=1).tolist()
+        elif self.width > self.keys:
+            real = torch.ones(self.batch, self.keys, dtype=torch.bool, device=q.device)
+        self.padding = None
+        if real is not None:
+            real = functional.pad(real, (0, self.width - self.keys))
             self.padding = _minus_infinity(real[:, None, None], q.dtype)
         self.wide = torch.promote_types(q.dtype, torch.float32)
         self.device = q.device
@@ -63,7 +69,12 @@ class Tiles:
 
     def padded(self, x: Tensor) -> Tensor:
         """All keys or values, contiguous, with zeros after the last up to `width`; `scores` masks these."""
-        return functional.pad(x, (0, 0, 0, self.width - self.keys)).contiguous()
+        if self.width == self.keys:
+            return x.contiguous()
+        padded = x.new_empty(*x.shape[:2], self.width, x.shape[-1])
+        padded[:, :, : self.keys] = x
+        padded[:, :, self.keys :] = 0.0
+        return padded
 
     def memory(self, like: Tensor) -> Tensor:
         """Room for the scores of the first group, which is the largest."""
@@ -94,30 +105,27 @@ class Tiles:
         memory: Tensor | None = None,
     ) -> Tensor:
         """S of one tile, -∞ where masked; in `memory`, if there is one, over what it held."""
-        whole = product(q_group[:, :, rows], k_group[:, :, columns].transpose(-2, -1), memory)
-        columns = self._real(columns)
-        scores = whole[..., : columns.stop - columns.start]
-        whole[..., columns.stop - columns.start :] = -math.inf
+        scores = product(q_group[:, :, rows], k_group[:, :, columns].transpose(-2, -1), memory)
+        real = slice(columns.start, min(columns.stop, self.keys))
+        of_real = scores[..., : real.stop - real.start]
         if bias is not None:
-            scores += _part(bias, group, rows, columns)
+            of_real += _part(bias, group, rows, real)
         if self.structured_bias is not None:
-            scores += self.structured_bias.tile(rows, columns, scores.device, scores.dtype)[:, group[1]]
+            of_real += self.structured_bias.tile(rows, real, scores.device, scores.dtype)[:, group[1]]
         # adding -∞ is six times as fast as masked_fill_ with a mask that broadcasts
         if isinstance(self.mask, Tensor):
-            scores += _minus_infinity(_part(self.mask, group, rows, columns), scores.dtype)
-        elif self.mask is not None:
-            first = max(columns.start, min(self.unpadded[group[0]]))
-            if self.padding is not None and first < columns.stop:
-                scores[..., first - columns.start :] += self.padding[group[0], :, :, first : columns.stop]
-            if self.mask.causal and columns.stop - 1 > rows.start:
-                causal = Mask(causal=True).tile(rows, columns, self.device)
-                scores += _minus_infinity(causal, scores.dtype)
-        return whole
+            of_real += _minus_infinity(_part(self.mask, group, rows, real), scores.dtype)
+        elif self.mask is not None and self.mask.causal and columns.stop - 1 > rows.start:
+            scores += _minus_infinity(Mask(causal=True).tile(rows, columns, self.device), scores.dtype)
+        first = max(columns.start, min(self.unpadded[group[0]]))
+        if self.padding is not None and first < columns.stop:
+            scores[..., first - columns.start :] += self.padding[group[0], :, :, first : columns.stop]
+        return scores
 
     def add(self, total: Tensor | None, place: slice, part: Tensor, whole: Tensor) -> Tensor:
-        """Adds in float32 at least; the part of the only tile is the whole."""
+        """Adds in float32 at least; the part of the only tile is the sum."""
         if total is None:
-            if part.shape == whole.shape:
+            if self.only_tile or part.shape == whole.shape:
                 return part
             total = self.zeros(whole)
         elif total.dtype != self.wide:
@@ -125,19 +133,21 @@ class Tiles:
         total[:, :, place] += part.to(self.wide)  # a sum of two dtypes is many times slower than the cast
         return total
 
+    def put(self, total: Tensor, where: Tensor) -> None:
+        """Writes a sum over tiles to its keys; after the last that any query may attend to come zeros."""
+        count = min(total.shape[2], self.keys)
+        where[:, :, :count] = total[:, :, :count]
+        where[:, :, count:] = 0.0
+
     def zeros(self, like: Tensor) -> Tensor:
         return torch.zeros_like(like, dtype=self.wide)
 
     def add_bias_gradient(
         self, d_bias: Tensor, d_scores: Tensor, group: tuple[slice, slice], rows: slice, columns: slice
     ) -> None:
-        columns = self._real(columns)
-        place = _part(d_bias, group, rows, columns)
-        d_scores = d_scores[..., : columns.stop - columns.start]
-        place += d_scores.to(self.wide).sum_to_size(place.shape)
-
-    def _real(self, columns: slice) -> slice:
-        return slice(columns.start, min(columns.stop, self.keys))
+        real = slice(columns.start, min(columns.stop, self.keys))
+        place = _part(d_bias, group, rows, real)
+        place += d_scores[..., : real.stop - real.start].to(self.wide).sum_to_size(place.shape)
 
 
 def product(a: Tensor, b: Tensor, memory: Tensor | None = None) -> Tensor:

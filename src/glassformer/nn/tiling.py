@@ -50,7 +50,7 @@ def attend_in_tiles(
     A bias that is a tensor may be learned: its gradient is as large as itself.
     Raises RuntimeError when differentiated twice; `explicit_attention` can be.
     """
-    if not q.shape[-2] * k.shape[-2]:
+    if not len(q) * q.shape[-2] * k.shape[-2]:
         return v.new_zeros(*q.shape[:3], v.shape[-1])  # no score, no tile
     device = q.device.type
     if torch.is_autocast_enabled(device):
@@ -72,7 +72,7 @@ class _OneTile(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, tiles: Tiles) -> Tensor:
         output = _new_output(q, v)
         # copied whole, so that every group is a view; kept instead of the originals, at the same memory
-        q, k, v = tiles.scaled(q.contiguous()), tiles.padded(k), tiles.padded(v)
+        q, k, v = tiles.scaled(q, out=q.new_empty(q.shape)), tiles.padded(k), tiles.padded(v)
         memory, kept = tiles.memory(q), []
         for group in tiles.groups():
             for rows, (columns,) in tiles.rows_and_columns(group):
@@ -92,7 +92,8 @@ class _OneTile(torch.autograd.Function):
         tiles: Tiles = ctx.tiles
         q, k, v, bias, *kept = ctx.saved_tensors
         d_output = d_output.contiguous()
-        d_q, d_k, d_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+        d_q = torch.empty_like(q)
+        d_k, d_v = (x.new_empty(*x.shape[:2], tiles.keys, x.shape[3]) for x in (k, v))
         d_bias = tiles.zeros(bias) if ctx.needs_input_grad[3] else None
         next_weights, memory = iter(kept), tiles.memory(q)
         with torch.autocast(q.device.type, enabled=False):
@@ -110,12 +111,12 @@ class _OneTile(torch.autograd.Function):
                     )
                     if d_bias is not None:
                         tiles.add_bias_gradient(d_bias, d_scores, group, rows, columns)
-                    d_q[(*group, rows)] = d_scores @ k_group[:, :, columns]
+                    tiles.scaled(d_scores @ k_group[:, :, columns], out=d_q[(*group, rows)])
                     d_k_part = d_scores.transpose(-2, -1) @ q[(*group, rows)]
                     d_k_group = tiles.add(d_k_group, columns, d_k_part, k_group)
-                d_k[group], d_v[group] = d_k_group, d_v_group
-        d_q, keys = tiles.scaled(d_q, out=d_q), tiles.keys
-        return d_q, d_k[:, :, :keys], d_v[:, :, :keys], None if d_bias is None else d_bias.to(q.dtype), None
+                tiles.put(d_k_group, d_k[group])
+                tiles.put(d_v_group, d_v[group])
+        return d_q, d_k, d_v, None if d_bias is None else d_bias.to(q.dtype), None
 
 
 def _fast_softmax(scores: Tensor) -> Tensor | None:
