@@ -81,7 +81,8 @@ def main() -> None:
         "judged_on": "validation" if options.choose else "test",
         "data": "CIFAR-10, as given by --data-dir or the hub",
         "lines": lines,
-        "machine": machine() | {"device": device_name(chosen), "precision": chosen.precision},
+        "machine": machine()
+        | {"device": device_name(chosen), "precision": chosen.precision, "threads": chosen.threads},
         "versions": {"torch": importlib.metadata.version("torch")},
         "date": datetime.date.today().isoformat(),
     }

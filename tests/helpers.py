@@ -77,3 +77,17 @@ def image_folder(folder: Path, counts: dict[str, int], seed: int = 0) -> Path:
             pixels = generator.integers(-30, 31, size) + shade
             (folder / name / f"{i}.png").write_bytes(image_bytes(pixels.clip(0, 255).astype(np.uint8)))
     return folder
+
+
+def cifar10_folder(folder: Path) -> Path:
+    """A folder as --data-dir wants it, with noise of the size of CIFAR-10's images."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 60), ("test", 20)):
+        images = [
+            {"bytes": image_bytes(generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)), "path": None}
+            for _ in range(count)
+        ]
+        table = pa.table({"img": images, "label": [number % 10 for number in range(count)]})
+        (folder / "cifar10").mkdir(parents=True, exist_ok=True)
+        pa.parquet.write_table(table, folder / "cifar10" / f"{split}.parquet")
+    return folder

@@ -70,7 +70,7 @@ def refused(command: str, status: int, capsys: pytest.CaptureFixture[str], *extr
         ("train imdb --data-dir nowhere", "there is no nowhere/imdb/train.parquet; --data-dir"),
         ("evaluate nowhere", "nowhere is not a run"),
         ("evaluate", "required"),
-        ("evaluate nowhere --data.text body", "give --data.test FILE too"),
+        ("evaluate nowhere --data.text body", "give that file with --data.test too"),
         ("predict nowhere hello", "nowhere is not a run"),
         ("predict nowhere", "nothing to predict"),
         ("predict nowhere --jsn hello", "Unrecognized options: --jsn"),

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Annotated, Any, Generic
 
 import tyro
@@ -18,6 +19,9 @@ from glassformer.config_files import flags_of_file
 from glassformer.errors import DataError, UsageError, nearest
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.config import Data, MachineConfig, Model, TrainConfig
+
+SHOWN = 60
+"""Characters of an input that `predict` repeats."""
 
 COMMANDS = {
     "tasks": "list the tasks, their models and presets",
@@ -165,7 +169,7 @@ def _tasks(words: list[str]) -> int:
         print(f"{name}: {task.summary}")
         for preset_name, preset in task.presets.items():
             model = preset.config.model.name
-            default = " (default for it)" if task.default_preset[model] == preset_name else ""
+            default = " (default for it)" if task.preset_name(None, model) == preset_name else ""
             print(f"  --preset {preset_name}, --model.name {model}{default}")
             for line in preset.cost.strip().splitlines():
                 print(f"    {line.strip()}")
@@ -191,8 +195,6 @@ def _show(words: list[str]) -> int:
         raise UsageError(f"examples={options.examples} is not a number of pictures; choose 1 or more")
     config = replace(start, data=options.data, seed=options.seed, data_dir=options.data_dir)
     rows, notes = task.pictures(config, options.examples, _say)
-    from pathlib import Path
-
     from glassformer.reports.figures import examples_page
 
     path = Path(options.out or f"{name.replace(':', '.')}.png")
@@ -228,14 +230,16 @@ def _train(words: list[str]) -> int:
     typed = [*from_files, *rest]
     preset = (_all_values("preset", typed) or [None])[-1]
     model_name = (_all_values("model.name", typed) or [None])[-1]
-    start = task.preset(preset, model_name)
+    device = (_all_values("device", typed) or [None])[-1]
+    start = task.preset(preset, model_name, device)
+    cost = task.presets[task.preset_name(preset, model_name, device)].cost
     parts = {field.name: getattr(start, field.name) for field in fields(start)}
     options = _parse(
         TrainOptions[type(start.model), type(start.data)],  # type: ignore[misc]
         f"glassformer train {name}",
         typed,
         default=TrainOptions(**parts),
-        description=f"{task.summary}\n\n{task.presets[task.preset_name(preset, model_name)].cost.strip()}",
+        description=f"{task.summary}\n\n{cost.strip()}",
     )
     config = TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
     command = f"glassformer {shlex.join(['train', *_without_value('--run-dir', words)])}"
@@ -258,8 +262,6 @@ def _evaluate(words: list[str]) -> int:
         options.test, columns, data_dir=options.data_dir, baselines=options.baselines, report=_say
     )
     if options.json:
-        from pathlib import Path
-
         write_json(Path(options.json), metrics)
     command = f"glassformer {shlex.join(['evaluate', *words])}"
     print_table(metrics, loaded.config.model.name, command, loaded.folder, notes)
@@ -279,9 +281,9 @@ def _predict(words: list[str]) -> int:
     inputs = _lines_of_stdin() if from_stdin else list(options.inputs)
     empty = [number for number, each in enumerate(inputs, start=1) if not each.strip()]
     if empty or not inputs:
-        which = f"text {empty[0]} of {len(inputs)} is empty" if inputs else "standard input holds no text"
+        which = f"input {empty[0]} of {len(inputs)} is empty" if inputs else "standard input holds no line"
         raise UsageError(
-            f"{which}, and an empty text cannot be predicted; give at least one word in every text"
+            f"{which}, and an empty text cannot be predicted; give a word or more, or a file, in each"
         )
     from glassformer.training.loaded import load
 
@@ -290,8 +292,20 @@ def _predict(words: list[str]) -> int:
             print(json.dumps(vars(prediction), ensure_ascii=False))
         else:
             shares = ", ".join(f"{name} {p:.3f}" for name, p in prediction.probabilities.items())
-            print(f"{prediction.label} ({shares}): {prediction.input[:60]}")
+            print(f"{prediction.label} ({shares}): {_on_a_line(prediction.input)}")
     return 0
+
+
+def _on_a_line(text: str) -> str:
+    """A text by its beginning, a path by its end."""
+    short = " ".join(text.split())
+    if len(short) <= SHOWN:
+        return short
+    return (
+        f"...{short[3 - SHOWN :]}"
+        if Path(text).suffix and Path(text).is_file()
+        else f"{short[: SHOWN - 3]}..."
+    )
 
 
 def _lines_of_stdin() -> list[str]:

@@ -212,3 +212,11 @@ def test_pillow_reads_what_these_tests_write() -> None:
     buffer = io.BytesIO()
     as_pil(images()[0]).save(buffer, "PNG")
     torch.testing.assert_close(from_pil(Image.open(buffer)), images()[0])
+
+
+def test_operations_of_no_strength_change_nothing() -> None:
+    """Autocontrast has no strength; black and white are where a threshold or a scale would show first."""
+    pixels = images()
+    pixels[0], pixels[1] = 0.0, 1.0
+    for operation in augment.OPERATIONS[:-1]:
+        torch.testing.assert_close(operation(pixels, torch.zeros(BATCH)), pixels, rtol=0, atol=1e-5)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from PIL import Image
-from tests.helpers import image_bytes, image_folder, write_csv
+from tests.helpers import cifar10_folder, image_folder, write_csv
 
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import find_task
@@ -43,19 +43,6 @@ def test_digits_have_one_test_split_for_all_seeds_and_disjoint_splits() -> None:
     for dealt in (one, other):
         assert sum(map(len, dealt.values())) == len(set().union(*dealt.values())) == 1797
     assert len(one["test"]) == pytest.approx(1797 / 5, abs=5)
-
-
-def cifar10_folder(folder: Path) -> Path:
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 60), ("test", 20)):
-        images = [
-            {"bytes": image_bytes(generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)), "path": None}
-            for _ in range(count)
-        ]
-        table = pa.table({"img": images, "label": [number % 10 for number in range(count)]})
-        (folder / "cifar10").mkdir(parents=True, exist_ok=True)
-        pa.parquet.write_table(table, folder / "cifar10" / f"{split}.parquet")
-    return folder
 
 
 def test_cifar10_keeps_the_official_test_split_and_holds_validation_out_of_train(tmp_path: Path) -> None:
@@ -118,7 +105,7 @@ def test_bad_images_stop_or_are_left_out_with_their_labels(tmp_path: Path) -> No
     folder = image_folder(tmp_path / "pets", {"cat": 6, "dog": 6})
     bad = sorted((folder / "cat").iterdir())[0]
     bad.write_bytes(b"no image")
-    with pytest.raises(DataError, match=str(bad)):
+    with pytest.raises(DataError, match=rf"{bad} .*, or leave bad images out with --data\.skip-bad$"):
         prepare("images", train=str(folder))
     prepared = prepare("images", train=str(folder), skip_bad=True)
     labels = np.concatenate([examples.labels for examples in prepared.examples.values()])
@@ -185,6 +172,81 @@ def test_pictures_show_every_augmentation(tmp_path: Path) -> None:
     assert any("+" in label for _, label in shown[6][1] + shown[7][1])
     with pytest.raises(UsageError, match="has no pictures"):
         find_task("parity").pictures(find_task("parity").preset(None, None), 5, lambda line: None)
+
+
+def test_a_class_of_bad_images_alone_is_refused(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 6, "dog": 6, "emu": 2})
+    for file in (folder / "emu").iterdir():
+        file.write_bytes(b"no image")
+    with pytest.raises(DataError, match="has no image of class 'emu' that can be read"):
+        prepare("images", train=str(folder), skip_bad=True)
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("Train", "Test"), ("training_set", "test_set")])
+def test_a_folder_of_splits_is_no_folder_of_classes(names: tuple[str, str], tmp_path: Path) -> None:
+    for name in names:
+        image_folder(tmp_path / "data" / name, {"cat": 4, "dog": 4})
+    with pytest.raises(DataError, match="which are splits and no classes"):
+        prepare("images", train=str(tmp_path / "data"))
+
+
+def test_another_file_of_cifar10_numbers_or_names_its_classes(tmp_path: Path) -> None:
+    folder = cifar10_folder(tmp_path / "data") / "cifar10"
+    task = find_task("cifar10")
+    config = task.preset("cpu", None)
+    prepared = prepare("cifar10", data_dir=folder.parent)
+    numbered, _, notes = task.other_test(config, prepared.class_names, None, str(folder / "test.parquet"), {})
+    assert notes == []
+    table = pa.parquet.read_table(folder / "test.parquet")
+    words = [prepared.class_names[number] for number in table["label"].to_pylist()]
+    pa.parquet.write_table(table.set_column(1, "kind", pa.array(words)), tmp_path / "named.parquet")
+    named, _, _ = task.other_test(
+        config, prepared.class_names, None, str(tmp_path / "named.parquet"), {"label": "kind"}
+    )
+    assert (numbered.labels == named.labels).all()
+    assert numbered.labels.tolist() == [number % 10 for number in range(20)]
+
+
+def test_what_was_done_to_another_file_is_noted(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    (folder / "cat" / "bad.png").write_bytes(b"no image")
+    task = find_task("images")
+    config = task.preset(None, None)
+    config = replace(config, data=replace(config.data, skip_bad=True))
+    examples, _, notes = task.other_test(config, ["cat", "dog"], None, str(folder), {})
+    assert len(examples) == 8
+    assert any("left out as unreadable" in note for note in notes)
+
+
+def test_any_size_can_be_shown(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 8, "dog": 8})
+    task = find_task("images")
+    config = task.preset(None, None)
+    config = replace(config, data=replace(config.data, train=str(folder), image_size=(13, 17)))
+    shown, _ = task.pictures(config, 3, lambda line: None)
+    assert shown[0][1][0][0].shape == (3, 13, 17)
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "expected"),
+    [
+        (None, None, "gpu"),
+        ("cuda", None, "gpu"),
+        ("cpu", None, "cpu"),
+        (None, "", "cpu"),
+        (None, "-1", "cpu"),
+    ],
+)
+def test_the_gpu_preset_is_for_where_the_gpu_is_used(
+    device: str | None, visible: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr("glassformer.tasks.base.shutil.which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr("glassformer.tasks.base.Path.exists", lambda path: True)
+    assert find_task("cifar10").preset_name(None, None, device) == expected
+    assert find_task("digits").preset_name(None, None, device) == "cpu"
 
 
 def test_nothing_is_written_beside_the_images(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.helpers import reviews, write_csv, write_jsonl
+from tests.helpers import cifar10_folder, image_folder, reviews, write_csv, write_jsonl
 
 from glassformer import cli
 
@@ -32,13 +32,15 @@ def test_commands_are_understood(
     """Trainings are parsed and checked but not run; everything else is done."""
     monkeypatch.chdir(tmp_path)
     trained: list[Any] = []
-    fit = SimpleNamespace(train=lambda *words, **more: trained.append(words))
+    fit = SimpleNamespace(train=lambda *words, **more: trained.append(words) or text_run)
     monkeypatch.setattr(cli, "_import_fit", lambda: fit)
     rows = list(zip(*reviews(30), strict=True))
     write_csv(tmp_path / "reviews.csv", rows, header=("body", "mood"))
     write_jsonl(tmp_path / "others.jsonl", [(text, ("bad", "good")[label]) for text, label in rows])
     if "others.jsonl" in command:  # the run at hand was trained on columns of other names
         command = command.replace("--data.text body --data.label mood", "--data.text text --data.label label")
+    image_folder(tmp_path / "pets", {"cat": 12, "dog": 12})
+    cifar10_folder(tmp_path / "DATA")
     words = shlex.split(command.replace("RUN", str(text_run)))[1:]
     assert cli.main(words) == 0
     assert len(trained) == (words[0] == "train")

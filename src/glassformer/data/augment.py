@@ -197,7 +197,7 @@ OPERATIONS: tuple[Callable[[Images, Tensor], Images], ...] = (
     lambda images, signed: saturation(images, 1 + 0.9 * signed),
     lambda images, signed: sharpness(images, 1 + 0.9 * signed),
     lambda images, signed: posterize(images, 8 - 4 * signed.abs()),
-    lambda images, signed: solarize(images, 1 - signed.abs()),
+    lambda images, signed: solarize(images, 1 + 1 / 255 - signed.abs()),
     lambda images, signed: autocontrast(images),
 )
 """Each takes images and signed strengths, (batch,) in [-1, 1]."""

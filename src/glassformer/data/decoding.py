@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """What Pillow may try: its other readers are rare, and one of them starts a program (EPS)."""
 
-WAY_OUT = "replace or delete it, or leave bad images out with --data.skip-bad"
+WAY_OUT = "replace or delete it"
 GREY = ("1", "L", "LA", "I", "F")
 
 
@@ -51,7 +51,7 @@ def decode(
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise DataError(
                 f"{name} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, which may be an attack; make it "
-                "smaller or delete it, or leave bad images out with --data.skip-bad"
+                "smaller or delete it"
             ) from None
         except DataError:
             raise
@@ -63,11 +63,25 @@ def decode(
 
 
 def _upright(image: "Image") -> tuple["Image", list[str]]:
-    from PIL import ExifTags, ImageOps
+    from PIL import ExifTags, Image
 
-    if image.getexif().get(ExifTags.Base.Orientation, 1) not in range(2, 9):
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # broken metadata says nothing of the pixels, and Pillow raises many kinds on it
         return image, []
-    return ImageOps.exif_transpose(image), ["were turned upright as their EXIF orientation says"]
+    turns = Image.Transpose
+    turn = {
+        2: turns.FLIP_LEFT_RIGHT,
+        3: turns.ROTATE_180,
+        4: turns.FLIP_TOP_BOTTOM,
+        5: turns.TRANSPOSE,
+        6: turns.ROTATE_270,
+        7: turns.TRANSVERSE,
+        8: turns.ROTATE_90,
+    }.get(orientation)
+    if turn is None:
+        return image, []
+    return image.transpose(turn), ["were turned upright as their EXIF orientation says"]
 
 
 def _to_channels(image: "Image", name: str, channels: Literal[1, 3]) -> tuple["Image", list[str]]:
@@ -104,7 +118,7 @@ def _to_8_bits(image: "Image", name: str) -> tuple["Image", str]:
     if not (values.min() >= 0 and values.max() <= limit):
         raise DataError(
             f"{name} has values from {values.min():g} to {values.max():g}, not 0 to {limit}; "
-            "save it with 8 bits, or leave bad images out with --data.skip-bad"
+            "save it with 8 bits"
         )
     return Image.fromarray(np.rint(values * (255 / limit)).astype(np.uint8)), note
 

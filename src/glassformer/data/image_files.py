@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -16,14 +15,21 @@ from glassformer.data.files import TextFile, open_file
 from glassformer.data.labels import in_order
 from glassformer.errors import DataError, UsageError, nearest
 
-if TYPE_CHECKING:
-    pass
-
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 ROWS_A_READ = 32
 """Images taken at once from a Parquet file: each may be some megabytes."""
 
-SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
+SPLIT_NAMES = {
+    "train",
+    "training",
+    "training_set",
+    "val",
+    "valid",
+    "validation",
+    "test",
+    "testing",
+    "test_set",
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class ImageFolder:
                 f"{self.path} has no sub-folders with images; put the images of each class "
                 f"({', '.join(SUFFIXES)}) into a folder of its own there"
             )
-        if set(names) <= SPLIT_NAMES:
+        if {name.lower() for name in names} <= SPLIT_NAMES:
             raise DataError(
                 f"the sub-folders of {self.path} are called {', '.join(sorted(names))}, which are splits and "
                 f"no classes; give one of them, with a sub-folder for each class"
@@ -204,9 +210,7 @@ def _read(path: Path, name: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise DataError(
-            f"there is no {name}; correct the path, or leave bad images out with --data.skip-bad"
-        ) from None
+        raise DataError(f"there is no {name}; correct the path") from None
     except OSError as error:
         raise DataError(f"{name} cannot be read ({error.strerror}); {WAY_OUT}") from error
 

@@ -66,12 +66,13 @@ def decode_all(
     *,
     total: int,
     skip_bad: bool = False,
+    hint: str = "",
 ) -> Images:
     """Decodes images one after the other into `folder`, which appears whole or not at all.
 
     size: (height, width), pixels. total: how many sources there are, for the progress bar. skip_bad: leave
-    out what cannot be decoded. Raises the DataError of the first bad image, or with skip_bad one that says
-    that all are bad.
+    out what cannot be decoded. hint: ends the message on a bad image, where there is a way to leave it out.
+    Raises the DataError of the first bad image, or with skip_bad one that says that all are bad.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     kinds, hashes, bad = Counter[str](), list[int](), dict[int, tuple[str, str]]()
@@ -85,7 +86,7 @@ def decode_all(
                     pixels, notes = decode(source.read(), source.name, size, channels)
                 except DataError as error:
                     if not skip_bad:
-                        raise
+                        raise DataError(f"{error}{hint}") from error
                     bad[row] = source.name, str(error)
                     continue
                 file.write(content := pixels.tobytes())

@@ -32,6 +32,12 @@ def number_labels(labels: list[str], class_names: list[str], path: Path) -> Int6
         ) from None
 
 
+def named(words: list[str], class_names: list[str]) -> list[str]:
+    """Labels that may also be the numbers of the classes, from 0, as public data sets have them."""
+    names = {str(number): name for number, name in enumerate(class_names)}
+    return [names.get(word, word) for word in words]
+
+
 def in_order(names: set[str] | list[str]) -> list[str]:
     """Numbers by size where all are numbers, else by the alphabet."""
     try:

@@ -69,9 +69,9 @@ class LearnedGridPositions(GridPositions):
         """
         table = self.embedding.weight.detach()
         d_model = table.shape[1]
+        other = LearnedGridPositions(d_model, rows, columns, prefix=self.prefix)
         grid = table[self.prefix :].T.reshape(1, d_model, self.rows, self.columns)
         grid = functional.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
-        other = LearnedGridPositions(d_model, rows, columns, prefix=self.prefix)
         resized = torch.cat((table[: self.prefix], grid[0].flatten(1).T))
         other.embedding = nn.Embedding.from_pretrained(resized, freeze=False)
         return other.train(self.training)

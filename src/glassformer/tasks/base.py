@@ -1,6 +1,8 @@
 """What every task offers to the training loop and the command line. No torch at import time."""
 
+import os
 import shutil
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -89,23 +91,27 @@ class Task(ABC):
     """Model name -> the preset that is meant when none is named; the first model is the default one."""
     baseline_names: tuple[str, ...] = ("majority",)
 
-    def preset_name(self, name: str | None, model_name: str | None) -> str:
+    def preset_name(self, name: str | None, model_name: str | None, device: str | None = None) -> str:
         """The preset that is meant: the named one, else the model's default, else the first model's.
 
-        A task that has a preset called gpu takes it in place of cpu where there is one.
+        A task that has a preset called gpu takes it in place of cpu where there is one, unless another
+        device is asked for.
         """
         default = self.default_preset[model_name or next(iter(self.default_preset))]
-        if default == "cpu" and "gpu" in self.presets and _has_gpu():
+        wanted = device in (None, "auto", "cuda")
+        if wanted and default == "cpu" and "gpu" in self.presets and _has_gpu():
             default = "gpu"
         return name or default
 
-    def preset(self, name: str | None, model_name: str | None) -> TrainConfig[Any, Any]:
+    def preset(
+        self, name: str | None, model_name: str | None, device: str | None = None
+    ) -> TrainConfig[Any, Any]:
         """The configuration to start from. Raises UsageError for an unknown or a contradictory choice."""
         if model_name is not None and model_name not in self.default_preset:
             raise UsageError(
                 f"{self.name} has no model {model_name!r}; {nearest(model_name, list(self.default_preset))}"
             )
-        name = self.preset_name(name, model_name)
+        name = self.preset_name(name, model_name, device)
         if name not in self.presets:
             raise UsageError(f"{self.name} has no preset {name!r}; {nearest(name, list(self.presets))}")
         config = self.presets[name].config
@@ -183,10 +189,15 @@ class Task(ABC):
         tokenizer: "Tokenizer | None",
         file: str,
         columns: dict[str, str],
-    ) -> tuple[Examples, "SplitSource"]:
-        """Another file to judge a run on. Raises UsageError where the task takes none."""
+    ) -> tuple[Examples, "SplitSource", list[str]]:
+        """Another file to judge a run on, and notes on it. Raises UsageError where the task takes none."""
 
 
 def _has_gpu() -> bool:
     """Whether NVIDIA's driver is at work; torch would know better, but takes seconds to ask."""
-    return shutil.which("nvidia-smi") is not None and Path("/proc/driver/nvidia/version").exists()
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return False
+    # Windows, and Linux within it, have the driver elsewhere
+    drivers = (Path("/proc/driver/nvidia/version"), Path("/dev/dxg"))
+    at_work = sys.platform == "win32" or any(driver.exists() for driver in drivers)
+    return at_work and shutil.which("nvidia-smi") is not None

@@ -1,12 +1,16 @@
 """Small photographs of ten kinds of things: CIFAR-10, Krizhevsky 2009."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from glassformer.models.configs import VisionTransformerConfig
 from glassformer.tasks.base import Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.image_classification import ImageClassification, ImageData, Split, hold_out
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Cifar10Task(ImageClassification):
@@ -76,6 +80,7 @@ not measured: the sizes of ViT-Lite-7/4 (Hassani et al. 2021), 200 epochs, for o
         ),
     }
     default_preset = {"vit": "cpu"}
+    columns = {"image": "img", "label": "label"}
 
     def shape(self, config: TrainConfig[Any, Any]) -> tuple[Literal[1, 3], int, int]:
         """Colour, 32 by 32."""
@@ -88,18 +93,24 @@ not measured: the sizes of ViT-Lite-7/4 (Hassani et al. 2021), 200 epochs, for o
         folder = data_folder(config.data_dir)
         return replace(config, data_dir=str(folder.absolute())) if folder else config
 
+    def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
+        """0 to 9 as in the data set, or the names of the classes."""
+        from glassformer.data.labels import named
+
+        return super().label_numbers(named(words, class_names), class_names, path)
+
     def splits(
         self, config: TrainConfig[Any, Any], report: Report
     ) -> tuple[dict[str, Split], list[str], list[str]]:
         """The official split, and a validation split held out of train."""
-        from glassformer.data.cifar10 import CLASSES, IMAGE_COLUMN, LABEL_COLUMN, cifar10_file
+        from glassformer.data.cifar10 import CLASSES, cifar10_file
         from glassformer.data.image_files import ImageTable
 
-        numbers = [str(number) for number in range(len(CLASSES))]
+        names = list(CLASSES)
         train, test = (
             self.decoded(
-                ImageTable(cifar10_file(split, config.data_dir), IMAGE_COLUMN, LABEL_COLUMN),
-                numbers,
+                ImageTable(cifar10_file(split, config.data_dir), *self.columns.values()),
+                names,
                 config,
                 report=report,
             )

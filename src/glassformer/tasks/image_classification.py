@@ -93,6 +93,8 @@ class ImageClassification(Task):
 
     input_word = "images"
     baseline_names = ("majority", "pixels_lr", "small_cnn")
+    columns = {"image": "image", "label": "label"}
+    """Names of a table's columns where the configuration names none."""
 
     def shape(self, config: TrainConfig[Any, Any]) -> tuple[Literal[1, 3], int, int]:
         """(channels, height, width) of every image."""
@@ -189,14 +191,21 @@ class ImageClassification(Task):
         tokenizer: "Tokenizer | None",
         file: str,
         columns: dict[str, str],
-    ) -> tuple["ImageExamples", "SplitSource"]:
+    ) -> tuple["ImageExamples", "SplitSource", list[str]]:
         """Labelled images of the user's, in a folder or a table, with the classes of the run."""
         from glassformer.data.images import ImageExamples
 
-        own = {name: getattr(config.data, name, name) for name in ("image", "label")} | columns
+        own = {name: getattr(config.data, name, usual) for name, usual in self.columns.items()} | columns
         files = image_files(Path(file), own["image"], own["label"])
         split = self.decoded(files, class_names, config, skip_bad=getattr(config.data, "skip_bad", False))
-        return ImageExamples(split.images, split.rows, split.labels), _pixel_source(split, class_names)
+        examples = ImageExamples(split.images, split.rows, split.labels)
+        return examples, _pixel_source(split, class_names), list(split.images.notes)
+
+    def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
+        """(rows,) class numbers of the labels in a folder or a table."""
+        from glassformer.data.labels import number_labels
+
+        return number_labels(words, class_names, path)
 
     def decoded(
         self,
@@ -205,16 +214,16 @@ class ImageClassification(Task):
         config: TrainConfig[Any, Any],
         *,
         skip_bad: bool = False,
+        hint: str = "",
         report: Report = lambda line: None,
     ) -> Split:
         """All images of a folder or a table, out of the cache where they are in it."""
         import numpy as np
 
         from glassformer.data.images import decode_all, open_images
-        from glassformer.data.labels import number_labels
 
         channels, height, width = self.shape(config)
-        labels = number_labels(files.labels(), class_names, files.path)
+        labels = self.label_numbers(files.labels(), class_names, files.path)
         checksum = files.checksum()
         key = cache_key(PIXELS_FORMAT, checksum, channels, height, width, skip_bad)
         folder = cache_folder() / "images" / key
@@ -223,7 +232,13 @@ class ImageClassification(Task):
         else:
             report(f"decoding {len(labels):,} images of {files.path.name}")
             images = decode_all(
-                files.sources(), (height, width), channels, folder, total=len(labels), skip_bad=skip_bad
+                files.sources(),
+                (height, width),
+                channels,
+                folder,
+                total=len(labels),
+                skip_bad=skip_bad,
+                hint=hint,
             )
         labels = np.delete(labels, images.skipped)
         return Split(images, np.arange(len(labels)), labels, checksum)
@@ -237,7 +252,8 @@ class ImageClassification(Task):
         from glassformer.data.image_batches import ImageBatches
         from glassformer.data.images import ImageExamples
 
-        prepared = self.prepare(config, report)
+        no_patches = replace(config, model=replace(config.model, patch=1))  # any size can be shown
+        prepared = self.prepare(no_patches, report)
         train = prepared.examples["train"]
         assert isinstance(train, ImageExamples)
         chosen = np.random.default_rng(config.seed).permutation(len(train))[:count]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from glassformer.errors import UsageError
+from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import VisionTransformerConfig
 from glassformer.tasks.base import Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
@@ -17,6 +17,8 @@ from glassformer.tasks.image_classification import (
     hold_out,
     image_files,
 )
+
+SKIP_HINT = ", or leave bad images out with --data.skip-bad"
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,17 @@ cifar10's model on your images, brought to 64x64 pixels; not measured""",
         }
         class_names = class_names_of(files["train"].labels(), files["train"].path, "images")
         splits = {
-            split: self.decoded(each, class_names, config, skip_bad=data.skip_bad, report=report)
+            split: self.decoded(
+                each, class_names, config, skip_bad=data.skip_bad, hint=SKIP_HINT, report=report
+            )
             for split, each in files.items()
         }
+        train = splits["train"].labels
+        if gone := [name for number, name in enumerate(class_names) if number not in train]:
+            raise DataError(
+                f"{files['train'].path} has no image of class {gone[0]!r} that can be read; replace the bad "
+                "ones or delete the class"
+            )
         notes = [f"{split}: {note}" for split, each in splits.items() for note in each.images.notes]
         for split, share in (("test", data.test_share), ("validation", data.validation_share)):
             if split not in splits:

@@ -69,8 +69,9 @@ of an AMD EPYC, 2026-11-21""",
 
     def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
         """0 and 1 as in the data set, or the names of the classes."""
-        numbers = {str(number): name for number, name in enumerate(class_names)}
-        return super().label_numbers([numbers.get(word, word) for word in words], class_names, path)
+        from glassformer.data.labels import named
+
+        return super().label_numbers(named(words, class_names), class_names, path)
 
     def sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:
         """The official split, and a validation split held out of train."""

@@ -195,7 +195,7 @@ class TextClassification(Task):
         tokenizer: "Tokenizer | None",
         file: str,
         columns: dict[str, str],
-    ) -> tuple["Examples", "SplitSource"]:
+    ) -> tuple["Examples", "SplitSource", list[str]]:
         """Labelled texts in a file of the user's, with the classes of the run."""
         import numpy as np
 
@@ -210,9 +210,8 @@ class TextClassification(Task):
         key = cache_key(tokenizer.to_str())
         encoded = self._encode(given, checksum, tokenizer, key, config.data.max_tokens, lambda line: None)
         rows = np.arange(len(labels))
-        return Examples(encoded, rows, labels), _text_source(
-            Source(given, rows, labels), checksum, class_names
-        )
+        source = _text_source(Source(given, rows, labels), checksum, class_names)
+        return Examples(encoded, rows, labels), source, []
 
     def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
         """(rows,) class numbers of the labels in a file."""

@@ -176,6 +176,8 @@ class Clock(Callback):
         """Counts examples; the last batch ends the epoch's time, before validation begins."""
         self.examples += len(batch["labels"])
         if batch_idx + 1 == trainer.num_training_batches and self._since is not None:
+            if pl_module.device.type == "cuda":
+                torch.cuda.synchronize()  # what is queued belongs to the epoch too
             self.epoch_seconds.append(self._partial + time.perf_counter() - self._since)
             self._partial, self._since = 0.0, None
 

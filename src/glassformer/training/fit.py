@@ -23,6 +23,7 @@ from glassformer.training.checkpoint_io import SafetensorsCheckpointIO
 from glassformer.training.judge import judge, judge_baselines, print_table
 from glassformer.training.machine import Machine, prepare_machine
 from glassformer.training.module import TrainingModule
+from glassformer.training.optimizers import make_optimizer
 from glassformer.training.progress import ProgressBar
 from glassformer.training.provenance import peak_host_bytes, provenance
 from glassformer.training.run_folder import (
@@ -104,6 +105,7 @@ def resume(run_dir: str, *, report: Report = print) -> Path:
 def _module(task: Task, prepared: Prepared, config: TrainConfig[Any, Any]) -> TrainingModule:
     facts = task.facts(prepared.tokenizer, prepared.class_names, config)
     model = task.build_model(replace(config.model, **facts))
+    make_optimizer(model, config.optim)  # what it refuses is refused before anything is written
     steps = len(task.batches(prepared.examples["train"], config, train=True)) * config.fit.epochs
     return TrainingModule(task, model, config, steps)
 
@@ -206,7 +208,7 @@ def _figures(
     if config.baselines:
         inputs = {split: prepared.inputs[split] for split in splits}
         figures["baselines"] = judge_baselines(
-            task, prepared.inputs["train"], inputs, len(prepared.class_names), report
+            task, prepared.inputs["train"], inputs, len(prepared.class_names), config.seed, report
         )
     return figures
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from glassformer.baselines.cache import SplitSource, baseline_scores
 from glassformer.cache import cache_folder
-from glassformer.evaluation import classification_report
+from glassformer.evaluation import classification_report, most_confused
 from glassformer.progress import with_progress
 from glassformer.tasks.base import Batches, Report, Task
 from glassformer.training.machine import Machine
@@ -60,11 +60,17 @@ def judge(
 
 
 def judge_baselines(
-    task: Task, train: SplitSource, splits: dict[str, SplitSource], classes: int, report: Report
+    task: Task, train: SplitSource, splits: dict[str, SplitSource], classes: int, seed: int, report: Report
 ) -> dict[str, dict[str, Any]]:
     """Slug -> the figures on `test` and, under the splits' names, on each."""
     scores = baseline_scores(
-        task.baseline_names, train, splits, classes, cache=cache_folder() / "baselines", progress=report
+        task.baseline_names,
+        train,
+        splits,
+        classes,
+        cache=cache_folder() / "baselines",
+        seed=seed,
+        progress=report,
     )
     return {
         slug: {
@@ -152,12 +158,6 @@ def confusion_table(figures: dict[str, Any]) -> Table:
     table = Table(title="most confused on test (metrics.json has the whole matrix)")
     for heading in ("true", "predicted", "examples"):
         table.add_column(heading)
-    pairs = [
-        (count, true, predicted)
-        for true, row in zip(classes, counts, strict=True)
-        for predicted, count in zip(classes, row, strict=True)
-        if count and true != predicted
-    ]
-    for count, true, predicted in sorted(pairs, reverse=True)[:CLASSES_SHOWN]:
+    for true, predicted, count, _ in most_confused(figures, CLASSES_SHOWN):
         table.add_row(true, predicted, f"{count:,}")
     return table

@@ -128,7 +128,7 @@ class LoadedRun:
             examples = {split: prepared.examples[split] for split in ("validation", "test")}
             inputs = {split: prepared.inputs[split] for split in ("validation", "test")}
         else:
-            other, source = self.task.other_test(
+            other, source, notes_on_it = self.task.other_test(
                 config, self.class_names, self.tokenizer, test, columns or {}
             )
             examples, inputs = {"test": other}, {"test": source}
@@ -138,6 +138,7 @@ class LoadedRun:
                 notes = (
                     [f"{shared:,} of {len(other):,} {word} of {test} stand in train too"] if shared else []
                 )
+            notes += notes_on_it
         batches = {split: self.task.batches(part, config, train=False) for split, part in examples.items()}
         metrics = {
             "schema_version": SCHEMA_VERSION,
@@ -149,6 +150,6 @@ class LoadedRun:
         }
         if baselines and prepared is not None:
             metrics["baselines"] = judge_baselines(
-                self.task, prepared.inputs["train"], inputs, len(self.class_names), report
+                self.task, prepared.inputs["train"], inputs, len(self.class_names), config.seed, report
             )
         return metrics, notes
