@@ -114,7 +114,10 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--batches", type=int, help="batches in a measured pass, spread over all lengths")
-    parser.add_argument("--variants", help="names separated by semicolons: measure these once and stop")
+    parser.add_argument(
+        "--variants",
+        help="forms, separated by semicolons: look at these once; with --rounds, compare them alone",
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     rounds = options.rounds or (3 if options.quick else 7)
@@ -127,14 +130,15 @@ def main() -> None:
         folder = ["--data-dir", str(options.data_dir)] if options.data_dir else []
         return in_process(__file__, variant, ["--batches", str(batches), *folder])
 
-    if options.variants:
-        for name in options.variants.split(";"):
+    chosen = options.variants.split(";") if options.variants else []
+    if chosen and not options.rounds:
+        for name in chosen:
             print(f"{name:54}{run(name):8.1f} reviews/s", flush=True)
         return
     names = list(VARIANTS)
     if options.quick:  # the others take minutes, and none has been the fastest yet
         names = [name for name in names if not SLOW & set(VARIANTS[name].values())]
-    report = compare(VARIANTS, names, rounds, run)
+    report = compare(VARIANTS, chosen or names, rounds, run)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
 

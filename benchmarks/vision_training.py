@@ -20,6 +20,7 @@ Rivals:
 `ratios` compares algorithms: all sides get bf16 autocast, no dropout, the fused AdamW and the same allocator
 settings. `defaults` compares ours as shipped with the newcomer: our own allocator setting, bf16, and batches
 from our own loader with crop and flip, whose time is part of the step; the newcomer is handed its batches.
+Both are trained with AdamW; the preset's Muon costs some more and is no part of this comparison.
 `loading_share` is the loader's part of a step as shipped.
 
 Sides alternate in rounds, each in a process of its own with two threads, after warm-up steps that are not
@@ -85,7 +86,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--steps", type=int, help="steps in a measured pass")
-    parser.add_argument("--variants", help="names separated by semicolons: measure these once and stop")
+    parser.add_argument(
+        "--variants",
+        help="forms, separated by semicolons: look at these once; with --rounds, compare them alone",
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     rounds = options.rounds or (3 if options.quick else 7)
@@ -97,12 +101,13 @@ def main() -> None:
     def run(variant: str) -> float:
         return in_process(__file__, variant, ["--steps", str(steps)])
 
-    if options.variants:
-        for name in options.variants.split(";"):
+    chosen = options.variants.split(";") if options.variants else []
+    if chosen and not options.rounds:
+        for name in chosen:
             print(f"{name:54}{run(name):8.1f} images/s", flush=True)
         return
     names = [n for n in VARIANTS if not (options.quick and "compiled" in VARIANTS[n])]
-    report = compare(VARIANTS, names, rounds, run)
+    report = compare(VARIANTS, chosen or names, rounds, run)
     report["loading_share"] = loading_share(report["variants"]["ours as shipped"]["rounds"])
     print(f"loading and augmentation: {report['loading_share']:.1%} of a step as shipped")
     if options.json:
@@ -116,7 +121,7 @@ def loading_share(images_per_second: list[float]) -> float:
     import torch
 
     torch.set_num_threads(THREADS)
-    batches = iter(shipped_batches())
+    batches = iter(shipped_batches(11))
     next(batches)
     start = time.perf_counter()
     for _ in range(10):
@@ -125,7 +130,7 @@ def loading_share(images_per_second: list[float]) -> float:
     return seconds * statistics.median(images_per_second) / BATCH
 
 
-def shipped_batches() -> Any:
+def shipped_batches(batches: int) -> Any:
     """cifar10's loader on noise, with the crop and the flip of its preset."""
     import numpy as np
 
@@ -133,7 +138,7 @@ def shipped_batches() -> Any:
     from glassformer.data.image_batches import ImageBatches
     from glassformer.data.images import ImageExamples, Images
 
-    count = BATCH * 20
+    count = BATCH * batches
     pixels = np.random.default_rng(0).integers(0, 256, (count, 3, SIZE, SIZE), dtype=np.uint8)
     rows = np.arange(count)
     examples = ImageExamples(Images(pixels, np.zeros(count, dtype=np.uint64)), rows, rows % CLASSES)
@@ -155,7 +160,7 @@ def measure(variant: dict[str, Any], steps: int) -> dict[str, float]:
         keep_freed_memory()
     batches: Any
     if variant["side"] == "shipped":
-        batches = iter(shipped_batches())
+        batches = iter(shipped_batches(steps + WARM_UP))
     else:
         images = torch.rand(BATCH, 3, SIZE, SIZE) * 2 - 1
         fixed = {"images": images, "labels": torch.randint(0, CLASSES, (BATCH,))}

@@ -59,10 +59,10 @@ def glassformer(*words: object, **options: object) -> subprocess.CompletedProces
     )
 
 
-def image_bytes(pixels: np.ndarray) -> bytes:
-    """A PNG of (height, width) or (height, width, channels) pixels."""
+def image_bytes(pixels: np.ndarray, kind: str = "PNG") -> bytes:
+    """A file of (height, width) or (height, width, channels) pixels."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    Image.fromarray(pixels).save(buffer, kind)
     return buffer.getvalue()
 
 
@@ -79,12 +79,15 @@ def image_folder(folder: Path, counts: dict[str, int], seed: int = 0) -> Path:
     return folder
 
 
-def cifar10_folder(folder: Path) -> Path:
+def cifar10_folder(folder: Path, kind: str = "PNG") -> Path:
     """A folder as --data-dir wants it, with noise of the size of CIFAR-10's images."""
     generator = np.random.default_rng(0)
     for split, count in (("train", 60), ("test", 20)):
         images = [
-            {"bytes": image_bytes(generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)), "path": None}
+            {
+                "bytes": image_bytes(generator.integers(0, 256, (32, 32, 3), dtype=np.uint8), kind),
+                "path": None,
+            }
             for _ in range(count)
         ]
         table = pa.table({"img": images, "label": [number % 10 for number in range(count)]})

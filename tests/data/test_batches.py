@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glassformer.data import batches as batches_module
-from glassformer.data.batches import TextBatches
+from glassformer.data.batches import TextBatches, round_width
 from glassformer.data.encoded import Encoded, Examples
 
 
@@ -145,3 +145,23 @@ def test_token_dropout_leaves_an_entry_out_wherever_it_stands() -> None:
 def test_token_dropout_leaves_judging_alone() -> None:
     these = examples()
     assert sorted(all_rows(TextBatches(these, 4, token_dropout=0.9))) == sorted(expected(these))
+
+
+def test_widths_are_few_and_pad_little() -> None:
+    widths = [round_width(tokens) for tokens in range(1, 5000)]
+    for tokens, width in enumerate(widths, start=1):
+        assert tokens <= width <= max(tokens, 1.125 * tokens)
+    assert widths[:64] == list(range(1, 65))
+    assert len({width for width in widths if 512 < width <= 1024}) == 8
+    assert sorted(widths) == widths
+
+
+def test_padding_never_goes_beyond_the_longest_example() -> None:
+    """A model has positions for max_tokens, to which texts were cut, and for no more."""
+    lengths = [70, 131, 133]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    encoded = Encoded(np.ones(sum(lengths), dtype=np.uint16), offsets, np.arange(3, dtype=np.uint64))
+    loader = TextBatches(Examples(encoded, np.arange(3), np.zeros(3, dtype=np.int64)), 1)
+    assert [batch["ids"].shape[1] for batch in loader] == [72, 133, 133]
+    for batch in loader:
+        assert batch["mask"] is None or int(batch["mask"].sum()) in lengths

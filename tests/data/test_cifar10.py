@@ -13,8 +13,6 @@ from PIL import Image
 
 from glassformer.data.cifar10 import (
     CLASSES,
-    IMAGE_COLUMN,
-    LABEL_COLUMN,
     REVISION,
     SHA256,
     cifar10_file,
@@ -48,7 +46,7 @@ def no_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_local_files_are_read(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = ImageTable(cifar10_file("test", str(data)), IMAGE_COLUMN, LABEL_COLUMN)
+    table = ImageTable(cifar10_file("test", str(data)), "img", "label")
     assert table.path.name == "test.parquet"
     images = decode_all(table.sources(), (32, 32), 3, tmp_path / "cache", total=table.count_rows())
     np.testing.assert_array_equal(images.pixels, PIXELS.transpose(0, 3, 1, 2))

@@ -50,6 +50,7 @@ def test_cifar10_keeps_the_official_test_split_and_holds_validation_out_of_train
     sizes = {split: len(examples) for split, examples in prepared.examples.items()}
     assert sizes == {"train": 50, "validation": 10, "test": 20}
     assert prepared.class_names[0] == "airplane"
+    assert not any("JPEG copy" in note for note in prepared.notes)
     assert not rows(prepared)["train"] & rows(prepared)["validation"]
     for split, source in prepared.inputs.items():
         pixels, labels = source.read()
@@ -105,7 +106,7 @@ def test_bad_images_stop_or_are_left_out_with_their_labels(tmp_path: Path) -> No
     folder = image_folder(tmp_path / "pets", {"cat": 6, "dog": 6})
     bad = sorted((folder / "cat").iterdir())[0]
     bad.write_bytes(b"no image")
-    with pytest.raises(DataError, match=rf"{bad} .*, or leave bad images out with --data\.skip-bad$"):
+    with pytest.raises(DataError, match=rf"{bad} .*, or leave bad images out with --skip-bad$"):
         prepare("images", train=str(folder))
     prepared = prepare("images", train=str(folder), skip_bad=True)
     labels = np.concatenate([examples.labels for examples in prepared.examples.values()])
@@ -188,6 +189,11 @@ def test_a_folder_of_splits_is_no_folder_of_classes(names: tuple[str, str], tmp_
         image_folder(tmp_path / "data" / name, {"cat": 4, "dog": 4})
     with pytest.raises(DataError, match="which are splits and no classes"):
         prepare("images", train=str(tmp_path / "data"))
+
+
+def test_cifar10_that_went_through_jpeg_is_called_so(tmp_path: Path) -> None:
+    prepared = prepare("cifar10", data_dir=cifar10_folder(tmp_path / "data", kind="JPEG"))
+    assert any(note.startswith("CIFAR-10 (JPEG copy)") for note in prepared.notes)
 
 
 def test_another_file_of_cifar10_numbers_or_names_its_classes(tmp_path: Path) -> None:

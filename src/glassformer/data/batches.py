@@ -16,6 +16,13 @@ SORTED_TOGETHER = 50
 JUDGED_TOKENS = 1 << 15
 """Tokens, padding included, in a batch that is only judged: it bounds the memory, whatever the lengths."""
 
+WIDTHS_AN_OCTAVE = 8
+"""Sequences of more than 64 tokens are padded to one of so many widths between each two powers of two.
+
+Kernels are made for a shape: with a width of its own for every batch, oneDNN makes them anew in nearly every
+step, and its store of them takes gigabytes. The padding is 3% on average, and never seen by attention.
+"""
+
 
 class TextBatches(Position):
     """Yields `{"ids": (batch tokens), "mask": (batch tokens) or None, "labels": (batch,)}`.
@@ -47,6 +54,7 @@ class TextBatches(Position):
         self.token_dropout = token_dropout
         self.seed = seed
         self.order = np.argsort(examples.lengths, kind="stable")
+        self.longest = int(examples.lengths.max(initial=1))
         self._by_length = [] if shuffle else self._sorted()
 
     def __len__(self) -> int:
@@ -93,12 +101,21 @@ class TextBatches(Position):
             row, source = row[kept], source[kept]
             lengths = np.bincount(row, minlength=len(rows))
             column = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        ids = np.zeros((len(rows), lengths.max()), dtype=np.int64)
+        width = min(round_width(int(lengths.max())), self.longest)
+        ids = np.zeros((len(rows), width), dtype=np.int64)
         ids[row, column] = encoded.ids[source]
-        full = (lengths == lengths.max()).all()
-        mask = None if full else torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
+        full = (lengths == width).all()
+        mask = None if full else torch.from_numpy(np.arange(width) < lengths[:, None])
         return {
             "ids": torch.from_numpy(ids),
             "mask": mask,
             "labels": torch.from_numpy(self.examples.labels[chosen]),
         }
+
+
+def round_width(tokens: int) -> int:
+    """The next of the widths that batches are padded to."""
+    if tokens <= 64:
+        return tokens
+    step = 2 ** ((tokens - 1).bit_length() - 1) // WIDTHS_AN_OCTAVE
+    return -(-tokens // step) * step

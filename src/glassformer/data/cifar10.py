@@ -10,7 +10,8 @@ SHA256 = {
     "train": "8428b53a88a11ac374111006708df51469e315a22ac6d66470afd9c78d2ae883",
     "test": "841389e6f2d64f28bf17310e430aebac20ec3ba611a3c5e231dc93c645ce84de",
 }
-IMAGE_COLUMN, LABEL_COLUMN = "img", "label"
+JPEG = b"\xff\xd8"
+"""How a JPEG file begins; the hub has PNG."""
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 """The official names; the label column counts them from 0."""
 

@@ -81,7 +81,8 @@ class _OneTile(torch.autograd.Function):
                 if weights is None:
                     weights = _safe_softmax(tiles.scores(*place))
                 output[(*group, rows)] = weights @ v[(*group, columns)]
-                kept.append(weights)
+                if any(ctx.needs_input_grad):
+                    kept.append(weights)
         ctx.tiles = tiles
         ctx.save_for_backward(q, k, v, bias, *kept)
         return output

@@ -18,7 +18,7 @@ from glassformer.tasks.image_classification import (
     image_files,
 )
 
-SKIP_HINT = ", or leave bad images out with --data.skip-bad"
+SKIP_HINT = ", or leave bad images out with --skip-bad"
 
 
 @dataclass(frozen=True)
