@@ -25,7 +25,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("task")
-    parser.add_argument("--model", default="transformer")
+    parser.add_argument("--model", help="default: the task's own")
     parser.add_argument("--data-dir")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--run-dir", type=Path, default=Path("runs/accuracy"))
@@ -36,8 +36,9 @@ def main() -> None:
     seeds = options.seeds[:1] if options.quick else options.seeds
     runs: list[dict[str, Any]] = []
     for seed in seeds:
-        folder = options.run_dir / f"{options.task}-{options.model}-{seed}"
-        words = ["train", options.task, "--model.name", options.model, "--seed", str(seed)]
+        folder = options.run_dir / f"{options.task}-{options.model or 'default'}-{seed}"
+        words = ["train", options.task, "--seed", str(seed)]
+        words += ["--model.name", options.model] if options.model else []
         words += ["--data-dir", options.data_dir] if options.data_dir else []
         words += ["--fit.epochs", "1"] if options.quick else []
         command = [sys.executable, "-m", "glassformer", *words, "--run-dir", str(folder)]

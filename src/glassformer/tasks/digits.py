@@ -19,12 +19,19 @@ class DigitsTask(ImageClassification):
     presets = {
         "cpu": Preset(
             cost="""glassformer train digits
-not measured""",
+test accuracy 0.964 (mean of seeds 0, 1, 2), about 25 s of training
+on two cores of an Intel Xeon, 2026-11-25""",
             config=TrainConfig(
                 model=VisionTransformerConfig(layers=4, heads=4, d_model=64, d_ff=128, patch=2),
                 data=ImageData(crop=1),
-                optim=OptimConfig(name="muon", learning_rate=2e-3, weight_decay=0.05, warmup=0.1),
-                fit=FitConfig(epochs=40, batch_size=64),
+                optim=OptimConfig(
+                    name="muon",
+                    learning_rate=3e-3,
+                    muon_learning_rate=8e-3,
+                    weight_decay=0.05,
+                    warmup=0.1,
+                ),
+                fit=FitConfig(epochs=40, batch_size=64, average=0.98),
                 precision="fp32",
             ),
         ),
