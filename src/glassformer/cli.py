@@ -20,9 +20,6 @@ from glassformer.errors import DataError, UsageError, nearest
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.config import Data, MachineConfig, Model, TrainConfig
 
-SHOWN = 60
-"""Characters of an input that `predict` repeats."""
-
 COMMANDS = {
     "tasks": "list the tasks, their models and presets",
     "show": "draw a page of a task's pictures, before and after augmentation: glassformer show TASK",
@@ -287,25 +284,14 @@ def _predict(words: list[str]) -> int:
         )
     from glassformer.training.loaded import load
 
-    for prediction in load(options.run, options).predict(inputs, report=_say):
+    loaded = load(options.run, options)
+    for prediction in loaded.predict(inputs, report=_say):
         if options.json:
             print(json.dumps(vars(prediction), ensure_ascii=False))
         else:
             shares = ", ".join(f"{name} {p:.3f}" for name, p in prediction.probabilities.items())
-            print(f"{prediction.label} ({shares}): {_on_a_line(prediction.input)}")
+            print(f"{prediction.label} ({shares}): {loaded.task.shown(prediction.input)}")
     return 0
-
-
-def _on_a_line(text: str) -> str:
-    """A text by its beginning, a path by its end."""
-    short = " ".join(text.split())
-    if len(short) <= SHOWN:
-        return short
-    return (
-        f"...{short[3 - SHOWN :]}"
-        if Path(text).suffix and Path(text).is_file()
-        else f"{short[: SHOWN - 3]}..."
-    )
 
 
 def _lines_of_stdin() -> list[str]:

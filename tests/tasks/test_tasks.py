@@ -279,3 +279,14 @@ def test_unknown_names_get_the_nearest() -> None:
         find_task("imdb").preset(None, "recurent")
     with pytest.raises(UsageError, match=r"preset cpu is for model\.name=transformer"):
         find_task("imdb").preset("cpu", "recurrent")
+
+
+def test_a_long_input_is_repeated_by_its_beginning_and_a_path_whole() -> None:
+    """Also a text longer than any file's name may be, with a dot in it."""
+    text = "A wonderful film.\n" * 40 + "x"
+    shown = find_task("imdb").shown(text)
+    assert len(shown) == 60
+    assert shown.startswith("A wonderful film. A wonderful")
+    assert shown.endswith("...")
+    path = "a/very/long/folder/" * 10 + "cat.png"
+    assert find_task("digits").shown(path) == path

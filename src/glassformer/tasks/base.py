@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from glassformer.baselines.cache import SplitSource
 
+SHOWN = 60
+"""Characters of an input that `predict` repeats."""
+
 Report = Callable[[str], None]
 """Takes one line of what is going on, for the reader."""
 
@@ -171,6 +174,17 @@ class Task(ABC):
 
         Raises UsageError for an input that has no prediction.
         """
+
+    def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
+        """(rows,) class numbers of the labels in a file or a folder."""
+        from glassformer.data.labels import number_labels
+
+        return number_labels(words, class_names, path)
+
+    def shown(self, given: str) -> str:
+        """An input as `predict` repeats it: the beginning, on one line."""
+        line = " ".join(given.split())
+        return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."
 
     def pictures(
         self, config: TrainConfig[Any, Any], count: int, report: Report

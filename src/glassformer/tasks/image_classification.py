@@ -201,11 +201,9 @@ class ImageClassification(Task):
         examples = ImageExamples(split.images, split.rows, split.labels)
         return examples, _pixel_source(split, class_names), list(split.images.notes)
 
-    def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
-        """(rows,) class numbers of the labels in a folder or a table."""
-        from glassformer.data.labels import number_labels
-
-        return number_labels(words, class_names, path)
+    def shown(self, given: str) -> str:
+        """The whole path: files of one folder differ at its end."""
+        return given
 
     def decoded(
         self,

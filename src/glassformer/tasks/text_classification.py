@@ -213,12 +213,6 @@ class TextClassification(Task):
         source = _text_source(Source(given, rows, labels), checksum, class_names)
         return Examples(encoded, rows, labels), source, []
 
-    def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
-        """(rows,) class numbers of the labels in a file."""
-        from glassformer.data.labels import number_labels
-
-        return number_labels(words, class_names, path)
-
     def _tokenizer(
         self, train: Source, checksum: str, config: TrainConfig[Any, Any], report: Report
     ) -> tuple["Tokenizer", str]:

@@ -116,12 +116,12 @@ def print_table(metrics: dict[str, Any], name: str, command: str, folder: Path, 
         console.print(
             f"trained {metrics['train_seconds']:.0f} s at {metrics['examples_per_second']:,.0f} examples/s"
         )
-    if any(each["accuracy"] in MILESTONES_SHOWN for each in metrics.get("milestones", [])):
-        passed = [
-            f"{each['accuracy']:.0%} after {each['seconds']:.0f} s"
-            for each in metrics["milestones"]
-            if each["accuracy"] in MILESTONES_SHOWN
-        ]
+    passed = [
+        f"{each['accuracy']:.0%} after {each['seconds']:.0f} s"
+        for each in metrics.get("milestones", [])
+        if each["accuracy"] in MILESTONES_SHOWN
+    ]
+    if passed:
         console.print(f"validation accuracy passed {', '.join(passed)}")
     console.print(f"repeat: {command}", soft_wrap=True)
     console.print(f"run folder: {folder}", soft_wrap=True)
