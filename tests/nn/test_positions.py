@@ -76,6 +76,11 @@ def test_rotary_equals_transformers(d_head):
     assert_rotary_equals_transformers(RotaryPositions, d_head)
 
 
+def test_rotary_is_differentiable_twice():
+    rotary, q = RotaryPositions(6).double(), random(2, 2, 5, 6).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda q: rotary(q, q)[0].square(), q)
+
+
 def test_rotary_angles_are_those_of_llama():
     """In float32, the only precision Llama computes its angles in."""
     from transformers import LlamaConfig

@@ -52,7 +52,7 @@ def test_one_cycle_is_torchs() -> None:
 def tiny_model() -> TextClassifier:
     torch.manual_seed(0)
     return TextClassifier(
-        TextClassifierConfig(d_model=8, heads=2, d_ff=12, layers=1, vocab=5, classes=2, max_tokens=3)
+        TextClassifierConfig(d_model=8, heads=2, d_ff=12, layers=2, vocab=5, classes=2, max_tokens=3)
     )
 
 
@@ -76,6 +76,7 @@ def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest() -> None:
     everywhere = [id(p) for group in optimizer.param_groups for p in group["params"]]
     assert sorted(everywhere) == sorted(names)
 
+    # two layers, so that matrices of one shape are stacked; wide, upright and square ones
     of = dict(theirs.named_parameters())
     muon = torch.optim.Muon([of[name] for name in sorted(by_muon)], lr=0.03, weight_decay=0.1)
     decay = {True: [], False: []}

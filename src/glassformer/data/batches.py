@@ -28,8 +28,10 @@ class TextBatches(Position):
     """Yields `{"ids": (batch tokens), "mask": (batch tokens) or None, "labels": (batch,)}`.
 
     mask: True is a real token, None where nothing is padded (a mask that masks nothing costs time).
-    Shuffled batches have `batch_size` examples and a new order in each epoch. Without shuffling the order is
-    by length (`order` tells which example stands where), and long examples come in smaller batches.
+    Shuffled batches have `batch_size` examples and a new order in each epoch. Without shuffling the longest
+    come first (`order` tells which example stands where), and long examples in smaller batches. Shorter ones
+    find the memory that longer ones left; the other way round no freed block is ever large enough, and the
+    process grows by gigabytes.
     `token_dropout` leaves each entry of the vocabulary out of a batch with that probability, wherever it
     stands (Gal & Ghahramani 2016, section 4.2): what a text says again and again, such as the name of a film,
     cannot be learned by heart. The sequence gets shorter, so it is also cheaper.
@@ -53,7 +55,7 @@ class TextBatches(Position):
         self.shuffle = shuffle
         self.token_dropout = token_dropout
         self.seed = seed
-        self.order = np.argsort(examples.lengths, kind="stable")
+        self.order = np.argsort(-examples.lengths, kind="stable")
         self.longest = int(examples.lengths.max(initial=1))
         self._by_length = [] if shuffle else self._sorted()
 
@@ -68,7 +70,7 @@ class TextBatches(Position):
         batches, start = [], 0
         while start < len(lengths):
             end = min(start + self.batch_size, len(lengths))
-            while end > start + 1 and (end - start) * lengths[end - 1] > JUDGED_TOKENS:
+            while end > start + 1 and (end - start) * lengths[start] > JUDGED_TOKENS:
                 end = start + (end - start + 1) // 2
             batches.append(self.order[start:end])
             start = end

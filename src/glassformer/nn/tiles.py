@@ -12,7 +12,9 @@ from torch.nn import functional
 from glassformer.nn.masks import Mask
 from glassformer.nn.positions import AlibiBias
 
-SCORES_PER_CORE = 2**20
+SCORES_PER_CORE = 2**22
+"""Examples and heads that fill it share a call: fewer leave the cores waiting, more fall out of the cache."""
+
 SCORES_ON_ACCELERATOR = 2**26
 MULTIPLE, MULTIPLE_FROM = 16, 128
 """From so many keys on, vector instructions gain more by full rows of scores than the padding costs."""

@@ -27,16 +27,16 @@ class Cifar10Task(ImageClassification):
             cost="""glassformer train cifar10 --data-dir DATA
 not measured""",
             config=TrainConfig(
-                model=VisionTransformerConfig(positions="rotary"),
+                model=VisionTransformerConfig(positions="rotary", attention="tiled"),
                 data=ImageData(crop=4, flip=True),
                 optim=OptimConfig(
                     name="muon",
-                    learning_rate=1e-3,
-                    muon_learning_rate=6e-3,
+                    learning_rate=2e-3,
+                    muon_learning_rate=0.01,
                     weight_decay=0.05,
-                    warmup=0.15,
+                    warmup=0.1,
                 ),
-                fit=FitConfig(epochs=10, batch_size=64),
+                fit=FitConfig(epochs=14, batch_size=128),
             ),
         ),
         "gpu": Preset(

@@ -1,10 +1,11 @@
 """Optimisers: which parameters learn how."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from glassformer.errors import UsageError
 from glassformer.tasks.config import OptimConfig
@@ -27,17 +28,70 @@ def make_optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.Optimize
     for group in groups.values():
         group["params"] = [p for p in group["params"] if id(p) not in chosen]
     others = [group for group in groups.values() if group["params"]]
-    muon = torch.optim.Muon([matrices], lr=optim.muon_learning_rate, adjust_lr_fn="original")
+    muon = StackedMuon([matrices], lr=optim.muon_learning_rate, adjust_lr_fn="original")
     return MuonBesideAdamW(muon, torch.optim.AdamW(others, **adamw))
 
 
-class MuonBesideAdamW(torch.optim.Optimizer):
-    """Two optimisers, each with parameters of its own, as one: one step, one schedule, one state.
+class StackedMuon(torch.optim.Muon):
+    """torch.optim.Muon in less time: the matrices of one shape go through one product together.
 
-    Muon: the momentum of a matrix's gradient, M = U S V^T, is replaced by about U V^T (five Newton-Schulz
-    iterations), so that every direction moves alike; the step is scaled by sqrt(max(1, rows / columns)).
-    Source: Jordan et al. 2024, 'Muon: an optimizer for hidden layers in neural networks'; torch.optim.Muon.
+    The momentum of a matrix's gradient, M = U S V^T, is replaced by about U V^T, so that every direction
+    moves alike; the step is scaled by sqrt(max(1, rows / columns)).
+
+    Source: Jordan et al. 2024, 'Muon: an optimizer for hidden layers in neural networks'.
     """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyrefly: ignore[bad-override]
+        """One step of every parameter that has a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            stacks: dict[torch.Size, list[Tensor]] = {}
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    stacks.setdefault(parameter.shape, []).append(parameter)
+            for (rows, columns), parameters in stacks.items():
+                directions = orthogonalized(
+                    torch.stack(self._momenta(group, parameters)), group["ns_coefficients"], group["ns_steps"]
+                )
+                rate = group["lr"] * math.sqrt(max(1, rows / columns))
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(parameters, directions.to(parameters[0].dtype).unbind(), alpha=-rate)
+        return loss
+
+    def _momenta(self, group: dict[str, Any], parameters: list[Tensor]) -> tuple[Tensor, ...]:
+        """Nesterov's: g + momentum (m - g), m <- m + (1 - momentum)(g - m)."""
+        gradients: list[Any] = [parameter.grad for parameter in parameters]
+        for parameter in parameters:
+            if "momentum_buffer" not in self.state[parameter]:
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
+        torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
+        return torch._foreach_lerp(gradients, buffers, group["momentum"])
+
+
+def orthogonalized(matrices: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
+    """About U V^T of each U S V^T in a stack, (matrices rows columns), in bfloat16.
+
+    Newton-Schulz: X <- a X + b (X X^T) X + c (X X^T)^2 X, from X / |X|. With Muon's (a, b, c) and five steps
+    singular values end between about 0.7 and 1.2, whatever they were.
+    """
+    a, b, c = coefficients
+    upright = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.bfloat16()
+    x = x.mT.contiguous() if upright else x
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if upright else x
+
+
+class MuonBesideAdamW(torch.optim.Optimizer):
+    """Two optimisers, each with parameters of its own, as one: one step, one schedule, one state."""
 
     def __init__(self, muon: torch.optim.Optimizer, adamw: torch.optim.Optimizer) -> None:
         self.parts = (muon, adamw)
