@@ -131,7 +131,8 @@ def speedrun(
     size = config.fit.batch_size
     batches = len(images) // size
     total = epochs * batches
-    optimizer = make_optimizer(model, config.optim)
+    dtype = torch.bfloat16 if chosen.precision == "bf16" else torch.float32
+    optimizer = make_optimizer(model, config.optim, dtype)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: rate_factor(step, total, config.optim)
     )

@@ -72,6 +72,8 @@ class EvaluateOptions(MachineConfig):
     """COLUMN of the images in that file. Default: as in training."""
     label: Annotated[str | None, arg(name="data.label")] = None
     """COLUMN of the label in that file. Default: as in training."""
+    skip_bad: bool = False
+    """Leave out images of that file or folder that cannot be read, and count them. Default: as trained."""
     data_dir: str | None = None
     """Folder with local copies of the public data sets. Default: as in training."""
     baselines: bool = True
@@ -250,13 +252,22 @@ def _evaluate(words: list[str]) -> int:
         raise UsageError(
             f"--data.{next(iter(columns))} names a column of a file; give that file with --data.test too"
         )
+    if options.skip_bad and options.test is None:
+        raise UsageError(
+            "--skip-bad is for images of your own; give their file or folder with --data.test too"
+        )
     from glassformer.training.judge import print_table
     from glassformer.training.loaded import load
     from glassformer.training.run_folder import write_json
 
     loaded = load(options.run, options)
     metrics, notes = loaded.evaluate(
-        options.test, columns, data_dir=options.data_dir, baselines=options.baselines, report=_say
+        options.test,
+        columns,
+        skip_bad=options.skip_bad,
+        data_dir=options.data_dir,
+        baselines=options.baselines,
+        report=_say,
     )
     if options.json:
         write_json(Path(options.json), metrics)

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,29 @@ def test_16_bits_are_divided_by_257(kind: str) -> None:
     pixels, notes = decoded(encoded(values, kind), channels=1)
     np.testing.assert_array_equal(pixels[0], np.rint(values / 257))
     assert notes == ["of 16 bits were scaled to 8 (65535 becomes 255)"]
+
+
+def deep_colour_png(values: np.ndarray) -> bytes:
+    """Pillow cannot write it. values: (height width 3), 16 bits."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4) + kind + content + zlib.crc32(kind + content).to_bytes(4)
+
+    height, width, _ = values.shape
+    header = width.to_bytes(4) + height.to_bytes(4) + bytes([16, 2, 0, 0, 0])
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_16_bit_colour_is_cut_with_a_note() -> None:
+    values = GENERATOR.integers(0, 65536, (HEIGHT, WIDTH, 3), dtype=np.uint16)
+    expected = ["with 16 bits a channel were cut to the upper 8"]
+    pixels, notes = decoded(deep_colour_png(values))
+    np.testing.assert_array_equal(pixels, (values >> 8).transpose(2, 0, 1))
+    assert notes == expected
+    portable = f"P6 {WIDTH} {HEIGHT} 65535\n".encode() + values.astype(">u2").tobytes()
+    assert decoded(portable)[1] == expected
 
 
 def test_floating_point_of_0_to_1_is_taken_times_255() -> None:
@@ -333,6 +357,8 @@ def test_a_class_that_training_lacks_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"row 2 has the label 'cow', which training does not have \(it has cat, dog"
     ):
+        number_labels(["dog", "cow"], ["cat", "dog"], tmp_path / "table.csv")
+    with pytest.raises(DataError, match="image 2 has the label 'cow'"):
         number_labels(["dog", "cow"], ["cat", "dog"], tmp_path)
 
 

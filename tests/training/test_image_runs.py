@@ -117,6 +117,14 @@ def test_evaluate_on_a_folder_of_images(tmp_path: Path, capsys: pytest.CaptureFi
     refused = capsys.readouterr().err.strip().splitlines()
     assert len(refused) == 1
     assert "cow" in refused[0]
+    (other / "cat" / "bad.png").write_bytes(b"no image")
+    assert main(words) == 1
+    assert "leave bad images out with --skip-bad" in capsys.readouterr().err
+    assert main([*words, "--skip-bad"]) == 0
+    shown = capsys.readouterr().out
+    assert "16 test examples" in shown
+    assert "1 image was left out as unreadable: " in shown
+    assert main(["evaluate", str(tmp_path / "run"), "--skip-bad"]) == 2
 
 
 def test_show_draws_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ def decode(
     0.299 R + 0.587 G + 0.114 B (ITU-R BT.601). Then it is resized, bicubic (a = -0.5) with antialiasing, so
     that it just covers the wanted size, and the rest is cropped on both sides alike; an image of the wanted
     size keeps its pixels bit by bit.
-    Of 16-bit colour Pillow keeps the upper eight bits.
+    Of 16-bit colour the upper eight bits are kept.
     Raises DataError, which names the image, for what cannot be decoded or is larger than Pillow's limit.
     """
     from PIL import Image, UnidentifiedImageError
@@ -42,6 +42,8 @@ def decode(
         try:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
             first = ["of several frames were cut to the first"] if getattr(image, "is_animated", 0) else []
+            if _has_deep_colour(image):
+                first.append("with 16 bits a channel were cut to the upper 8")
             image.load()
             image, turned = _upright(image)
             image, coloured = _to_channels(image, name, channels)
@@ -60,6 +62,13 @@ def decode(
     pixels = np.asarray(image)
     pixels = pixels[None] if channels == 1 else np.moveaxis(pixels, -1, 0)
     return np.ascontiguousarray(pixels), (*first, *turned, *coloured, *resized)
+
+
+def _has_deep_colour(image: "Image") -> bool:
+    """Whether Pillow, opening the file, found more bits than it will keep: PNG and TIFF, or PPM."""
+    return not image.mode.startswith("I") and any(
+        mark in str(tile.args) for tile in getattr(image, "tile", []) for mark in (";16", "65535")
+    )
 
 
 def _upright(image: "Image") -> tuple["Image", list[str]]:

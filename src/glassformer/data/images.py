@@ -18,6 +18,8 @@ from glassformer.data.image_files import ImageSource
 from glassformer.errors import DataError
 from glassformer.progress import with_progress
 
+SKIP_HINT = ", or leave bad images out with --skip-bad"
+
 
 def _none_skipped() -> np.ndarray:
     return np.zeros(0, dtype=np.int64)
@@ -66,12 +68,11 @@ def decode_all(
     *,
     total: int,
     skip_bad: bool = False,
-    hint: str = "",
 ) -> Images:
     """Decodes images one after the other into `folder`, which appears whole or not at all.
 
     size: (height, width), pixels. total: how many sources there are, for the progress bar. skip_bad: leave
-    out what cannot be decoded. hint: ends the message on a bad image, where there is a way to leave it out.
+    out what cannot be decoded.
     Raises the DataError of the first bad image, or with skip_bad one that says that all are bad.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +87,7 @@ def decode_all(
                     pixels, notes = decode(source.read(), source.name, size, channels)
                 except DataError as error:
                     if not skip_bad:
-                        raise DataError(f"{error}{hint}") from error
+                        raise DataError(f"{error}{SKIP_HINT}") from error
                     bad[row] = source.name, str(error)
                     continue
                 file.write(content := pixels.tobytes())

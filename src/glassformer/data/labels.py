@@ -25,10 +25,10 @@ def number_labels(labels: list[str], class_names: list[str], path: Path) -> Int6
     try:
         return np.array([numbers[label] for label in labels], dtype=np.int64)
     except KeyError as error:
-        label = error.args[0]
+        label, what = error.args[0], "image" if path.is_dir() else "row"
         raise DataError(
-            f"{path}: row {labels.index(label) + 1} has the label {label!r}, which training does not have "
-            f"(it has {', '.join(class_names)}); correct the label or add training rows with it"
+            f"{path}: {what} {labels.index(label) + 1} has the label {label!r}, which training does not have "
+            f"(it has {', '.join(class_names)}); correct the label or add training examples with it"
         ) from None
 
 

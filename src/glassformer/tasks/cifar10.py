@@ -114,7 +114,7 @@ not measured: the sizes of ViT-Lite-7/4 (Hassani et al. 2021), 200 epochs, for o
             ImageTable(cifar10_file(split, config.data_dir), *self.columns.values())
             for split in ("train", "test")
         ]
-        train, test = (self.decoded(table, list(CLASSES), config, report=report) for table in tables)
+        train, test = (self.decoded(table, list(CLASSES), config, report) for table in tables)
         held = hold_out(train, config.data.validation_share, config.seed, CLASSES, ("train", "validation"))
         notes = list(dict.fromkeys(train.images.notes + test.images.notes))
         if next(tables[0].sources()).read().startswith(JPEG):

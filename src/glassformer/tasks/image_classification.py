@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import arg
 
 from glassformer.cache import cache_folder, cache_key
 from glassformer.errors import UsageError
@@ -59,6 +61,8 @@ class ImageData:
     """In training, blend pairs of images; alpha of the Beta distribution (Zhang et al. 2018), 0 none."""
     cutmix: float = 0.0
     """In training, paste a part of another image; alpha as for mixup (Yun et al. 2019), 0 none."""
+    skip_bad: Annotated[bool, arg(aliases=("--skip-bad",))] = False
+    """Leave out images that cannot be read, and count them, instead of stopping at the first."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
@@ -197,7 +201,7 @@ class ImageClassification(Task):
 
         own = {name: getattr(config.data, name, usual) for name, usual in self.columns.items()} | columns
         files = image_files(Path(file), own["image"], own["label"])
-        split = self.decoded(files, class_names, config, skip_bad=getattr(config.data, "skip_bad", False))
+        split = self.decoded(files, class_names, config)
         examples = ImageExamples(split.images, split.rows, split.labels)
         return examples, _pixel_source(split, class_names), list(split.images.notes)
 
@@ -210,9 +214,6 @@ class ImageClassification(Task):
         files: "ImageFolder | ImageTable",
         class_names: list[str],
         config: TrainConfig[Any, Any],
-        *,
-        skip_bad: bool = False,
-        hint: str = "",
         report: Report = lambda line: None,
     ) -> Split:
         """All images of a folder or a table, out of the cache where they are in it."""
@@ -223,7 +224,7 @@ class ImageClassification(Task):
         channels, height, width = self.shape(config)
         labels = self.label_numbers(files.labels(), class_names, files.path)
         checksum = files.checksum()
-        key = cache_key(PIXELS_FORMAT, checksum, channels, height, width, skip_bad)
+        key = cache_key(PIXELS_FORMAT, checksum, channels, height, width, config.data.skip_bad)
         folder = cache_folder() / "images" / key
         if folder.is_dir():
             images = open_images(folder)
@@ -235,8 +236,7 @@ class ImageClassification(Task):
                 channels,
                 folder,
                 total=len(labels),
-                skip_bad=skip_bad,
-                hint=hint,
+                skip_bad=config.data.skip_bad,
             )
         labels = np.delete(labels, images.skipped)
         return Split(images, np.arange(len(labels)), labels, checksum)

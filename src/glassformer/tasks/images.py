@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from tyro.conf import arg
+from typing import Any, Literal
 
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import VisionTransformerConfig
@@ -17,8 +15,6 @@ from glassformer.tasks.image_classification import (
     hold_out,
     image_files,
 )
-
-SKIP_HINT = ", or leave bad images out with --skip-bad"
 
 
 @dataclass(frozen=True)
@@ -41,8 +37,6 @@ class UserImageData(ImageData):
     """Height and width that every image is brought to, in pixels; model.patch divides both."""
     colours: Literal["colour", "grey"] = "colour"
     """Whether images have three channels or one."""
-    skip_bad: Annotated[bool, arg(aliases=("--skip-bad",))] = False
-    """Leave out images that cannot be read, and count them, instead of stopping at the first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,12 +91,7 @@ cifar10's model on your images, brought to 64x64 pixels; not measured""",
             if (path := getattr(data, split))
         }
         class_names = class_names_of(files["train"].labels(), files["train"].path, "images")
-        splits = {
-            split: self.decoded(
-                each, class_names, config, skip_bad=data.skip_bad, hint=SKIP_HINT, report=report
-            )
-            for split, each in files.items()
-        }
+        splits = {split: self.decoded(each, class_names, config, report) for split, each in files.items()}
         train = splits["train"].labels
         if gone := [name for number, name in enumerate(class_names) if number not in train]:
             raise DataError(

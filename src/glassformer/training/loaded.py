@@ -104,6 +104,7 @@ class LoadedRun:
         test: str | None = None,
         columns: dict[str, str] | None = None,
         *,
+        skip_bad: bool = False,
         data_dir: str | None = None,
         baselines: bool = True,
         report: Report = print,
@@ -111,6 +112,8 @@ class LoadedRun:
         """The figures of metrics.json, computed anew, and notes on them.
 
         test: another file to judge on, with `columns` {"text": ..., "label": ...}; else the run's own splits.
+        skip_bad: leave out its images that cannot be read.
+        Raises UsageError, among others, where the run is not on images and skip_bad is set.
         """
         config = self.config if data_dir is None else replace(self.config, data_dir=data_dir)
         prepared, notes = None, []
@@ -128,8 +131,13 @@ class LoadedRun:
             examples = {split: prepared.examples[split] for split in ("validation", "test")}
             inputs = {split: prepared.inputs[split] for split in ("validation", "test")}
         else:
+            other_config = config
+            if skip_bad:
+                if not hasattr(config.data, "skip_bad"):
+                    raise UsageError(f"--skip-bad is for images, and {self.task_name} has none; leave it out")
+                other_config = replace(config, data=replace(config.data, skip_bad=True))
             other, source, notes_on_it = self.task.other_test(
-                config, self.class_names, self.tokenizer, test, columns or {}
+                other_config, self.class_names, self.tokenizer, test, columns or {}
             )
             examples, inputs = {"test": other}, {"test": source}
             if prepared is not None:

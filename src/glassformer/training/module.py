@@ -65,7 +65,8 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimiser, with the schedule as a factor a step."""
         optim = self.config.optim
-        optimizer = make_optimizer(self.model, optim)
+        dtype = torch.bfloat16 if self.trainer.precision == "bf16-mixed" else torch.float32
+        optimizer = make_optimizer(self.model, optim, dtype)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_factor(step, self.total_steps, optim)
         )
