@@ -12,7 +12,7 @@ from tyro.conf import Suppress
 
 from glassformer.errors import UsageError
 
-FACTS = ("vocab", "classes", "max_tokens", "channels", "height", "width")
+FACTS = ("vocab", "classes", "max_tokens", "max_targets", "channels", "height", "width")
 
 Positions = Literal["none", "sinusoidal", "learned", "rotary", "alibi"]
 PatchPositions = Literal["none", "learned", "sinusoidal", "rotary"]
@@ -41,6 +41,15 @@ def require_heads(heads: int, d_model: int) -> None:
     if heads not in choices:
         raise UsageError(
             f"heads={heads} does not divide d_model={d_model}; choose one of {', '.join(map(str, choices))}"
+        )
+
+
+def require_pairs(positions: str, heads: int, d_model: int) -> None:
+    """Raises UsageError where rotary positions find a feature without a partner."""
+    if positions == "rotary" and (d_model // heads) % 2:
+        raise UsageError(
+            f"positions=rotary turns pairs of features, but d_model/heads = {d_model // heads} "
+            f"is odd; choose other sizes or positions=alibi"
         )
 
 
@@ -88,11 +97,48 @@ class TextClassifierConfig:
         if self.embedding_std <= 0:
             raise UsageError(f"embedding_std={self.embedding_std} is not positive; choose 0.02 to 1")
         require_heads(self.heads, self.d_model)
-        if self.positions == "rotary" and (self.d_model // self.heads) % 2:
-            raise UsageError(
-                f"positions=rotary turns pairs of features, but d_model/heads = {self.d_model // self.heads} "
-                f"is odd; choose other sizes or positions=alibi"
-            )
+        require_pairs(self.positions, self.heads, self.d_model)
+
+
+@dataclass(frozen=True)
+class EncoderDecoderConfig:
+    """An encoder over the source, and a decoder that writes the target a token at a time."""
+
+    name: Literal["encoder-decoder"] = "encoder-decoder"
+    """Which model: encoder-decoder."""
+    encoder_layers: int = 2
+    """Number of encoder blocks."""
+    decoder_layers: int = 2
+    """Number of decoder blocks."""
+    heads: int = 4
+    """Attention heads a block; divides d_model."""
+    d_model: int = 64
+    """Width of a token's vector, in features."""
+    d_ff: int = 128
+    """Width of the feed-forward layers, in features."""
+    positions: Positions = "sinusoidal"
+    """How order enters: none, sinusoidal (Vaswani 2017), learned, rotary (Su 2021), alibi (Press 2022)."""
+    embeddings: Literal["shared", "separate"] = "shared"
+    """One embedding for source and target, or one each."""
+    tie_output: bool = True
+    """Predict the next token by the target's embedding (Press & Wolf 2017), or by a matrix of its own."""
+    norm: Literal["pre", "post"] = "pre"
+    """Layer norm before each sub-layer, or after its residual."""
+    activation: Literal["relu", "gelu"] = "relu"
+    """Non-linearity of the feed-forward layers."""
+    attention: Literal["explicit", "tiled", "fused"] = "explicit"
+    """The attention function: written out, tiled with an online softmax, PyTorch's kernel. Equal results."""
+    dropout: float = 0.0
+    """Dropout after each sub-layer and on the embedded tokens, a probability."""
+    vocab: Suppress[int] = 0
+    max_tokens: Suppress[int] = 0
+    max_targets: Suppress[int] = 0
+
+    def __post_init__(self) -> None:
+        require_positive(self, "encoder_layers", "decoder_layers", "heads", "d_model", "d_ff")
+        require_fraction(self, "dropout")
+        require_heads(self.heads, self.d_model)
+        require_pairs(self.positions, self.heads, self.d_model)
 
 
 @dataclass(frozen=True)

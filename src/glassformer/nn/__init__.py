@@ -17,6 +17,12 @@ if TYPE_CHECKING:
         tiled_attention,
     )
     from glassformer.nn.blocks import EncoderBlock, PostNormBlock, PreNormBlock
+    from glassformer.nn.cache import KeyValueCache
+    from glassformer.nn.decoder_blocks import (
+        DecoderBlock,
+        PostNormDecoderBlock,
+        PreNormDecoderBlock,
+    )
     from glassformer.nn.embeddings import TokenEmbedding
     from glassformer.nn.feedforward import FeedForward
     from glassformer.nn.grids import LearnedGridPositions, RotaryGridPositions, SinusoidalGridPositions
@@ -43,8 +49,10 @@ _MODULE_OF = {
     "AlibiBias": "positions",
     "Attention": "attention",
     "ClsPool": "pooling",
+    "DecoderBlock": "decoder_blocks",
     "EncoderBlock": "blocks",
     "FeedForward": "feedforward",
+    "KeyValueCache": "cache",
     "LearnedGridPositions": "grids",
     "LearnedPositions": "positions",
     "Mask": "masks",
@@ -54,7 +62,9 @@ _MODULE_OF = {
     "MultiHeadSelfAttention": "multihead",
     "PatchEmbedding": "patches",
     "PostNormBlock": "blocks",
+    "PostNormDecoderBlock": "decoder_blocks",
     "PreNormBlock": "blocks",
+    "PreNormDecoderBlock": "decoder_blocks",
     "RotaryGridPositions": "grids",
     "RotaryPositions": "positions",
     "SelfAttention": "multihead",
@@ -82,8 +92,10 @@ __all__ = [
     "AlibiBias",
     "Attention",
     "ClsPool",
+    "DecoderBlock",
     "EncoderBlock",
     "FeedForward",
+    "KeyValueCache",
     "LearnedGridPositions",
     "LearnedPositions",
     "Mask",
@@ -93,7 +105,9 @@ __all__ = [
     "MultiHeadSelfAttention",
     "PatchEmbedding",
     "PostNormBlock",
+    "PostNormDecoderBlock",
     "PreNormBlock",
+    "PreNormDecoderBlock",
     "RotaryGridPositions",
     "RotaryPositions",
     "SelfAttention",

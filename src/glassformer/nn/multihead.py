@@ -4,7 +4,7 @@
 computes the same with one matrix product for all heads and is what the models use.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,13 +12,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from glassformer.nn.attention import Attention, explicit_attention
+from glassformer.nn.cache import KeyValueCache
 from glassformer.nn.masks import Mask
 from glassformer.nn.positions import AlibiBias
 
 
 @runtime_checkable
 class Rotation(Protocol):
-    """Turns queries and keys by their positions; see `glassformer.nn.RotaryPositions`."""
+    """Turns queries and keys by their positions; see `glassformer.nn.RotaryPositions`.
+
+    One that also takes `first`, the position of the first of them, can be used with a cache.
+    """
 
     def __call__(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]: ...
 
@@ -123,6 +127,10 @@ class MultiHeadAttention(nn.Module):
     R^d to R^(h d) and the output projection back to R^d.
     rotary: a module that maps (q, k) to (q, k), such as `RotaryPositions(d_head)`.
 
+    cache: in self-attention, x holds the tokens that follow those of earlier calls: their keys and values are
+    appended, positions go on counting, a `Mask` covers all tokens so far, and causality goes by position. In
+    cross-attention, the keys and values of the first call's context serve every later one.
+
     Raises ValueError when heads does not divide d_model and d_head is not given, and when rotary positions or
     ALiBi meet a context: positions in two sequences have no difference.
 
@@ -178,21 +186,33 @@ class MultiHeadAttention(nn.Module):
         mask: Mask | Bool[Tensor, "..."] | None = None,
         bias: AlibiBias | Float[Tensor, "..."] | None = None,
         return_weights: bool = False,
+        cache: KeyValueCache | None = None,
     ) -> (
         Float[Tensor, "batch queries d_model"]
         | tuple[Float[Tensor, "batch queries d_model"], Float[Tensor, "batch heads queries ..."]]
     ):
         if context is None:
+            first = 0 if cache is None else cache.tokens
             q, k, v = self._project(x, 0, 3)
             if self.rotary is not None:
-                q, k = self.rotary(q, k)
+                # pyrefly: ignore[unexpected-keyword]
+                q, k = self.rotary(q, k, first=first) if first else self.rotary(q, k)
+            if cache is not None:
+                k, v = cache.append(k, v)
+                mask, bias = _from(first, mask, q, k), _from(first, bias, q, k)
         else:
             if self.rotary is not None or isinstance(bias, AlibiBias):
                 raise ValueError(
                     "rotary positions and ALiBi act in self-attention only, but a context was given; "
                     "build the cross-attention without them"
                 )
-            (q,), (k, v) = self._project(x, 0, 1), self._project(context, 1, 3)
+            (q,) = self._project(x, 0, 1)
+            if cache is None:
+                k, v = self._project(context, 1, 3)
+            elif cache.keys is None or cache.values is None:
+                k, v = cache.append(*self._project(context, 1, 3))
+            else:
+                k, v = cache.keys, cache.values
         result = self.attention(q, k, v, mask, bias, return_weights=return_weights)
         y, weights = result if isinstance(result, tuple) else (result, None)
         y = self.output(self._merge(y))
@@ -257,6 +277,16 @@ def _even_split(d_model: int, heads: int) -> int:
         rule = "is not a number of heads" if heads < 1 else f"does not divide d_model={d_model}"
         raise ValueError(f"heads={heads} {rule}; choose {choices}")
     return d_model // heads
+
+
+def _from(first: int, what: Mask | AlibiBias | Tensor | None, q: Tensor, k: Tensor) -> Any:
+    """The rows of a mask or a bias for queries that begin at position `first`; tensors are the caller's."""
+    if isinstance(what, Tensor) or what is None:
+        return what
+    queries, keys = slice(first, first + q.shape[2]), slice(0, k.shape[2])
+    if isinstance(what, Mask):
+        return what.tile(queries, keys, q.device)
+    return what.tile(queries, keys, q.device, q.dtype)
 
 
 def _of_head(what: Mask | Tensor | None, head: int) -> Mask | Tensor | None:

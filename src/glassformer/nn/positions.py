@@ -59,13 +59,13 @@ def rounded_table(formula: Callable[..., Tensor], sizes: tuple, like: Tensor) ->
     return _cached_table(formula, sizes, like.device, like.dtype)
 
 
-def _table(formula: Callable[..., Tensor], tokens: int, sizes: tuple, like: Tensor) -> Tensor:
-    """The first `tokens` rows of such a table."""
-    if torch.compiler.is_compiling():
-        return rounded_table(formula, (tokens, *sizes), like)
-    # Powers of two, so that batches of many lengths share one table.
-    capacity = max(64, 1 << (tokens - 1).bit_length())
-    return rounded_table(formula, (capacity, *sizes), like).narrow(-2, 0, tokens)
+def _table(formula: Callable[..., Tensor], tokens: int, sizes: tuple, like: Tensor, first: int = 0) -> Tensor:
+    """`tokens` rows of such a table, from `first` on."""
+    rows = first + tokens
+    if not torch.compiler.is_compiling():
+        # Powers of two, so that batches of many lengths share one table.
+        rows = max(64, 1 << (rows - 1).bit_length())
+    return rounded_table(formula, (rows, *sizes), like).narrow(-2, first, tokens)
 
 
 class SinusoidalPositions(nn.Module):
@@ -81,8 +81,11 @@ class SinusoidalPositions(nn.Module):
         super().__init__()
         self.d_model = d_model
 
-    def forward(self, x: Float[Tensor, "batch tokens d_model"]) -> Float[Tensor, "batch tokens d_model"]:
-        return x + _table(sinusoids, x.shape[1], (self.d_model,), x)
+    def forward(
+        self, x: Float[Tensor, "batch tokens d_model"], first: int = 0
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """first: the position of the first of these tokens; they follow others where a cache holds those."""
+        return x + _table(sinusoids, x.shape[1], (self.d_model,), x, first)
 
 
 class LearnedPositions(nn.Module):
@@ -99,15 +102,18 @@ class LearnedPositions(nn.Module):
         self.embedding = nn.Embedding(max_tokens, d_model)
         nn.init.normal_(self.embedding.weight, std=std)
 
-    def forward(self, x: Float[Tensor, "batch tokens d_model"]) -> Float[Tensor, "batch tokens d_model"]:
-        tokens, max_tokens = x.shape[1], self.embedding.num_embeddings
+    def forward(
+        self, x: Float[Tensor, "batch tokens d_model"], first: int = 0
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """first: the position of the first of these tokens; they follow others where a cache holds those."""
+        tokens, max_tokens = first + x.shape[1], self.embedding.num_embeddings
         if tokens > max_tokens:
             raise ValueError(
                 f"tokens={tokens} is more than max_tokens={max_tokens}; shorten the input "
                 f"or build LearnedPositions with max_tokens={tokens} or more"
             )
         # Looking up 0, 1, 2, ... is slicing; the slice saves the gather and its scattered gradient.
-        return x + self.embedding.weight[:tokens]
+        return x + self.embedding.weight[first:tokens]
 
 
 class RotaryPositions(nn.Module):
@@ -134,9 +140,13 @@ class RotaryPositions(nn.Module):
         self.base = float(base)
 
     def forward(
-        self, q: Float[Tensor, "batch heads tokens d_head"], k: Float[Tensor, "batch heads tokens d_head"]
+        self,
+        q: Float[Tensor, "batch heads tokens d_head"],
+        k: Float[Tensor, "batch heads tokens d_head"],
+        first: int = 0,
     ) -> tuple[Float[Tensor, "batch heads tokens d_head"], Float[Tensor, "batch heads tokens d_head"]]:
-        cos, sin = _table(rotations, q.shape[2], (self.d_head, self.base), q)
+        """first: the position of the first of these tokens; they follow others where a cache holds those."""
+        cos, sin = _table(rotations, q.shape[2], (self.d_head, self.base), q, first)
         return rotate(q, cos, sin), rotate(k, cos, sin)
 
 

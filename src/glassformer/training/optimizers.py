@@ -23,9 +23,9 @@ def make_optimizer(
     adamw: dict[str, Any] = {"lr": optim.learning_rate, "betas": optim.betas, "fused": True}
     if optim.name == "adamw":
         return torch.optim.AdamW(list(groups.values()), **adamw)
-    inside = [p for name, p in model.named_parameters() if name.startswith("blocks.") and p.ndim == 2]
+    inside = [p for name, p in model.named_parameters() if "blocks." in name and p.ndim == 2]
     if not inside:
-        raise UsageError("optim.name=muon is for the matrices of encoder blocks; choose adamw for this model")
+        raise UsageError("optim.name=muon is for the matrices of blocks; choose adamw for this model")
     chosen = {id(p) for p in inside}
     matrices = groups["matrix"] | {"params": inside}
     for group in groups.values():
