@@ -136,5 +136,3 @@ def test_the_context_is_projected_once():
     assert_same(first, attention(x, context), "output")
     wrong = torch.full_like(context, torch.nan)
     assert_same(attention(x, wrong, cache=cache), first, "output from the cache")
-        attention(x, torch.full_like(context, torch.nan), cache=cache), first, "output from the cache"
-    )
