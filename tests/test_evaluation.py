@@ -65,6 +65,33 @@ def test_wilson_interval_narrows_with_less_confidence():
     assert low < inner_low < 31 / 47 < inner_high < high
 
 
+@pytest.mark.parametrize(("b", "c"), [(0, 0), (0, 1), (0, 6), (5, 5), (1, 9), (9, 1), (150, 86)])
+def test_mcnemar_by_hand(b, c):
+    """The sum of the docstring in whole numbers; b, c, and examples on which both are right or both wrong."""
+    first = np.array([True] * b + [False] * c + [True] * 13 + [False] * 4)
+    second = np.array([False] * b + [True] * c + [True] * 13 + [False] * 4)
+    tail = sum(math.comb(b + c, k) for k in range(min(b, c) + 1))
+    expected = min(1.0, 2 * tail / 2 ** (b + c))
+    found = evaluation.mcnemar(first, second)
+    assert found == {"only_first": b, "only_second": c, "p_value": pytest.approx(expected, rel=1e-9)}
+
+
+def test_mcnemar_of_known_numbers():
+    # 0 of 6: 2 / 64; 1 of 10: 2 (1 + 10) / 1024
+    assert evaluation.mcnemar([False] * 6, [True] * 6)["p_value"] == pytest.approx(1 / 32)
+    one_of_ten = evaluation.mcnemar([True] + [False] * 9, [False] + [True] * 9)
+    assert one_of_ten["p_value"] == pytest.approx(22 / 1024)
+    # Agresti 2013, 'Categorical Data Analysis', section 11.1: 150 against 86, z = 4.17 in the normal limit
+    large = evaluation.mcnemar([True] * 150 + [False] * 86, [False] * 150 + [True] * 86)
+    assert large["p_value"] == pytest.approx(math.erfc(4.166 / math.sqrt(2)), rel=0.3)
+
+
+def test_mcnemar_refuses_what_is_not_one_boolean_an_example():
+    for first, second in (([True], [True, False]), ([1, 0], [1, 1]), ([[True]], [[True]])):
+        with pytest.raises(ValueError, match="one boolean an example each"):
+            evaluation.mcnemar(first, second)
+
+
 @pytest.mark.parametrize("bins", [1, 7, 15])
 def test_calibration_error_is_a_plain_loop(judged, bins):
     probabilities, labels = judged

@@ -4,18 +4,24 @@
 >>> glassformer.load("runs/imdb/my-run").predict(["A wonderful film."])  # doctest: +SKIP
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from glassformer.training.loaded import LoadedRun, Prediction, load
+    from glassformer.tasks.classification import Prediction
+    from glassformer.training.loaded import LoadedRun, load
+
+_MODULE_OF = {
+    "LoadedRun": "training.loaded",
+    "Prediction": "tasks.classification",
+    "load": "training.loaded",
+}
 
 __all__ = ["LoadedRun", "Prediction", "load"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports lazily, so that `import glassformer` does not wait for torch."""
-    if name in __all__:
-        from glassformer.training import loaded
-
-        return getattr(loaded, name)
+    if name in _MODULE_OF:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module 'glassformer' has no attribute {name!r}")

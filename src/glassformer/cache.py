@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,20 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def write_folder_atomically(folder: Path, write: Callable[[Path], object]) -> None:
+    """Has `write` fill a folder of a temporary name beside `folder`, then moves all files there at once."""
+    folder = folder.resolve()
+    scratch = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    scratch.mkdir(parents=True)
+    try:
+        write(scratch)
+        folder.mkdir(exist_ok=True)
+        for file in sorted(scratch.iterdir()):
+            os.replace(file, folder / file.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _umask() -> int:

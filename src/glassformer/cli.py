@@ -17,6 +17,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from glassformer.config_files import flags_of_file
 from glassformer.errors import DataError, UsageError, nearest
+from glassformer.experiments.config import BackpropConfig
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.config import Data, MachineConfig, Model, TrainConfig
 
@@ -25,7 +26,8 @@ COMMANDS = {
     "show": "draw a page of a task's pictures, before and after augmentation: glassformer show TASK",
     "train": "train a model on a task: glassformer train TASK [options]",
     "evaluate": "judge a run on its test split or on another file",
-    "predict": "ask a run about texts or image files",
+    "predict": "ask a run about texts, sequences or image files",
+    "backprop": "a network written out in NumPy beside logistic regression, on a table of numbers",
 }
 
 
@@ -72,6 +74,10 @@ class EvaluateOptions(MachineConfig):
     """COLUMN of the images in that file. Default: as in training."""
     label: Annotated[str | None, arg(name="data.label")] = None
     """COLUMN of the label in that file. Default: as in training."""
+    source: Annotated[str | None, arg(name="data.source")] = None
+    """COLUMN of the source in that file, of a run on pairs. Default: as in training."""
+    target: Annotated[str | None, arg(name="data.target")] = None
+    """COLUMN of the target in that file, of a run on pairs. Default: as in training."""
     skip_bad: bool = False
     """Leave out images of that file or folder that cannot be read, and count them. Default: as trained."""
     data_dir: str | None = None
@@ -86,16 +92,26 @@ class EvaluateOptions(MachineConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions(MachineConfig):
-    """Classifies texts, or image files, with the best model of a run."""
+    """Asks the best model of a run: classes of texts or image files, answers to sequences."""
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
     """Folder of the run."""
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT")] = ()
     """TEXT... or IMAGE..., as the task has it, or - to read one a line from standard input."""
     json: bool = False
-    """Print one JSON object a line: {"input", "label", "probabilities"}."""
+    """Print one JSON object a line: {"input", "label", "probabilities"}, of sequences {"input", "output"}."""
     seed: int = 0
     """Accepted by every command that computes; prediction draws no random numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackpropOptions(BackpropConfig):
+    """Fits logistic regression and a network written out in NumPy to a table of numbers; compares the two."""
+
+    out: str | None = None
+    """FOLDER for the figures and result.json, new or empty. Default: runs/backprop/DATA/<time>."""
+    json: str | None = None
+    """FILE to write the figures to as well, in the form of result.json."""
 
 
 PLAIN_WORDS = {
@@ -153,6 +169,7 @@ def run(words: list[str]) -> int:
         "train": _train,
         "evaluate": _evaluate,
         "predict": _predict,
+        "backprop": _backprop,
     }
     return called[command](rest)
 
@@ -247,7 +264,8 @@ def _train(words: list[str]) -> int:
 
 def _evaluate(words: list[str]) -> int:
     options = _parse(EvaluateOptions, "glassformer evaluate", words)
-    columns = {name: getattr(options, name) for name in ("text", "image", "label") if getattr(options, name)}
+    named = ("text", "image", "label", "source", "target")
+    columns = {name: getattr(options, name) for name in named if getattr(options, name)}
     if columns and options.test is None:
         raise UsageError(
             f"--data.{next(iter(columns))} names a column of a file; give that file with --data.test too"
@@ -272,7 +290,7 @@ def _evaluate(words: list[str]) -> int:
     if options.json:
         write_json(Path(options.json), metrics)
     command = f"glassformer {shlex.join(['evaluate', *words])}"
-    print_table(metrics, loaded.config.model.name, command, loaded.folder, notes)
+    print_table(loaded.task, metrics, loaded.config.model.name, command, loaded.folder, notes)
     return 0
 
 
@@ -300,8 +318,23 @@ def _predict(words: list[str]) -> int:
         if options.json:
             print(json.dumps(vars(prediction), ensure_ascii=False))
         else:
-            shares = ", ".join(f"{name} {p:.3f}" for name, p in prediction.probabilities.items())
-            print(f"{prediction.label} ({shares}): {loaded.task.shown(prediction.input)}")
+            print(loaded.task.told(prediction))
+    return 0
+
+
+def _backprop(words: list[str]) -> int:
+    options = _parse(BackpropOptions, "glassformer backprop", words)
+    from glassformer.experiments.backprop import compare, folder_of, print_result
+    from glassformer.reports.backprop_figures import write_comparison
+    from glassformer.training.run_folder import write_json
+
+    folder = folder_of(options.data, options.out)
+    command = f"glassformer {shlex.join(['backprop', *_without_value('--out', words)])}"
+    comparison = compare(options)
+    paths = write_comparison(comparison, folder, command)
+    if options.json:
+        write_json(Path(options.json), comparison.result)
+    print_result(comparison.result, command, paths)
     return 0
 
 

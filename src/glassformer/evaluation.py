@@ -1,4 +1,4 @@
-"""How good are these probabilities? Pure functions on NumPy arrays.
+"""How good are these probabilities, or these sequences? Pure functions on NumPy arrays.
 
 Throughout, `probabilities` has shape (n, classes) with rows summing to one, and `labels` shape (n,) with
 values 0 .. classes - 1. The prediction is the most probable class, the first of equals. Each function
@@ -39,6 +39,31 @@ def wilson_interval(correct: int, count: int, confidence: float = 0.95) -> tuple
 
     interval = binomtest(int(correct), int(count)).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> dict[str, float | int]:
+    """Do two classifiers, judged on the same examples, differ by more than chance? McNemar's exact test.
+
+    first_right, second_right: (n,) booleans, whether each of them was right. Only examples on which one alone
+    was right can tell: b = `only_first` and c = `only_second` of them. Were the two equally good, each of
+    these would fall to either with probability 1/2, so that
+
+    p_value = min(1, 2 · sum_{k <= min(b, c)} C(b + c, k) / 2^(b + c)).
+
+    Source: McNemar 1947, 'Note on the sampling error of the difference between correlated proportions or
+    percentages', with the binomial distribution itself where he takes its normal limit.
+    """
+    first, second = np.asarray(first_right), np.asarray(second_right)
+    if first.shape != second.shape or first.ndim != 1 or first.dtype != bool or second.dtype != bool:
+        raise ValueError(
+            f"the two need one boolean an example each, got shapes {first.shape} of {first.dtype} and "
+            f"{second.shape} of {second.dtype}; compare predictions with the labels first"
+        )
+    from scipy.stats import binomtest
+
+    b, c = int((first & ~second).sum()), int((second & ~first).sum())
+    p_value = float(binomtest(b, b + c).pvalue) if b + c else 1.0
+    return {"only_first": b, "only_second": c, "p_value": p_value}
 
 
 def confusion_matrix(probabilities: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
@@ -160,6 +185,33 @@ def classification_report(
         "confusion": matrix.tolist(),
         "classes": names,
         "per_class": dict(zip(names, per_class(matrix), strict=True)),
+    }
+
+
+def sequence_report(answers: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
+    """How many sequences are right from the first token to the last, and how many tokens are.
+
+    answers, labels: (n, tokens) whole numbers; a label below 0 counts for nothing. An answer is right as a
+    whole where it equals every label that counts. Ready for JSON: accuracy, accuracy_ci95 (Wilson), count,
+    token_accuracy, the share of all labels that count.
+    Raises ValueError for shapes that differ, for no rows, and for a row in which nothing counts.
+    """
+    given, wanted = np.asarray(answers), np.asarray(labels)
+    if given.shape != wanted.shape or given.ndim != 2 or len(given) == 0:
+        raise ValueError(
+            f"answers and labels must be of one shape (n, tokens), n >= 1, got {given.shape} and "
+            f"{wanted.shape}; fill the answers behind their end"
+        )
+    counts = wanted >= 0
+    if not counts.any(axis=1).all():
+        raise ValueError("a row has no label that counts; give every sequence at least its end")
+    right = given == wanted
+    correct = int((right | ~counts).all(axis=1).sum())
+    return {
+        "accuracy": correct / len(given),
+        "accuracy_ci95": list(wilson_interval(correct, len(given))),
+        "count": len(given),
+        "token_accuracy": float(right[counts].mean()),
     }
 
 

@@ -7,10 +7,10 @@ import pytest
 from tests.helpers import reviews, write_csv, write_jsonl, write_parquet
 
 from glassformer.data.labels import class_names_of
+from glassformer.data.splits import draw_distinct
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.base import Prepared
-from glassformer.tasks.parity import draw_distinct
 
 
 @pytest.fixture(autouse=True)

@@ -68,7 +68,7 @@ class TextFile:
             for batch in dataset.scanner(columns=[column], batch_size=ROWS_A_READ).to_batches():
                 yield batch.column(0).to_pylist()
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-            raise _unreadable(self.path, error) from error
+            raise unreadable(self.path, error) from error
 
 
 def _as_word(value: object) -> str:
@@ -77,7 +77,11 @@ def _as_word(value: object) -> str:
     return whole if point and not zeros.strip("0") and whole.lstrip("-").isdigit() else word
 
 
-def open_file(path: Path, column: str) -> pyarrow.dataset.Dataset:
+def open_file(path: Path, *texts: str) -> pyarrow.dataset.Dataset:
+    """The rows of a file, not yet read. texts: columns that, in a CSV, are taken as texts whatever they hold.
+
+    Raises UsageError where there is no such file, DataError where it is empty or broken.
+    """
     if not path.is_file():
         raise UsageError(f"there is no file {path}; check the path")
     kind = FORMATS.get(path.suffix.lower())
@@ -95,7 +99,7 @@ def open_file(path: Path, column: str) -> pyarrow.dataset.Dataset:
             read_options=pa.csv.ReadOptions(block_size=1 << 24),
             # not guessed from the first rows: a number may turn into a word further down
             convert_options=pa.csv.ConvertOptions(
-                column_types={column: pa.string()}, strings_can_be_null=False
+                column_types=dict.fromkeys(texts, pa.string()), strings_can_be_null=False
             ),
         )
     elif kind == "json":
@@ -106,10 +110,11 @@ def open_file(path: Path, column: str) -> pyarrow.dataset.Dataset:
     try:
         return pyarrow.dataset.dataset(path, format=file_format)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
+def unreadable(path: Path, error: Exception) -> DataError:
+    """What to raise for what pyarrow says of a file."""
     reason = str(error).strip().splitlines()[0]
     with path.open("rb") as file:
         utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")

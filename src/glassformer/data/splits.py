@@ -46,3 +46,13 @@ def stratified_fraction(labels: np.ndarray, fraction: float, seed: int) -> np.nd
 def count_shared(first: np.ndarray, second: np.ndarray) -> int:
     """How many rows of `second` have a text that stands in `first` too. Both: (rows,) text hashes."""
     return int(np.isin(second, first).sum())
+
+
+def draw_distinct(generator: np.random.Generator, below: int, count: int) -> np.ndarray:
+    """(min(count, below),) distinct numbers under `below`, in random order."""
+    if below <= 4 * count:
+        return generator.permutation(below)[:count]
+    drawn = np.empty(0, dtype=np.int64)
+    while len(drawn) < count:
+        drawn = np.unique(np.concatenate([drawn, generator.integers(below, size=count)]))
+    return generator.permutation(drawn)[:count]

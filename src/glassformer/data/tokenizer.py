@@ -11,7 +11,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from glassformer.errors import DataError
 
-PAD, UNKNOWN = "[PAD]", "[UNK]"
+PADDING, UNKNOWN = "[PAD]", "[UNK]"
+SPECIAL = [PADDING, UNKNOWN, "[START]", "[END]"]
+"""Of a tokeniser for sequences that are written token by token; their numbers are their places."""
+PAD, UNK, START, END = range(4)
 Kind = Literal["word", "bpe", "wordpiece"]
 
 
@@ -38,7 +41,7 @@ def train_tokenizer(texts: Iterable[list[str]], kind: Kind, vocab: int) -> Token
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.train_from_iterator(
         _one_by_one(texts),
-        trainer(vocab_size=vocab, special_tokens=[PAD, UNKNOWN], show_progress=False, min_frequency=2),
+        trainer(vocab_size=vocab, special_tokens=[PADDING, UNKNOWN], show_progress=False, min_frequency=2),
     )
     if tokenizer.get_vocab_size() <= 2:
         raise DataError("the training texts hold no word that occurs twice; give more or longer texts")
@@ -47,9 +50,19 @@ def train_tokenizer(texts: Iterable[list[str]], kind: Kind, vocab: int) -> Token
 
 def symbol_tokenizer(symbols: str) -> Tokenizer:
     """A tokeniser whose tokens are single characters: `symbol_tokenizer("01")` for bit strings."""
-    vocabulary = {PAD: 0, UNKNOWN: 1} | {symbol: 2 + i for i, symbol in enumerate(symbols)}
+    vocabulary = {PADDING: 0, UNKNOWN: 1} | {symbol: 2 + i for i, symbol in enumerate(symbols)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    return tokenizer
+
+
+def sequence_tokenizer(symbols: list[str], *, characters: bool) -> Tokenizer:
+    """A tokeniser of known symbols, numbered from 4 on: single characters, or words between blanks."""
+    vocabulary = {symbol: number for number, symbol in enumerate([*SPECIAL, *symbols])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = (
+        pre_tokenizers.Split("", "isolated") if characters else pre_tokenizers.WhitespaceSplit()
+    )
     return tokenizer
 
 

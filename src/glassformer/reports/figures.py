@@ -1,23 +1,34 @@
 """Figures of a run for a person to look at: learning curves, confusion, and a page of example pictures.
 
-Each has a function that draws, and returns the Figure, and one that writes it. Lengths are inches, sizes of
-type are points. Everything is placed by measured text, so that nothing is clipped or overlaps.
+Each has a function that draws, and returns the Figure, and one that writes it.
 """
 
 import math
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from glassformer.cache import write_atomically
 from glassformer.errors import DataError, UsageError
 from glassformer.evaluation import most_confused
+from glassformer.reports.page import (
+    BLUE,
+    MARGIN,
+    ORANGE,
+    SMALL,
+    TEXT,
+    add_axes,
+    lines_height,
+    new_page,
+    save,
+    shortened,
+    styled,
+    text_width,
+    wrapped,
+    write_lines,
+)
 from glassformer.training.run_folder import CONFIG, METRICS, PROVENANCE, read_json
 
 if TYPE_CHECKING:
@@ -38,56 +49,36 @@ __all__ = [
 Picture = tuple[UInt8[np.ndarray, "channels height width"], str]
 Rows = Sequence[tuple[str, Sequence[Picture]]]
 
-DPI = 150
-MARGIN = 0.2
-TITLE, TEXT, SMALL = 13.0, 9.0, 7.5
-LINE = 1.3
-"""Height of a line of type, as a multiple of its size; its base line lies 1 below its top."""
 STYLE: dict[str, dict[str, Any]] = {
-    # two colours of Okabe & Ito 2008, 'Color Universal Design', that differ in lightness too
-    "train": {"color": "#D55E00", "linestyle": "--", "marker": "s"},
-    "validation": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    "train": {"color": ORANGE, "linestyle": "--", "marker": "s"},
+    "validation": {"color": BLUE, "linestyle": "-", "marker": "o"},
     "kept": {"color": "#444444", "linestyle": ":"},
-    "bars": {"color": "#0072B2"},
-    "page": {
-        "font.family": ["DejaVu Sans"],
-        "font.size": TEXT,
-        "text.parse_math": False,  # a class may be called '$5 to $10'
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    },
+    "bars": {"color": BLUE},
 }
 HEAT = "Blues"
 PAIRS_WIDTH, PAIR_PITCH = 4.4, 0.45
 CELL_NUMBERS_UP_TO = 15
 
 
-@contextmanager
-def _styled() -> Iterator[None]:
-    """Our style alone, whatever the reader's matplotlibrc says; given back afterwards."""
-    from matplotlib import style
-
-    with style.context(["default", STYLE["page"]]):
-        yield
-
-
 def learning_curves(metrics: Mapping[str, Any], path: Path, *, caption: str) -> None:
     """Writes `draw_learning_curves` to a .png (150 dpi), .svg or .pdf."""
-    _save(draw_learning_curves(metrics, caption=caption), path)
+    save(draw_learning_curves(metrics, caption=caption), path)
 
 
 def confusion(figures: Mapping[str, Any], path: Path, *, caption: str) -> None:
     """Writes `draw_confusion` to a .png (150 dpi), .svg or .pdf."""
-    _save(draw_confusion(figures, caption=caption), path)
+    save(draw_confusion(figures, caption=caption), path)
 
 
 def examples_page(rows: Rows, path: Path, *, title: str, caption: str) -> None:
     """Writes `draw_examples` to a .png (150 dpi), .svg or .pdf."""
-    _save(draw_examples(rows, title=title, caption=caption), path)
+    save(draw_examples(rows, title=title, caption=caption), path)
 
 
 def run_figures(folder: Path) -> list[Path]:
-    """Writes confusion.png, and learning_curves.png where there is a history, into a finished run's folder.
+    """Writes what can be drawn of a finished run into its folder.
+
+    learning_curves.png where there is a history, confusion.png where there are classes.
 
     Raises UsageError where there is no run, DataError where it is unfinished or broken.
     """
@@ -109,16 +100,17 @@ def run_figures(folder: Path) -> list[Path]:
             drawn["learning_curves.png"] = draw_learning_curves(
                 metrics, caption=f"{run} The kept epoch on {result}\n{CURVES_EXPLAINED}\n{repeat}"
             )
-        drawn["confusion.png"] = draw_confusion(
-            test, caption=f"{run} {result}\n{CONFUSION_EXPLAINED}\n{repeat}"
-        )
+        if "confusion" in test:
+            drawn["confusion.png"] = draw_confusion(
+                test, caption=f"{run} {result}\n{CONFUSION_EXPLAINED}\n{repeat}"
+            )
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise DataError(
             f"{folder / METRICS} or {PROVENANCE} is broken or of another version ({reason}); train anew"
         ) from error
     for name, figure in drawn.items():
-        _save(figure, folder / name)
+        save(figure, folder / name)
     return [folder / name for name in drawn]
 
 
@@ -135,7 +127,7 @@ CONFUSION_EXPLAINED = (
 )
 
 
-@_styled()
+@styled()
 def draw_learning_curves(metrics: Mapping[str, Any], *, caption: str) -> "Figure":
     """Loss (nats) and accuracy (share) over the epochs, side by side, for train and validation.
 
@@ -155,12 +147,12 @@ def draw_learning_curves(metrics: Mapping[str, Any], *, caption: str) -> "Figure
                 caption += f"\nThis run recorded no {split} {what}."
     panel, height, before, below, legend = 4.3, 3.3, 0.95, 0.6, 0.35
     width = 2 * (before + panel) + 2 * MARGIN
-    figure, top = _page(width, legend + height + below, f"{metrics['task']}: learning curves", caption)
+    figure, top = new_page(width, legend + height + below, f"{metrics['task']}: learning curves", caption)
     for number, (what, label) in enumerate(
         {"loss": "loss (nats)", "accuracy": "accuracy (share of examples)"}.items()
     ):
         left = before + number * (panel + before)
-        axes = _axes(figure, left, top - legend - height, panel, height)
+        axes = add_axes(figure, left, top - legend - height, panel, height)
         for split in ("train", "validation"):
             values = [entry.get(f"{split}_{what}") for entry in history]
             if any(value is not None for value in values):
@@ -191,7 +183,7 @@ def draw_learning_curves(metrics: Mapping[str, Any], *, caption: str) -> "Figure
     return figure
 
 
-@_styled()
+@styled()
 def draw_confusion(figures: Mapping[str, Any], *, caption: str) -> "Figure":
     """The confusion matrix as a heat map, and the ten pairs of classes confused most as bars.
 
@@ -206,8 +198,8 @@ def draw_confusion(figures: Mapping[str, Any], *, caption: str) -> "Figure":
     cell = side / classes
     size = min(TEXT, max(5.0, 0.72 * 72 * cell))
     every = math.ceil(size * 1.1 / (72 * cell))  # so many classes that only some can be named
-    labels = [_shortened(name, 1.6, size) for name in names]
-    names_width = max(_width(label, size) for label in labels)
+    labels = [shortened(name, 1.6, size) for name in names]
+    names_width = max(text_width(label, size) for label in labels)
     turned, below = 90, 0.45 + names_width
     if names_width <= 0.9 * cell:
         turned, below = 0, 0.6
@@ -222,15 +214,15 @@ def draw_confusion(figures: Mapping[str, Any], *, caption: str) -> "Figure":
         f"95% interval {low:.4f} to {high:.4f}"
     )
     body = header + max(side + below, pairs_height + 0.6)
-    figure, top = _page(pairs_left + PAIRS_WIDTH + 2 * MARGIN, body, title, caption)
-    axes = _axes(figure, left, top - header - side, side, side)
-    bar = _axes(figure, left + side + bar_gap, top - header - side, bar_width, side)
+    figure, top = new_page(pairs_left + PAIRS_WIDTH + 2 * MARGIN, body, title, caption)
+    axes = add_axes(figure, left, top - header - side, side, side)
+    bar = add_axes(figure, left + side + bar_gap, top - header - side, bar_width, side)
     _draw_matrix(axes, bar, counts, cell)
     where = range(0, classes, every)
     slanted: dict[str, Any] = {"ha": "right", "rotation_mode": "anchor"} if turned == 45 else {}
     axes.set_xticks(where, labels[::every], fontsize=size, rotation=turned, **slanted)
     axes.set_yticks(where, labels[::every], fontsize=size)
-    _draw_pairs(_axes(figure, pairs_left, top - header - pairs_height, PAIRS_WIDTH, pairs_height), pairs)
+    _draw_pairs(add_axes(figure, pairs_left, top - header - pairs_height, PAIRS_WIDTH, pairs_height), pairs)
     return figure
 
 
@@ -244,7 +236,7 @@ def _draw_matrix(axes: "Axes", bar: "Axes", counts: np.ndarray, cell: float) -> 
     axes.set_ylabel("true class")
     if len(counts) <= CELL_NUMBERS_UP_TO:
         luminance = _luminance(image.to_rgba(shares))
-        widest = _width(f"{counts.max():,}", 1.0)
+        widest = text_width(f"{counts.max():,}", 1.0)
         number_size = min(11.0, 0.85 * cell / widest)
         for (true, predicted), count in np.ndenumerate(counts):
             ink = "black" if luminance[true, predicted] > 0.179 else "white"
@@ -270,8 +262,8 @@ def _draw_pairs(axes: "Axes", pairs: list[tuple[str, str, int, int]]) -> None:
     axes.barh(rows + 0.22, [errors for _, _, errors, _ in pairs], height=0.34, **STYLE["bars"])
     for row, (true, predicted, errors, examples) in zip(rows, pairs, strict=True):
         share = f"{errors:,} of {examples:,}"
-        for_each = (PAIRS_WIDTH - 0.1 - _width(f"  ->   {share}", TEXT)) / 2
-        text = f"{_shortened(true, for_each, TEXT)} -> {_shortened(predicted, for_each, TEXT)}  {share}"
+        for_each = (PAIRS_WIDTH - 0.1 - text_width(f"  ->   {share}", TEXT)) / 2
+        text = f"{shortened(true, for_each, TEXT)} -> {shortened(predicted, for_each, TEXT)}  {share}"
         axes.text(0, row - 0.18, f" {text}", va="center", fontsize=TEXT)
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_xlim(0, 1.05 * pairs[0][2])
@@ -280,7 +272,7 @@ def _draw_pairs(axes: "Axes", pairs: list[tuple[str, str, int, int]]) -> None:
     axes.set_xlabel("errors (test examples)")
 
 
-@_styled()
+@styled()
 def draw_examples(rows: Rows, *, title: str, caption: str) -> "Figure":
     """A page of pictures, a row a heading, the label under each picture.
 
@@ -293,29 +285,30 @@ def draw_examples(rows: Rows, *, title: str, caption: str) -> "Figure":
         raise ValueError("rows hold no picture; give at least one")
     cell, gap, head, most = 1.15, 0.15, 1.5, max(len(row) for _, row in rows)
     figure_width = max(2 * MARGIN + head + most * (cell + gap), 6.0)
-    headings = [_wrapped(heading, head - gap, TEXT) for heading, _ in rows]
+    headings = [wrapped(heading, head - gap, TEXT) for heading, _ in rows]
     labels = [[_wrapped_label(label, cell) for _, label in row] for _, row in rows]
     images = iter(pictures)
     images_of = [[next(images) for _ in row] for _, row in rows]
     talls = [cell * min(2.0, max((len(i) / len(i[0]) for i in row), default=1.0)) for row in images_of]
     heights = [
-        max(tall + _height(max(map(len, under), default=0), SMALL), _height(len(heading), TEXT)) + gap
+        max(tall + lines_height(max(map(len, under), default=0), SMALL), lines_height(len(heading), TEXT))
+        + gap
         for tall, heading, under in zip(talls, headings, labels, strict=True)
     ]
-    figure, top = _page(figure_width, sum(heights), title, caption)
+    figure, top = new_page(figure_width, sum(heights), title, caption)
     for heading, row, under, tall, height in zip(headings, images_of, labels, talls, heights, strict=True):
-        beside = max(0.0, tall - _height(len(heading), TEXT)) / 2
-        _write(figure, MARGIN, top - beside, heading, TEXT)
+        beside = max(0.0, tall - lines_height(len(heading), TEXT)) / 2
+        write_lines(figure, MARGIN, top - beside, heading, TEXT)
         for column, (pixels, lines) in enumerate(zip(row, under, strict=True)):
             left = MARGIN + head + column * (cell + gap)
-            axes = _axes(figure, left, top - tall, cell, tall)
+            axes = add_axes(figure, left, top - tall, cell, tall)
             axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set_anchor("S")
             axes.set_xticks([])
             axes.set_yticks([])
             for spine in axes.spines.values():
                 spine.set(visible=True, linewidth=0.5, color="#999999")
-            _write(figure, left + cell / 2, top - tall - 0.03, lines, SMALL, ha="center")
+            write_lines(figure, left + cell / 2, top - tall - 0.03, lines, SMALL, ha="center")
         top -= height
     return figure
 
@@ -331,83 +324,10 @@ def _checked(image: Any) -> np.ndarray:
     return pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
 
 
-def _page(width: float, body: float, title: str, caption: str) -> tuple["Figure", float]:
-    """A page with its title above and its caption below, and the top of the room between, `body` high."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    above, below = _wrapped(title, width - 2 * MARGIN, TITLE), _wrapped(caption, width - 2 * MARGIN, TEXT)
-    top = MARGIN + _height(len(below), TEXT) + 0.15 + body
-    figure = Figure((width, top + 0.15 + _height(len(above), TITLE) + MARGIN))
-    FigureCanvasAgg(figure)
-    _write(figure, MARGIN, figure.get_figheight() - MARGIN, above, TITLE)
-    _write(figure, MARGIN, MARGIN + _height(len(below), TEXT), below, TEXT, color="#333333")
-    return figure, top
-
-
-def _axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
-    across, up = figure.get_size_inches()
-    return figure.add_axes((left / across, bottom / up, width / across, height / up))
-
-
-def _write(figure: "Figure", x: float, top: float, lines: list[str], size: float, **how: Any) -> None:
-    """Line by line on base lines of one pitch; a text of several lines would have uneven ones."""
-    across, up = figure.get_size_inches()
-    for number, line in enumerate(lines):
-        y = top - (number * LINE + 1) * size / 72
-        figure.text(x / across, y / up, line, fontsize=size, va="baseline", **how)
-
-
-def _height(lines: int, size: float) -> float:
-    return lines * LINE * size / 72
-
-
-@lru_cache(maxsize=4096)
-def _width(text: str, size: float) -> float:
-    """Of one line; 2% more than its outlines, since a renderer rounds each letter to whole pixels."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
-
-    font = FontProperties(family=STYLE["page"]["font.family"], size=100)
-    return 1.02 * text_to_path.get_text_width_height_descent(text, font, False)[0] / 100 * size / 72
-
-
-def _shortened(text: str, width: float, size: float) -> str:
-    """The text, or its two ends about an ellipsis: names often differ at their ends."""
-    if _width(text, size) <= width:
-        return text
-
-    def short(kept: int) -> str:
-        return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
-
-    return short(bisect_right(range(1, len(text)), width, key=lambda kept: _width(short(kept), size)))
-
-
-def _wrapped(text: str, width: float, size: float) -> list[str]:
-    """Lines no wider than `width`; a word that is wider by itself is broken."""
-    lines = []
-    for paragraph in text.splitlines():
-        line = ""
-        for word in paragraph.split():
-            rest = word
-            if line and _width(f"{line} {word}", size) <= width:
-                line, rest = f"{line} {word}", ""
-            elif line:
-                lines.append(line)
-                line = ""
-            while rest:
-                fits = bisect_right(range(1, len(rest) + 1), width, key=lambda n: _width(rest[:n], size))
-                line, rest = rest[: max(1, fits)], rest[max(1, fits) :]
-                if rest:
-                    lines.append(line)
-        lines.append(line)
-    return lines
-
-
 def _wrapped_label(label: str, width: float) -> list[str]:
     """A mixed label, '0.7 cat + 0.3 dog', that needs two lines is best parted at its plus."""
-    parted = label if _width(label, SMALL) <= width else label.replace(" + ", "\n+ ")
-    return _wrapped(parted, width, SMALL)
+    parted = label if text_width(label, SMALL) <= width else label.replace(" + ", "\n+ ")
+    return wrapped(parted, width, SMALL)
 
 
 def _luminance(colours: np.ndarray) -> np.ndarray:
@@ -415,12 +335,3 @@ def _luminance(colours: np.ndarray) -> np.ndarray:
     rgb = colours[..., :3]
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return linear @ np.array([0.2126, 0.7152, 0.0722])
-
-
-def _save(figure: "Figure", path: Path) -> None:
-    """Whole or not at all. Raises UsageError for a suffix other than .png, .svg and .pdf."""
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in ("png", "svg", "pdf"):
-        raise UsageError(f"{path} ends in {path.suffix!r}; choose .png, .svg or .pdf")
-    with _styled():
-        write_atomically(path, lambda scratch: figure.savefig(scratch, format=kind, dpi=DPI))

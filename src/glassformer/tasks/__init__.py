@@ -6,11 +6,16 @@ from glassformer.errors import UsageError, nearest
 from glassformer.tasks.base import Task
 
 TASKS = {
+    "add": "glassformer.tasks.add:AddTask",
     "cifar10": "glassformer.tasks.cifar10:Cifar10Task",
+    "copy": "glassformer.tasks.copy:CopyTask",
     "digits": "glassformer.tasks.digits:DigitsTask",
     "images": "glassformer.tasks.images:ImagesTask",
     "imdb": "glassformer.tasks.imdb:ImdbTask",
+    "pairs": "glassformer.tasks.pairs:PairsTask",
     "parity": "glassformer.tasks.parity:ParityTask",
+    "reverse": "glassformer.tasks.reverse:ReverseTask",
+    "sort": "glassformer.tasks.sort:SortTask",
     "text": "glassformer.tasks.text:TextTask",
 }
 

@@ -27,11 +27,9 @@ Report = Callable[[str], None]
 
 
 class Examples(Protocol):
-    """Some examples of a split: labels are (examples,) class numbers, hashes tell equal inputs."""
+    """Some examples of a split; hashes, (examples,), tell equal inputs."""
 
     def __len__(self) -> int: ...
-    @property
-    def labels(self) -> "np.ndarray": ...
     @property
     def hashes(self) -> "np.ndarray": ...
 
@@ -39,7 +37,8 @@ class Examples(Protocol):
 class Batches(Protocol):
     """A loader with a position, so that a stopped run goes on with the very next batch.
 
-    A batch is a dictionary of tensors with at least `labels`. order: which example stands where.
+    A batch is a dictionary of tensors with at least `labels`, one row an example. order: which example stands
+    where.
     """
 
     order: "np.ndarray"
@@ -92,7 +91,13 @@ class Task(ABC):
     presets: dict[str, Preset]
     default_preset: dict[str, str]
     """Model name -> the preset that is meant when none is named; the first model is the default one."""
-    baseline_names: tuple[str, ...] = ("majority",)
+    baseline_names: tuple[str, ...] = ()
+    file_columns: tuple[str, ...] = ()
+    """The columns of a file to be judged on that have names: text, label."""
+    judged_splits: tuple[str, ...] = ("validation", "test")
+    """The splits whose figures a run ends with."""
+    headings: tuple[str, tuple[str, str]] = ("test accuracy", ("calibration error", "calibration_error"))
+    """What the table of results calls the accuracy, and its last column: heading and key of the figure."""
 
     def preset_name(self, name: str | None, model_name: str | None, device: str | None = None) -> str:
         """The preset that is meant: the named one, else the model's default, else the first model's.
@@ -148,38 +153,71 @@ class Task(ABC):
         """A loader: shuffled and augmented for training, in its best order for judging."""
 
     @abstractmethod
-    def logits(self, model: "nn.Module", batch: dict[str, Any]) -> "Tensor":
-        """(examples classes) of one batch."""
-
     def loss(
         self, model: "nn.Module", batch: dict[str, Any], label_smoothing: float
     ) -> tuple["Tensor", "Tensor", int]:
-        """(mean loss, number of correct answers, number of answers) of one batch.
+        """(mean loss, number of correct answers, number of answers) of one batch."""
 
-        Cross-entropy with label smoothing (Szegedy et al. 2016, section 7), in fp32; against the batch's
-        `targets`, (examples classes), where it has any: those of mixed examples.
-        """
-        from torch.nn.functional import cross_entropy
+    @abstractmethod
+    def answers(self, model: "nn.Module", batch: dict[str, Any]) -> "np.ndarray":
+        """(examples, ...) what the model says of one batch, the same width whatever the batch."""
 
-        logits = self.logits(model, batch).float()
-        labels = batch["labels"]
-        loss = cross_entropy(logits, batch.get("targets", labels), label_smoothing=label_smoothing)
-        return loss, (logits.argmax(1) == labels).sum(), len(logits)
+    @abstractmethod
+    def figures(
+        self,
+        answers: "np.ndarray",
+        examples: Any,
+        class_names: list[str],
+        tokenizer: "Tokenizer | None",
+    ) -> dict[str, Any]:
+        """How good these answers are, ready for JSON: accuracy, accuracy_ci95, count, and what fits."""
+
+    def completed(self, figures: dict[str, Any]) -> dict[str, Any]:
+        """The figures of all judged splits, with what can be said of them together."""
+        return figures
+
+    def remarks(self, metrics: dict[str, Any]) -> list[str]:
+        """Lines under the table of results, on what it does not hold."""
+        return []
+
+    @abstractmethod
+    def baseline_figures(
+        self,
+        train: "SplitSource",
+        splits: Mapping[str, "SplitSource"],
+        class_names: list[str],
+        seed: int,
+        report: Report,
+    ) -> dict[str, dict[str, dict[str, Any]]]:
+        """Baseline -> split -> its figures, fitted on train alone."""
+
+    @abstractmethod
+    def predictions(
+        self,
+        given: list[str],
+        answers: "np.ndarray",
+        class_names: list[str],
+        tokenizer: "Tokenizer | None",
+        config: TrainConfig[Any, Any],
+    ) -> list[Any]:
+        """The answers to what a user gave, as objects whose fields `predict --json` prints."""
+
+    @abstractmethod
+    def told(self, prediction: Any) -> str:
+        """A prediction on one line, for people."""
+
+    def worked_example(self, config: TrainConfig[Any, Any]) -> str | None:
+        """An input to show the trained model at work on, where one says more than figures."""
+        return None
 
     @abstractmethod
     def encode(
         self, inputs: list[str], tokenizer: "Tokenizer | None", config: TrainConfig[Any, Any]
     ) -> tuple[Examples, list[str]]:
-        """What a user gave to predict, as unlabelled examples, and notes on it.
+        """What a user gave to predict, as examples without answers, and notes on it.
 
         Raises UsageError for an input that has no prediction.
         """
-
-    def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
-        """(rows,) class numbers of the labels in a file or a folder."""
-        from glassformer.data.labels import number_labels
-
-        return number_labels(words, class_names, path)
 
     def shown(self, given: str) -> str:
         """An input as `predict` repeats it: the beginning, on one line."""

@@ -11,7 +11,8 @@ from tyro.conf import arg
 from glassformer.cache import cache_folder, cache_key
 from glassformer.errors import UsageError
 from glassformer.models.configs import require_fraction
-from glassformer.tasks.base import Prepared, Report, Task
+from glassformer.tasks.base import Prepared, Report
+from glassformer.tasks.classification import Classification
 from glassformer.tasks.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -92,11 +93,12 @@ class Split:
     checksum: str
 
 
-class ImageClassification(Task):
+class ImageClassification(Classification):
     """A task whose examples are images of one size, each in one of several classes."""
 
     input_word = "images"
     baseline_names = ("majority", "pixels_lr", "small_cnn")
+    file_columns = ("image", "label")
     columns = {"image": "image", "label": "label"}
     """Names of a table's columns where the configuration names none."""
 

@@ -4,16 +4,13 @@
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from glassformer.errors import UsageError
 from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig
 from glassformer.tasks.base import Prepared, Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.text_classification import TextClassification
-
-if TYPE_CHECKING:
-    import numpy as np
 
 CLASSES = ["even", "odd"]
 
@@ -94,6 +91,7 @@ not measured""",
 
         from glassformer.baselines.cache import SplitSource
         from glassformer.data.encoded import Encoded, Examples
+        from glassformer.data.splits import draw_distinct
         from glassformer.data.tokenizer import symbol_tokenizer
 
         data: ParityData = config.data
@@ -154,15 +152,3 @@ not measured""",
         raise UsageError(
             "parity makes its own strings and takes no --data.test file; evaluate the run without"
         )
-
-
-def draw_distinct(generator: "np.random.Generator", below: int, count: int) -> "np.ndarray":
-    """(min(count, below),) distinct numbers under `below`, in random order."""
-    import numpy as np
-
-    if below <= 4 * count:
-        return generator.permutation(below)[:count]
-    drawn = np.empty(0, dtype=np.int64)
-    while len(drawn) < count:
-        drawn = np.unique(np.concatenate([drawn, generator.integers(below, size=count)]))
-    return generator.permutation(drawn)[:count]

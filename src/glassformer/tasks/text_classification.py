@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from glassformer.cache import cache_folder, cache_key, write_atomically
 from glassformer.errors import UsageError
 from glassformer.models.configs import require_fraction, require_positive
-from glassformer.tasks.base import Prepared, Report, Task
+from glassformer.tasks.base import Prepared, Report
+from glassformer.tasks.classification import Classification
 from glassformer.tasks.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -78,11 +79,12 @@ class Source:
             first += len(batch)
 
 
-class TextClassification(Task):
+class TextClassification(Classification):
     """A task whose examples are texts, each in one of several classes."""
 
     input_word = "texts"
     has_tokenizer = True
+    file_columns = ("text", "label")
     baseline_names = ("majority", "tfidf_lr", "nb_bigrams_lr")
 
     def sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:

@@ -20,7 +20,7 @@ from glassformer.tasks.base import Prepared, Report, Task
 from glassformer.tasks.config import MachineConfig, TrainConfig
 from glassformer.training.callbacks import Clock, History, InterruptedRun, RunKeeper
 from glassformer.training.checkpoint_io import SafetensorsCheckpointIO
-from glassformer.training.judge import judge, judge_baselines, print_table
+from glassformer.training.judge import answers, judge, judge_baselines, print_table
 from glassformer.training.machine import Machine, prepare_machine
 from glassformer.training.module import TrainingModule
 from glassformer.training.optimizers import make_optimizer
@@ -180,7 +180,7 @@ def _run(
         raise InterruptedRun(
             f"stopped; {kept}; go on with: glassformer train --resume {shlex.quote(str(folder))}"
         ) from None
-    print_table(metrics, config.model.name, command, folder, prepared.notes)
+    print_table(task, metrics, config.model.name, command, folder, prepared.notes)
     return folder
 
 
@@ -196,20 +196,25 @@ def _figures(
     """What the best model and the baselines are worth; the only look at the test split."""
     model.load_state_dict(load_file(folder / MODEL))
     model.to(machine.device)
-    splits = ("validation", "test")
-    batches = {split: task.batches(prepared.examples[split], config, train=False) for split in splits}
-    report("judging " + " and ".join(f"{len(prepared.examples[split]):,} {split}" for split in splits))
-    figures: dict[str, Any] = judge(task, model, batches, prepared.class_names, machine)
+    examples = {split: prepared.examples[split] for split in task.judged_splits}
+    batches = {split: task.batches(part, config, train=False) for split, part in examples.items()}
+    report("judging " + " and ".join(f"{len(part):,} {split}" for split, part in examples.items()))
+    figures: dict[str, Any] = judge(task, model, batches, prepared.class_names, prepared.tokenizer, machine)
     figures["peak_memory_bytes"] = {
         "host": peak_host_bytes(),
         "device": torch.cuda.max_memory_allocated() if machine.device.type == "cuda" else None,
     }
     figures["baselines"] = {}
     if config.baselines:
-        inputs = {split: prepared.inputs[split] for split in splits}
+        inputs = {split: prepared.inputs[split] for split in ("validation", "test")}
         figures["baselines"] = judge_baselines(
-            task, prepared.inputs["train"], inputs, len(prepared.class_names), config.seed, report
+            task, prepared.inputs["train"], inputs, prepared.class_names, config.seed, report
         )
+    if (example := task.worked_example(config)) is not None:
+        encoded, _ = task.encode([example], prepared.tokenizer, config)
+        said = answers(task, model, task.batches(encoded, config, train=False), machine)
+        (shown,) = task.predictions([example], said, prepared.class_names, prepared.tokenizer, config)
+        figures["example"] = vars(shown)
     return figures
 
 

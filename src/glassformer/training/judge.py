@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from tokenizers import Tokenizer
 from torch import nn
 
-from glassformer.baselines.cache import SplitSource, baseline_scores
-from glassformer.cache import cache_folder
-from glassformer.evaluation import classification_report, most_confused
+from glassformer.baselines.cache import SplitSource
+from glassformer.evaluation import most_confused
 from glassformer.progress import with_progress
 from glassformer.tasks.base import Batches, Report, Task
 from glassformer.training.machine import Machine
@@ -23,18 +23,17 @@ MILESTONES_SHOWN = (0.25, 0.5, 0.7, 0.8, 0.9)
 
 
 @torch.inference_mode()
-def probabilities(
+def answers(
     task: Task, model: nn.Module, batches: Batches, machine: Machine, doing: str = "predicting"
 ) -> np.ndarray:
-    """(examples, classes) in the order of the examples, whatever order the batches have."""
+    """(examples, ...) in the order of the examples, whatever order the batches have."""
     model.eval()
     device = machine.device
     rows = []
     with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
         for batch in with_progress(batches, lambda batch: len(batch["labels"]), len(batches.examples), doing):
             there = {name: None if part is None else part.to(device) for name, part in batch.items()}
-            logits = task.logits(model, there)
-            rows.append(logits.float().cpu().double().softmax(1).numpy())
+            rows.append(task.answers(model, there))
     sorted_rows = np.concatenate(rows)
     result = np.empty_like(sorted_rows)
     result[batches.order] = sorted_rows
@@ -46,32 +45,33 @@ def judge(
     model: nn.Module,
     splits: dict[str, Batches],
     class_names: list[str],
+    tokenizer: Tokenizer | None,
     machine: Machine,
 ) -> dict[str, dict[str, Any]]:
     """Split -> its figures."""
-    return {
-        split: classification_report(
-            probabilities(task, model, batches, machine, f"judging {split}"),
-            batches.examples.labels,
-            class_names,
-        )
-        for split, batches in splits.items()
-    }
+    return task.completed(
+        {
+            split: task.figures(
+                answers(task, model, batches, machine, f"judging {split}"),
+                batches.examples,
+                class_names,
+                tokenizer,
+            )
+            for split, batches in splits.items()
+        }
+    )
 
 
 def judge_baselines(
-    task: Task, train: SplitSource, splits: dict[str, SplitSource], classes: int, seed: int, report: Report
+    task: Task,
+    train: SplitSource,
+    splits: dict[str, SplitSource],
+    class_names: list[str],
+    seed: int,
+    report: Report,
 ) -> dict[str, dict[str, Any]]:
     """Slug -> the figures on `test` and, under the splits' names, on each."""
-    scores = baseline_scores(
-        task.baseline_names,
-        train,
-        splits,
-        classes,
-        cache=cache_folder() / "baselines",
-        seed=seed,
-        progress=report,
-    )
+    scores = task.baseline_figures(train, splits, class_names, seed, report)
     return {
         slug: {
             "accuracy": by_split["test"]["accuracy"],
@@ -82,16 +82,19 @@ def judge_baselines(
     }
 
 
-def print_table(metrics: dict[str, Any], name: str, command: str, folder: Path, notes: list[str]) -> None:
+def print_table(
+    task: Task, metrics: dict[str, Any], name: str, command: str, folder: Path, notes: list[str]
+) -> None:
     """The result as a person reads it: the model beside the baselines, best first."""
     # the labels and paths in it are the user's, not markup; a file has no width to fit
     plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
     console = Console(**plain)
     if not console.is_terminal:
         console = Console(**plain, width=LINE)
+    accuracy, (other, key) = task.headings
     table = Table(title=f"{metrics['task']}, {metrics['test']['count']:,} test examples")
     table.add_column("model")
-    for heading in ("test accuracy", "95% interval", "validation", "calibration error"):
+    for heading in (accuracy, "95% interval", "validation", other):
         table.add_column(heading, justify="right")
     rows = [(f"{name}, {metrics['parameters']:,} parameters", metrics["test"], metrics.get("validation"))]
     rows += [(slug, b["test"], b.get("validation")) for slug, b in metrics["baselines"].items()]
@@ -102,14 +105,19 @@ def print_table(metrics: dict[str, Any], name: str, command: str, folder: Path, 
             f"{test['accuracy']:.4f}",
             f"{low:.4f} to {high:.4f}",
             "" if validation is None else f"{validation['accuracy']:.4f}",
-            f"{test['calibration_error']:.4f}",
+            f"{test[key]:.4f}",
             style="bold" if test is metrics["test"] else "",
         )
     console.print(table)
 
-    console.print(confusion_table(metrics["test"]))
-    if len(metrics["test"]["classes"]) > 2:
-        console.print(per_class_table(metrics["test"]))
+    if "confusion" in metrics["test"]:
+        console.print(confusion_table(metrics["test"]))
+        if len(metrics["test"]["classes"]) > 2:
+            console.print(per_class_table(metrics["test"]))
+    for line in task.remarks(metrics):
+        console.print(line)
+    if "example" in metrics:
+        console.print(f"{metrics['example']['input']} -> {metrics['example']['output']}")
     for note in notes:
         console.print(f"note: {note}")
     if "train_seconds" in metrics:

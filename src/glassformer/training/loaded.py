@@ -1,7 +1,7 @@
 """A finished or stopped run, brought back: to predict, and to be judged."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,9 @@ from glassformer.errors import DataError, UsageError
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import MachineConfig
 from glassformer.training.fit import count_parameters, require_same_data, same_choices
-from glassformer.training.judge import judge, judge_baselines, probabilities
+from glassformer.training.judge import answers, judge, judge_baselines
 from glassformer.training.machine import prepare_machine
 from glassformer.training.run_folder import MODEL, SCHEMA_VERSION, TOKENIZER, read_config
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of one input. probabilities: class name -> probability."""
-
-    input: str
-    label: str
-    probabilities: dict[str, float]
 
 
 def load(run: str | Path, machine: MachineConfig | None = None) -> "LoadedRun":
@@ -75,8 +66,10 @@ class LoadedRun:
         self.machine = prepare_machine(machine)
         self.model.to(self.machine.device).eval()
 
-    def predict(self, inputs: Iterable[str], *, report: Report = lambda line: None) -> list[Prediction]:
+    def predict(self, inputs: Iterable[str], *, report: Report = lambda line: None) -> list[Any]:
         """A prediction for each input, in order: texts, or names of image files.
+
+        Classes: objects with `input`, `label` and `probabilities`; sequences: with `input` and `output`.
 
         report: hears of what had to be done to an input, such as transparency put on white.
         Raises UsageError or DataError for an input that has no prediction.
@@ -88,16 +81,8 @@ class LoadedRun:
         for note in notes:
             report(f"note: {note}")
         batches = self.task.batches(examples, self.config, train=False)
-        return [
-            Prediction(
-                each,
-                self.class_names[int(row.argmax())],
-                {name: float(p) for name, p in zip(self.class_names, row, strict=True)},
-            )
-            for each, row in zip(
-                given, probabilities(self.task, self.model, batches, self.machine), strict=True
-            )
-        ]
+        said = answers(self.task, self.model, batches, self.machine)
+        return self.task.predictions(given, said, self.class_names, self.tokenizer, self.config)
 
     def evaluate(
         self,
@@ -115,6 +100,9 @@ class LoadedRun:
         skip_bad: leave out its images that cannot be read.
         Raises UsageError, among others, where the run is not on images and skip_bad is set.
         """
+        if wrong := set(columns or {}) - set(self.task.file_columns):
+            named = ", ".join(f"--data.{name}" for name in self.task.file_columns) or "none"
+            raise UsageError(f"{self.task_name} has no column called {min(wrong)}; its files have {named}")
         config = self.config if data_dir is None else replace(self.config, data_dir=data_dir)
         prepared, notes = None, []
         if test is None or baselines:
@@ -128,7 +116,7 @@ class LoadedRun:
                 prepared, notes = None, [f"no baselines, since the training data is not at hand: {error}"]
         if test is None:
             assert prepared is not None
-            examples = {split: prepared.examples[split] for split in ("validation", "test")}
+            examples = {split: prepared.examples[split] for split in self.task.judged_splits}
             inputs = {split: prepared.inputs[split] for split in ("validation", "test")}
         else:
             other_config = config
@@ -153,11 +141,11 @@ class LoadedRun:
             "task": self.task_name,
             "seed": config.seed,
             "parameters": count_parameters(self.model),
-            **judge(self.task, self.model, batches, self.class_names, self.machine),
+            **judge(self.task, self.model, batches, self.class_names, self.tokenizer, self.machine),
             "baselines": {},
         }
         if baselines and prepared is not None:
             metrics["baselines"] = judge_baselines(
-                self.task, prepared.inputs["train"], inputs, len(self.class_names), config.seed, report
+                self.task, prepared.inputs["train"], inputs, self.class_names, config.seed, report
             )
         return metrics, notes

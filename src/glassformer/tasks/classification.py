@@ -1,0 +1,118 @@
+"""What the tasks on classes share: loss, probabilities, their figures, baselines. No torch at import time."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glassformer.tasks.base import Report, Task
+from glassformer.tasks.config import TrainConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    from tokenizers import Tokenizer
+    from torch import Tensor, nn
+
+    from glassformer.baselines.cache import SplitSource
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one input. probabilities: class name -> probability."""
+
+    input: str
+    label: str
+    probabilities: dict[str, float]
+
+
+class Classification(Task):
+    """A task whose examples, each in one of several classes, have `labels`: (examples,) class numbers."""
+
+    baseline_names = ("majority",)
+
+    @abstractmethod
+    def logits(self, model: "nn.Module", batch: dict[str, Any]) -> "Tensor":
+        """(examples classes) of one batch."""
+
+    def loss(
+        self, model: "nn.Module", batch: dict[str, Any], label_smoothing: float
+    ) -> tuple["Tensor", "Tensor", int]:
+        """(mean loss, number of correct answers, number of answers) of one batch.
+
+        Cross-entropy with label smoothing (Szegedy et al. 2016, section 7), in fp32; against the batch's
+        `targets`, (examples classes), where it has any: those of mixed examples.
+        """
+        from torch.nn.functional import cross_entropy
+
+        logits = self.logits(model, batch).float()
+        labels = batch["labels"]
+        loss = cross_entropy(logits, batch.get("targets", labels), label_smoothing=label_smoothing)
+        return loss, (logits.argmax(1) == labels).sum(), len(logits)
+
+    def answers(self, model: "nn.Module", batch: dict[str, Any]) -> "np.ndarray":
+        """(examples classes) probabilities of one batch."""
+        return self.logits(model, batch).float().cpu().double().softmax(1).numpy()
+
+    def figures(
+        self,
+        answers: "np.ndarray",
+        examples: Any,
+        class_names: list[str],
+        tokenizer: "Tokenizer | None",
+    ) -> dict[str, Any]:
+        """See `glassformer.evaluation.classification_report`."""
+        from glassformer.evaluation import classification_report
+
+        return classification_report(answers, examples.labels, class_names)
+
+    def baseline_figures(
+        self,
+        train: "SplitSource",
+        splits: Mapping[str, "SplitSource"],
+        class_names: list[str],
+        seed: int,
+        report: Report,
+    ) -> dict[str, dict[str, dict[str, Any]]]:
+        """Fitted once on the same data and remembered; see `glassformer.baselines.cache`."""
+        from glassformer.baselines.cache import baseline_scores
+        from glassformer.cache import cache_folder
+
+        return baseline_scores(
+            self.baseline_names,
+            train,
+            splits,
+            len(class_names),
+            cache=cache_folder() / "baselines",
+            seed=seed,
+            progress=report,
+        )
+
+    def predictions(
+        self,
+        given: list[str],
+        answers: "np.ndarray",
+        class_names: list[str],
+        tokenizer: "Tokenizer | None",
+        config: TrainConfig[Any, Any],
+    ) -> list[Prediction]:
+        """Each input with its likeliest class and all probabilities."""
+        return [
+            Prediction(
+                each,
+                class_names[int(row.argmax())],
+                {name: float(p) for name, p in zip(class_names, row, strict=True)},
+            )
+            for each, row in zip(given, answers, strict=True)
+        ]
+
+    def told(self, prediction: Prediction) -> str:
+        """The class, the probabilities, and the beginning of the input."""
+        shares = ", ".join(f"{name} {p:.3f}" for name, p in prediction.probabilities.items())
+        return f"{prediction.label} ({shares}): {self.shown(prediction.input)}"
+
+    def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
+        """(rows,) class numbers of the labels in a file or a folder."""
+        from glassformer.data.labels import number_labels
+
+        return number_labels(words, class_names, path)

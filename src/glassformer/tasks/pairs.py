@@ -1,0 +1,251 @@
+"""Your own pairs: a CSV, TSV, JSONL or Parquet file with a source and a target column.
+
+>>> a row "colour,color" at the level of characters: c o l o u r -> c o l o r
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from glassformer.errors import DataError, UsageError, nearest
+from glassformer.models.configs import EncoderDecoderConfig, require_positive
+from glassformer.tasks.base import Prepared, Preset, Report
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.sequence_to_sequence import SequenceToSequence
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from glassformer.baselines.cache import SplitSource
+    from glassformer.data.pairs import Pairs
+
+Rows = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class PairsData:
+    """Files and columns, and how texts become tokens."""
+
+    train: str = ""
+    """FILE to train on (.csv, .tsv, .jsonl, .parquet); required."""
+    validation: str = ""
+    """FILE to choose the best epoch on; default: rows held out of train."""
+    test: str = ""
+    """FILE to judge the result on; default: rows held out of train."""
+    source: str = "source"
+    """COLUMN of the source, what is read."""
+    target: str = "target"
+    """COLUMN of the target, what is to be written."""
+    level: Literal["character", "word"] = "character"
+    """What a token is: a character, blanks included, or a word between blanks."""
+    vocab: int = 10000
+    """Tokens known at most, the most frequent ones of train."""
+    max_tokens: int = 128
+    """Tokens of a source or a target at most; a longer one is refused."""
+    validation_share: float = 0.1
+    """Share of the rows held out to choose the best epoch, where no validation file is given."""
+    test_share: float = 0.1
+    """Share of the rows held out to judge the result on, where no test file is given."""
+    fraction: float = 1.0
+    """Share of the training rows that are trained on; validation and test stay whole."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "vocab", "max_tokens")
+        for name in ("validation_share", "test_share"):
+            if not 0 < getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)} leaves a split empty; choose 0.05 to 0.5")
+        if not 0 < self.fraction <= 1:
+            raise UsageError(f"fraction={self.fraction} is not a share of the rows; choose 0 < fraction <= 1")
+
+
+class PairsTask(SequenceToSequence):
+    """From one text to another, learned from pairs."""
+
+    name = "pairs"
+    summary = "your own pairs of texts, source and target (CSV, JSONL or Parquet)"
+    file_columns = ("source", "target")
+    judged_splits = ("validation", "test")
+    input_word = "sources"
+    baseline_names = ("majority",)
+    presets = {
+        "cpu": Preset(
+            cost="""glassformer train pairs --data.train FILE
+not measured""",
+            config=TrainConfig(
+                model=EncoderDecoderConfig(d_model=128, d_ff=256, dropout=0.1),
+                data=PairsData(),
+                optim=OptimConfig(learning_rate=1e-3),
+                fit=FitConfig(epochs=30, batch_size=64, patience=5),
+                precision="fp32",
+            ),
+        ),
+    }
+    default_preset = {"encoder-decoder": "cpu"}
+
+    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The files of the splits."""
+        given = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
+        absolute = {split: str(Path(path).expanduser().absolute()) for split, path in given.items() if path}
+        return replace(config, data=replace(config.data, **absolute))
+
+    def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
+        """Reads the files, splits, and makes a vocabulary of the training rows."""
+        import numpy as np
+
+        from glassformer.data.splits import count_shared, stratified_fraction, stratified_split
+        from glassformer.data.tokenizer import UNK, sequence_tokenizer
+
+        data = config.data
+        if not data.train:
+            raise UsageError("the task pairs needs a file to train on; give --data.train FILE")
+        rows, sums = {}, {}
+        rows["train"], sums["train"] = self._read(data.train, config)
+        kept = np.arange(len(rows["train"]))
+        alike = np.zeros(len(kept), dtype=np.int64)
+        for split, share in (("test", data.test_share), ("validation", data.validation_share)):
+            if path := getattr(data, split):
+                rows[split], sums[split] = self._read(path, config)
+                continue
+            if len(kept) < 3:
+                raise DataError(f"{data.train} has too few rows to hold out a {split} split; give more rows")
+            stay, held_out = stratified_split(alike[kept], share, config.seed, ["pair"])
+            rows[split] = [rows["train"][row] for row in kept[held_out]]
+            sums[split] = sums["train"]
+            kept = kept[stay]
+        kept = kept[stratified_fraction(alike[kept], data.fraction, config.seed)]
+        rows["train"] = [rows["train"][row] for row in kept]
+
+        characters = data.level == "character"
+        tokenizer = sequence_tokenizer(
+            vocabulary(rows["train"], characters=characters, most=data.vocab), characters=characters
+        )
+        examples = {split: self._encoded(part, tokenizer) for split, part in rows.items()}
+        notes = []
+        for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+            if shared := count_shared(examples[first].hashes, examples[second].hashes):
+                notes.append(f"{shared:,} of {len(examples[second]):,} {second} sources stand in {first} too")
+        for split in ("train", "validation", "test"):
+            if unknown := int((examples[split].targets == UNK).any(1).sum()):
+                notes.append(
+                    f"{unknown:,} of {len(examples[split]):,} {split} targets hold a token that no "
+                    "training row has, so no answer to them is right"
+                )
+        return Prepared(
+            class_names=[],
+            examples=examples,
+            checksums=sums,
+            notes=notes,
+            tokenizer=tokenizer,
+            inputs={split: _source(part, sums[split]) for split, part in examples.items()},
+        )
+
+    def longest(self, config: TrainConfig[Any, Any]) -> tuple[int, int]:
+        """As many tokens on both sides."""
+        return config.data.max_tokens, config.data.max_tokens
+
+    def source_tokens(self, text: str, config: TrainConfig[Any, Any]) -> str:
+        """Any text that is not empty and not too long."""
+        count = len(text) if config.data.level == "character" else len(text.split())
+        if not text.strip():
+            raise UsageError("an empty source cannot be answered; give at least one token")
+        if count > config.data.max_tokens:
+            raise UsageError(
+                f"{self.shown(text)!r} has {count} {config.data.level}s, the run takes "
+                f"{config.data.max_tokens}; shorten it, or train one with --data.max-tokens {count}"
+            )
+        return text
+
+    def encode(
+        self, inputs: list[str], tokenizer: "Tokenizer | None", config: TrainConfig[Any, Any]
+    ) -> tuple["Pairs", list[str]]:
+        """Inputs to answer; refuses one with a token that training never saw."""
+        from glassformer.data.tokenizer import UNK
+
+        assert tokenizer is not None
+        for text in inputs:
+            code = tokenizer.encode(self.source_tokens(text, config), add_special_tokens=False)
+            if UNK in code.ids:
+                begin, end = code.offsets[code.ids.index(UNK)]
+                raise UsageError(
+                    f"{text[begin:end]!r} in {self.shown(text)!r} is not in the alphabet of the run; leave "
+                    "it out, or train on pairs that have it"
+                )
+        return super().encode(inputs, tokenizer, config)
+
+    def written(self, tokens: list[str], given: str, config: TrainConfig[Any, Any]) -> str:
+        """As the targets of the file are written."""
+        return ("" if config.data.level == "character" else " ").join(tokens)
+
+    def other_test(
+        self,
+        config: TrainConfig[Any, Any],
+        class_names: list[str],
+        tokenizer: "Tokenizer | None",
+        file: str,
+        columns: dict[str, str],
+    ) -> tuple["Pairs", "SplitSource", list[str]]:
+        """Pairs in another file of the user's."""
+        assert tokenizer is not None
+        rows, checksum = self._read(file, replace(config, data=replace(config.data, **columns)))
+        examples = self._encoded(rows, tokenizer)
+        return examples, _source(examples, checksum), []
+
+    def _read(self, path: str, config: TrainConfig[Any, Any]) -> tuple[Rows, str]:
+        from glassformer.data.files import TextFile, open_file
+
+        data = config.data
+        both = []
+        for column in (data.source, data.target):
+            names = open_file(Path(path).expanduser(), column).schema.names
+            if column not in names:
+                raise UsageError(
+                    f"{path} has no column {column!r}; name yours with --data.source and --data.target "
+                    f"({nearest(column, names)})"
+                )
+            file = TextFile(Path(path).expanduser(), text=column, label=column)
+            texts = [text for batch in file.texts() for text in batch]
+            for number, text in enumerate(texts, start=1):
+                if not text.strip():
+                    raise DataError(f"{path}: row {number} has no {column!r}; fill it or delete the row")
+                count = len(text) if data.level == "character" else len(text.split())
+                if count > data.max_tokens:
+                    raise DataError(
+                        f"{path}: row {number} has {count} {data.level}s in {column!r}, more than "
+                        f"max_tokens={data.max_tokens}; shorten it, or give --data.max-tokens {count}"
+                    )
+            both.append(texts)
+        if not both[0]:
+            raise DataError(f"{path} has no rows; give a file with at least three pairs")
+        checksum = TextFile(Path(path).expanduser(), data.source, data.target).checksum()
+        return list(zip(*both, strict=True)), checksum
+
+    def _encoded(self, rows: Rows, tokenizer: "Tokenizer") -> "Pairs":
+        import numpy as np
+
+        from glassformer.data.encoded import text_hash
+        from glassformer.data.pairs import Pairs, padded
+
+        sources, targets = (
+            padded([code.ids for code in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)])
+            for texts in zip(*rows, strict=True)
+        )
+        hashes = np.array([text_hash(source) for source, _ in rows], dtype=np.uint64)
+        return Pairs(sources, targets, hashes)
+
+
+def vocabulary(rows: Rows, *, characters: bool, most: int) -> list[str]:
+    """The most frequent characters or words of sources and targets, equals by the alphabet."""
+    from collections import Counter
+
+    counts: Counter[str] = Counter()
+    for pair in rows:
+        for text in pair:
+            counts.update(text if characters else text.split())
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [token for token, _ in ordered[:most]]
+
+
+def _source(examples: "Pairs", checksum: str) -> "SplitSource":
+    from glassformer.baselines.cache import SplitSource
+
+    return SplitSource(checksum, lambda: (examples.sources, examples.targets))

@@ -1,0 +1,43 @@
+"""Sort a sequence of integers. Generated, and judged on every sequence never trained on.
+
+>>> [3, 5, 2, 4, 1] -> [1, 2, 3, 4, 5]
+"""
+
+from typing import TYPE_CHECKING
+
+from glassformer.models.configs import EncoderDecoderConfig
+from glassformer.tasks.base import Preset
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.integers import IntegersData, IntegersTask
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class SortTask(IntegersTask):
+    """The same integers from the smallest to the largest."""
+
+    name = "sort"
+    summary = "integers: the same integers from the smallest to the largest (generated)"
+    presets = {
+        "cpu": Preset(
+            cost="""glassformer train sort
+not measured""",
+            config=TrainConfig(
+                model=EncoderDecoderConfig(encoder_layers=1, decoder_layers=1),
+                data=IntegersData(),
+                optim=OptimConfig(learning_rate=3e-3),
+                fit=FitConfig(epochs=25, batch_size=128),
+                # its many small steps gain nothing from bf16, and two threads only wait for each other
+                precision="fp32",
+                threads=1,
+            ),
+        ),
+    }
+    default_preset = {"encoder-decoder": "cpu"}
+
+    def answered(self, integers: "np.ndarray") -> "np.ndarray":
+        """The same integers from the smallest to the largest."""
+        import numpy as np
+
+        return np.sort(integers, axis=1)
