@@ -17,7 +17,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from glassformer.config_files import flags_of_file
 from glassformer.errors import DataError, UsageError, nearest
-from glassformer.experiments.config import BackpropConfig
+from glassformer.experiments.config import BackpropConfig, SmallestConfig
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.config import Data, MachineConfig, Model, TrainConfig
 
@@ -27,6 +27,8 @@ COMMANDS = {
     "train": "train a model on a task: glassformer train TASK [options]",
     "evaluate": "judge a run on its test split or on another file",
     "predict": "ask a run about texts, sequences or image files",
+    "smallest": "search the smallest model that does it: glassformer smallest TASK [options]",
+    "verify-board": "judge the models that a search found anew, from their weights",
     "backprop": "a network written out in NumPy beside logistic regression, on a table of numbers",
 }
 
@@ -105,6 +107,14 @@ class PredictOptions(MachineConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SmallestOptions(SmallestConfig[Data], Generic[Data]):
+    """Options of one search."""
+
+    board: str | None = None
+    """FOLDER of the board: new, or one that a search has begun. Default: runs/smallest/TASK."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BackpropOptions(BackpropConfig):
     """Fits logistic regression and a network written out in NumPy to a table of numbers; compares the two."""
 
@@ -169,6 +179,8 @@ def run(words: list[str]) -> int:
         "train": _train,
         "evaluate": _evaluate,
         "predict": _predict,
+        "smallest": _smallest,
+        "verify-board": _verify_board,
         "backprop": _backprop,
     }
     return called[command](rest)
@@ -319,6 +331,47 @@ def _predict(words: list[str]) -> int:
             print(json.dumps(vars(prediction), ensure_ascii=False))
         else:
             print(loaded.task.told(prediction))
+    return 0
+
+
+def _smallest(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: glassformer smallest TASK [options]\n\n" + COMMANDS["smallest"])
+        return 0 if words else 2
+    name, rest = words[0], words[1:]
+    start = find_task(name).preset(None, None)
+    usual = SmallestConfig.usual(start.model.name, start.data)
+    options = _parse(
+        SmallestOptions[type(start.data)],  # type: ignore[misc]
+        f"glassformer smallest {name}",
+        rest,
+        default=SmallestOptions(**{field.name: getattr(usual, field.name) for field in fields(usual)}),
+        description=COMMANDS["smallest"],
+    )
+    from glassformer.experiments.board import print_board
+    from glassformer.experiments.smallest import smallest
+
+    board = Path(options.board or Path("runs") / "smallest" / name.replace(":", "."))
+    found = smallest(name, options, board, report=_say)
+    if found is None:
+        raise DataError(f"no model made it above {options.above}; try more seeds, epochs, sizes or minutes")
+    print_board(board)
+    return 0
+
+
+def _verify_board(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: glassformer verify-board FOLDER\n\n" + COMMANDS["verify-board"])
+        return 0 if words else 2
+    if len(words) > 1:
+        raise UsageError(f"verify-board takes one folder, but {words[1]!r} was given too")
+    from glassformer.experiments.board import print_board, verify
+
+    if wrong := verify(Path(words[0]), _say):
+        raise DataError(
+            f"the board is not what it says: {wrong[0]}" + f" (and {len(wrong) - 1} more)" * (len(wrong) > 1)
+        )
+    print_board(Path(words[0]))
     return 0
 
 

@@ -41,6 +41,12 @@ def test_commands_are_understood(
         command = command.replace("--data.text body --data.label mood", "--data.text text --data.label label")
     image_folder(tmp_path / "pets", {"cat": 12, "dog": 12})
     cifar10_folder(tmp_path / "DATA")
+    if "smallest" in command:  # searched in a moment, and then there is a board to verify
+        monkeypatch.setattr("glassformer.experiments.smallest.ON_ITS_WAY", {})
+        sizes = "--above 0.1 --steps 4 --seeds 2 --d-model 4 --d-ff 4"
+        command = command.replace("--above 0.95 --budget 10", sizes)
+        if "verify-board" in command:
+            assert cli.main(shlex.split(f"smallest parity --data.bits 6 {sizes}")) == 0
     words = shlex.split(command.replace("RUN", str(text_run)))[1:]
     assert cli.main(words) == 0
     assert len(trained) == (words[0] == "train")

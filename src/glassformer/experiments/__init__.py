@@ -3,7 +3,12 @@
 from importlib import import_module
 from typing import Any
 
-_HOME = {"BackpropConfig": "config", "Comparison": "backprop", "compare": "backprop"}
+_HOME = {
+    "BackpropConfig": "config",
+    "Comparison": "backprop",
+    "SmallestConfig": "config",
+    "compare": "backprop",
+}
 
 __all__ = sorted(_HOME)  # noqa: PLE0605 - the names above are the only list
 

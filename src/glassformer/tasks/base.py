@@ -206,6 +206,10 @@ class Task(ABC):
     def told(self, prediction: Any) -> str:
         """A prediction on one line, for people."""
 
+    def exist(self, config: TrainConfig[Any, Any]) -> int | None:
+        """How many inputs there are, where they can be counted."""
+        return None
+
     def worked_example(self, config: TrainConfig[Any, Any]) -> str | None:
         """An input to show the trained model at work on, where one says more than figures."""
         return None

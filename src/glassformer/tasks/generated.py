@@ -40,7 +40,7 @@ class GeneratedData:
 class GeneratedTask(SequenceToSequence):
     """A task that knows the answer to every sequence of a finite number."""
 
-    def exist(self, config: TrainConfig[Any, Any]) -> int:
+    def exist(self, config: TrainConfig[Any, Any]) -> int:  # never None here
         """How many sequences there are."""
         raise NotImplementedError
 

@@ -136,6 +136,10 @@ not measured""",
             },
         )
 
+    def exist(self, config: TrainConfig[Any, Any]) -> int:
+        """2^bits."""
+        return 1 << config.data.bits
+
     def longest(self, config: TrainConfig[Any, Any]) -> int:
         """Bits of a string."""
         return config.data.bits
