@@ -16,10 +16,14 @@ demo: install
 	@echo "== train: which digit is it? (under a minute) =="
 	@$(BIN)/glassformer train digits --run-dir "$(DEMO_IMAGES)"
 	$(BIN)/glassformer show digits --out "$(DEMO_IMAGES)/examples.png"
-	@echo "the run folders are $(DEMO_RUN) and $(DEMO_IMAGES)"
+	@echo "== train: the same integers, last to first (under a minute) =="
+	@$(BIN)/glassformer train reverse --run-dir "$(DEMO_SEQUENCES)"
+	$(BIN)/glassformer predict "$(DEMO_SEQUENCES)" "9 9 8 7 1"
+	@echo "the run folders are $(DEMO_RUN), $(DEMO_IMAGES) and $(DEMO_SEQUENCES)"
 DEMO_TIME := $(shell date +%Y-%m-%d_%H-%M-%S)
 DEMO_RUN := runs/parity/demo-$(DEMO_TIME)
 DEMO_IMAGES := runs/digits/demo-$(DEMO_TIME)
+DEMO_SEQUENCES := runs/reverse/demo-$(DEMO_TIME)
 
 install: $(VENV)/installed
 

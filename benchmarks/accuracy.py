@@ -18,6 +18,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+OF_THE_TASK = ("calibration_error", "token_accuracy", "accuracy_all", "count_all")
+"""Figures that some tasks have and others have not."""
+
 
 def main() -> None:
     """Runs the seeds one after the other."""
@@ -71,7 +74,7 @@ def figures(metrics: dict[str, Any]) -> dict[str, Any]:
         "test_accuracy": metrics["test"]["accuracy"],
         "test_accuracy_ci95": metrics["test"]["accuracy_ci95"],
         "validation_accuracy": metrics["validation"]["accuracy"],
-        "calibration_error": metrics["test"]["calibration_error"],
+        **{key: metrics["test"][key] for key in OF_THE_TASK if key in metrics["test"]},
         "train_seconds": round(metrics["train_seconds"], 1),
         "epoch_seconds": [round(seconds, 1) for seconds in metrics["epoch_seconds"]],
         "examples_per_second": round(metrics["examples_per_second"], 1),

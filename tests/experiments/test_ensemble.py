@@ -39,11 +39,15 @@ def prepared(name):
     return task, config, task.prepare(config, lambda line: None)
 
 
-def alone(task, config, data, seed, batches, total):
+def alone(task, config, data, seed, batches, total, optimiser):
     facts = task.facts(data.tokenizer, data.class_names, config)
     torch.manual_seed(seed)
     model = task.build_model(replace(config.model, **facts)).eval()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, betas=OPTIM.betas, weight_decay=0.02)
+    optimizer = (
+        torch.optim.AdamW(model.parameters(), lr=0.01, betas=OPTIM.betas, weight_decay=0.02)
+        if optimiser == "adamw"
+        else torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=0.02)
+    )
     for number, batch in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = 0.01 * rate_factor(number, total, OPTIM)
@@ -55,18 +59,19 @@ def alone(task, config, data, seed, batches, total):
     return model
 
 
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
 @pytest.mark.parametrize("name", SIZES)
-def test_together_is_as_alone(name) -> None:
+def test_together_is_as_alone(name, optimiser) -> None:
     task, config, data = prepared(name)
     batches = list(task.batches(data.examples["train"], config, train=True))[:6]
     seeds = [3, 8, 5]
-    together = Ensemble(task, data, config, seeds)
+    together = Ensemble(task, data, config, seeds, optimiser)
     for number, batch in enumerate(batches):
         together.step(batch, number, len(batches))
     held_out = list(task.batches(data.examples["test"], config, train=False))
     losses, accuracies = together.judged(held_out)
     for place, seed in enumerate(seeds):
-        expected = alone(task, config, data, seed, batches, len(batches))
+        expected = alone(task, config, data, seed, batches, len(batches), optimiser)
         ours = together.model(place)
         for (what, a), b in zip(ours.named_parameters(), expected.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=what)
@@ -80,10 +85,11 @@ def test_together_is_as_alone(name) -> None:
         assert losses[place].item() == pytest.approx(mean, rel=1e-3)
 
 
-def test_seeds_that_are_kept_go_on_as_if_nothing_had_happened() -> None:
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_seeds_that_are_kept_go_on_as_if_nothing_had_happened(optimiser) -> None:
     task, config, data = prepared("parity")
     batches = list(task.batches(data.examples["train"], config, train=True))
-    whole, cut = Ensemble(task, data, config, [1, 2, 3]), Ensemble(task, data, config, [1, 2, 3])
+    whole, cut = (Ensemble(task, data, config, [1, 2, 3], optimiser) for _ in range(2))
     for number, batch in enumerate(batches):
         if number == 2:
             cut.keep(torch.tensor([2, 0]))

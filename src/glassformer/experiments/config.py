@@ -72,10 +72,10 @@ class SmallestConfig(Generic[Data]):
     """Kinds of pooling, of a classifier."""
     activation: tuple[Literal["relu", "gelu"], ...] = ("relu",)
     """Non-linearities of the feed-forward layer."""
-    optimiser: Literal["adamw"] = "adamw"
-    """The optimiser; Muon is for matrices larger than these."""
+    optimiser: tuple[Literal["adamw", "sgd"], ...] = ("adamw",)
+    """Optimisers: AdamW, or stochastic gradient descent with a momentum of 0.9."""
     learning_rate: tuple[float, ...] = (0.01,)
-    """Peak learning rates, each a trial of its own."""
+    """Peak learning rates."""
     seeds: int = 16
     """Initial weights tried at once; a second round over what failed tries twice as many."""
     steps: int = 2500
@@ -107,16 +107,8 @@ class SmallestConfig(Generic[Data]):
             for size in getattr(self, name):
                 if size < 1:
                     raise UsageError(f"{name}={size} is not a size; choose 1 or more")
-        for name in (
-            "layers",
-            "heads",
-            "d_model",
-            "d_ff",
-            "positions",
-            "pool",
-            "activation",
-            "learning_rate",
-        ):
+        sizes = ("layers", "heads", "d_model", "d_ff")
+        for name in (*sizes, "positions", "pool", "activation", "optimiser", "learning_rate"):
             if not getattr(self, name):
                 raise UsageError(f"{name} is empty; give at least one")
         if not 0 < self.above < 1:

@@ -22,13 +22,19 @@ class Ensemble:
     """Models of one configuration that differ in their initial weights alone, and their optimiser.
 
     All see the same batches in the same order; the gradient of each is clipped on its own, so that no seed
-    depends on another. AdamW, with the schedule of `TrainConfig.optim`. No dropout: the models are in their
-    evaluation mode.
+    depends on another. AdamW, or SGD with momentum, with the schedule of `TrainConfig.optim`. No dropout: the
+    models are in their evaluation mode.
     """
 
     def __init__(
-        self, task: Task, prepared: Prepared, config: TrainConfig[Any, Any], seeds: Sequence[int]
+        self,
+        task: Task,
+        prepared: Prepared,
+        config: TrainConfig[Any, Any],
+        seeds: Sequence[int],
+        optimiser: str = "adamw",
     ) -> None:
+        self.optimiser = optimiser
         self.task, self.config = task, config
         model = replace(config.model, **task.facts(prepared.tokenizer, prepared.class_names, config))
         models = [_built(task, model, seed) for seed in seeds]
@@ -41,12 +47,10 @@ class Ensemble:
         self._optimizer = self._new_optimizer(config.optim)
 
     def _new_optimizer(self, optim: OptimConfig) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            list(self.weights.values()),
-            lr=optim.learning_rate,
-            betas=optim.betas,
-            weight_decay=optim.weight_decay,
-        )
+        weights, rate, decay = list(self.weights.values()), optim.learning_rate, optim.weight_decay
+        if self.optimiser == "sgd":
+            return torch.optim.SGD(weights, lr=rate, momentum=0.9, weight_decay=decay)
+        return torch.optim.AdamW(weights, lr=rate, betas=optim.betas, weight_decay=decay)
 
     def _losses(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """(seeds,) mean losses, (seeds,) numbers of right answers."""

@@ -36,9 +36,10 @@ ON_ITS_WAY = {0.125: 0.005, 0.25: 0.05, 0.5: 0.25}
 
 @dataclass(frozen=True)
 class Candidate:
-    """One model to try, with one learning rate."""
+    """One model to try, with one optimiser."""
 
     model: Any
+    optimiser: str
     learning_rate: float
     parameters: int
     words: dict[str, str]
@@ -127,8 +128,9 @@ def candidates(
     for model, words in _combinations(base.model, known, options):
         with torch.device("meta"):
             parameters = count_parameters(task.build_model(replace(model, **facts)))
-        for rate in options.learning_rate:
-            found.append(Candidate(model, rate, parameters, words | {"learning-rate": f"{rate:g}"}))
+        for optimiser, rate in itertools.product(options.optimiser, options.learning_rate):
+            more = {"optimiser": optimiser, "learning-rate": f"{rate:g}"}
+            found.append(Candidate(model, optimiser, rate, parameters, words | more))
     if not found:
         raise UsageError("no combination of these sizes is a model; give d_model that the heads divide")
     return sorted(found, key=lambda each: each.parameters)
@@ -175,7 +177,7 @@ def attempt(
         fit=replace(base.fit, batch_size=options.batch_size, average=0.0),
     )
     seeds = range(options.seed + 1, options.seed + 1 + options.seeds)
-    ensemble = Ensemble(task, prepared, config, seeds)
+    ensemble = Ensemble(task, prepared, config, seeds, candidate.optimiser)
     accuracies, given_up = _train(ensemble, task, prepared, config, candidate, options)
     best = float(accuracies.max())
     made, winner, judged = 0, None, None
@@ -192,7 +194,9 @@ def attempt(
     entry = None
     if winner is not None and judged is not None:
         facts = {
-            "id": sha256(repr((config, options.seeds, options.above)).encode()).hexdigest()[:8],
+            "id": sha256(
+                repr((config, candidate.optimiser, options.seeds, options.steps, options.above)).encode()
+            ).hexdigest()[:8],
             "model": str(candidate),
             "above": options.above,
             "seeds_tried": options.seeds,

@@ -22,7 +22,9 @@ class DigitsTask(ImageClassification):
 test accuracy 0.964 (mean of seeds 0, 1, 2), about 25 s of training
 on two cores of an Intel Xeon, 2026-11-25""",
             config=TrainConfig(
-                model=VisionTransformerConfig(layers=4, heads=4, d_model=64, d_ff=128, patch=2),
+                model=VisionTransformerConfig(
+                    layers=4, heads=4, d_model=96, d_ff=192, patch=2, positions="sinusoidal"
+                ),
                 data=ImageData(crop=1),
                 optim=OptimConfig(
                     name="muon",
