@@ -130,6 +130,35 @@ def test_a_beam_that_holds_everything_ranks_everything() -> None:
         assert scores[row].tolist() == pytest.approx([table.log_p(row, each) for each in ranked], abs=1e-9)
 
 
+def test_a_row_with_few_sequences_narrows_no_other() -> None:
+    def only_one_way(table: Table) -> Table:
+        for prefix in (
+            (101,),
+            *((101, *more) for n in (1, 2) for more in itertools.product(range(VOCAB), repeat=n)),
+        ):
+            table.known[prefix] = torch.full((VOCAB,), -torch.inf).scatter(0, torch.tensor([1]), 0.0)
+        return table
+
+    together, scores = beam_search(only_one_way(Table(3)), start(3), beams=4, end=END, max_tokens=3)
+    alone, alone_scores = beam_search(Table(3), start(3), beams=4, end=END, max_tokens=3)
+    for row in (0, 2):
+        assert torch.equal(together[row], alone[row])
+        assert torch.equal(scores[row], alone_scores[row])
+    assert together[1, 0].tolist() == [1, 1, 1]
+    assert scores[1].tolist() == [0.0, -torch.inf, -torch.inf, -torch.inf]
+
+
+def test_logits_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="not numbers"):
+        beam_search(
+            lambda prefixes, state: (torch.full((len(prefixes), VOCAB), torch.nan), None),
+            start(2),
+            beams=2,
+            end=END,
+            max_tokens=3,
+        )
+
+
 def test_the_length_penalty_ranks_by_its_formula() -> None:
     plain, long_ones = Table(4), Table(4)
     found, scores = beam_search(long_ones, start(4), beams=200, end=END, max_tokens=3, length_penalty=1.3)

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from glassformer.tasks.classification import Prediction
+    from glassformer.tasks.sequence_to_sequence import Written
     from glassformer.training.loaded import LoadedRun, load
 
 _MODULE_OF = {
     "LoadedRun": "training.loaded",
     "Prediction": "tasks.classification",
+    "Written": "tasks.sequence_to_sequence",
     "load": "training.loaded",
 }
 
-__all__ = ["LoadedRun", "Prediction", "load"]
+__all__ = ["LoadedRun", "Prediction", "Written", "load"]
 
 
 def __getattr__(name: str) -> Any:

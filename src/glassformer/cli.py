@@ -111,7 +111,8 @@ class SmallestOptions(SmallestConfig[Data], Generic[Data]):
     """Options of one search."""
 
     board: str | None = None
-    """FOLDER of the board: new, or one that a search has begun. Default: runs/smallest/TASK."""
+    """FOLDER of the board: new, or one that a search of the same data has begun. Default: runs/smallest/TASK,
+    with the sizes of the data that were asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,10 +352,18 @@ def _smallest(words: list[str]) -> int:
     from glassformer.experiments.board import print_board
     from glassformer.experiments.smallest import smallest
 
-    board = Path(options.board or Path("runs") / "smallest" / name.replace(":", "."))
-    found = smallest(name, options, board, report=_say)
+    changed = [
+        f"-{each.name}-{getattr(options.data, each.name)}"
+        for each in fields(start.data)
+        if getattr(options.data, each.name) != getattr(start.data, each.name)
+    ]
+    board = Path(options.board or f"runs/smallest/{name.replace(':', '.')}{''.join(changed)}")
+    try:
+        found = smallest(name, options, board, report=_say)
+    except KeyboardInterrupt:
+        return _refuse(f"stopped; what was found so far is in {board}; the trial under way is lost", 130)
     if found is None:
-        raise DataError(f"no model made it above {options.above}; try more seeds, epochs, sizes or minutes")
+        raise DataError(f"no model made it above {options.above}; try more seeds, steps, sizes or minutes")
     print_board(board)
     return 0
 

@@ -97,7 +97,8 @@ def beam_search(
     log p(y) / ((5 + |y|) / 6)^length_penalty, |y| counting `end` (Wu et al. 2016, equation 14; 0: log p(y)).
     It ranks what was found at the end; on the way the probability alone decides.
 
-    One beam is `greedy`. Gives `beams` sequences a row, or fewer where no more exist.
+    One beam is `greedy`. Gives `beams` sequences a row, or fewer where no row has more; a row that has fewer
+    than the others ends in scores of -∞. Raises ValueError where a step gives logits that are no numbers.
     """
     if beams < 1:
         raise ValueError(f"beams={beams} is not a number of prefixes; choose 1 or more")
@@ -110,6 +111,8 @@ def beam_search(
     length = torch.zeros(rows, 1, dtype=torch.long, device=start.device)
     for _ in range(max_tokens):
         logits, state = step(prefixes, state)
+        if bool(logits.isnan().any()):
+            raise ValueError("a step gave logits that are not numbers; look at the weights it was made from")
         vocab, width = logits.shape[-1], log_p.shape[1]
         next_log_p = logits.double().log_softmax(-1).view(rows, width, vocab)
         if bool(over.any()):
@@ -118,11 +121,12 @@ def beam_search(
             next_log_p = torch.where(over[:, :, None], only_end, next_log_p)
         # stable, so that of equals the first one stays, as it does for argmax
         ranked, order = (log_p[:, :, None] + next_log_p).flatten(1).sort(descending=True, stable=True)
-        kept = min(beams, int((ranked > -torch.inf).sum(1).min()))
+        # where a row has fewer than the others, impossible ones fill it up
+        kept = min(beams, int((ranked > -torch.inf).sum(1).max()))
         log_p, order = ranked[:, :kept], order[:, :kept]
         parent, token = order // vocab, order % vocab
         length = length.gather(1, parent) + (~over.gather(1, parent)).long()
-        over = over.gather(1, parent) | (token == end)
+        over = over.gather(1, parent) | (token == end) | (log_p == -torch.inf)
         taken = (parent + torch.arange(rows, device=start.device)[:, None] * width).flatten()
         prefixes = torch.cat([prefixes[taken], token.view(-1, 1)], dim=1)
         if state is not None:

@@ -113,6 +113,13 @@ def test_a_right_answer_that_does_not_end_is_wrong() -> None:
     assert sequence_report(*with_labels(answers, padded([[7, 8], [7, 8]])))["accuracy"] == 0.5
 
 
+def test_padding_within_an_answer_is_no_end_and_an_unknown_token_is_never_right() -> None:
+    targets = padded([[7], [7], [UNK, 8]])
+    answers = np.array([[7, PAD, 9, END], [7, PAD, END, PAD], [UNK, 8, END, END]])
+    wide, labels = with_labels(answers, targets)
+    assert ((wide == labels) | (labels < 0)).all(1).tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("answers", "labels", "line"),
     [
@@ -124,6 +131,12 @@ def test_a_right_answer_that_does_not_end_is_wrong() -> None:
 def test_reports_refuse_what_cannot_be_compared(answers, labels, line) -> None:
     with pytest.raises(ValueError, match=line):
         sequence_report(answers, labels)
+
+
+@pytest.mark.parametrize("symbols", [["a", "a"], ["a", "[END]"]])
+def test_symbols_without_a_number_of_their_own_are_refused(symbols: list[str]) -> None:
+    with pytest.raises(ValueError, match="a number of its own"):
+        sequence_tokenizer(symbols, characters=False)
 
 
 def test_symbols_are_numbered_behind_the_special_ones() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,16 @@ def test_a_board_is_verified(board: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("key", "value", "line"),
     [
-        ("accuracy_all", 1.5, "accuracy_all is 0"),
-        ("accuracy_unseen", 0.0, "accuracy_unseen is 0"),
+        ("accuracy_all", 1.5, "accuracy_all is "),
+        ("accuracy_unseen", 0.0, "accuracy_unseen is "),
+        ("task", "reverse", "task is parity, not reverse"),
+        ("data", {"bits": 16}, "not {'bits': 16}"),
         ("parameters", 7, "not 7"),
         ("count_all", 63, "count_all is 64, not 63"),
         ("above", 0.9999999, "not above 0.9999999"),
-        ("run", "../../../etc", "etc is not a run"),
+        ("run", "../../../etc", "not the name of a folder in the board"),
+        ("run", "..", "not the name of a folder in the board"),
+        ("run", "", "not the name of a folder in the board"),
     ],
 )
 def test_a_false_entry_is_noticed(board, tmp_path, capsys, key, value, line) -> None:
@@ -97,17 +102,36 @@ def test_a_false_entry_is_noticed(board, tmp_path, capsys, key, value, line) -> 
         if each.is_dir():
             (copy / each.name).symlink_to(each)
     (copy / "board.json").write_text(json.dumps(content))
-    if key == "accuracy_all" and content["entries"][0]["accuracy_all"] == 1.0:
-        pytest.skip("it is right")
     assert main(["verify-board", str(copy)]) == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert line in said[-1]
     assert said[-1].startswith("glassformer: the board is not what it says")
 
 
-def test_other_weights_are_noticed(board, tmp_path, capsys) -> None:
-    import shutil
+def test_a_board_of_fewer_sequences_is_noticed(board, tmp_path, capsys) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(board, copy)
+    content = json.loads((copy / "board.json").read_text())
+    entry = content["entries"][0] = content["entries"][0] | {"count_all": 32, "count_unseen": 16}
+    entry["data"]["strings"] = 32
+    (copy / "board.json").write_text(json.dumps(content))
+    config = copy / entry["run"] / "config.yaml"
+    config.write_text(config.read_text().replace("strings: 65536", "strings: 32"))
+    assert main(["verify-board", str(copy)]) == 1
+    assert "64 sequences exist and 32 would be judged" in capsys.readouterr().err
 
+
+def test_what_steers_a_terminal_is_not_printed(board, tmp_path, capsys) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(board, copy)
+    content = json.loads((copy / "board.json").read_text())
+    content["entries"][0]["command"] = "\x1b[31mred"
+    (copy / "board.json").write_text(json.dumps(content))
+    assert main(["verify-board", str(copy)]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_other_weights_are_noticed(board, tmp_path, capsys) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(board, copy)
     for entry in entries(copy):
@@ -166,10 +190,17 @@ def test_hopeless_trials_are_given_up_and_promising_ones_are_not(monkeypatch, tm
     monkeypatch.setattr(search, "Ensemble", Fake)
     trial = search.attempt("parity", task, prepared, base, candidate, options, tmp_path, None)
     assert (trial.given_up, trial.entry, kept) == (True, None, [])
-    losses["now"] = torch.tensor([0.6, 0.2, 0.69, 0.3])
+    losses["now"] = torch.tensor([0.6, 0.2, 0.692, 0.3])
     trial = search.attempt("parity", task, prepared, base, candidate, options, tmp_path, None)
-    assert (trial.given_up, trial.entry, kept) == (False, None, [2, 1, 1])
+    assert (trial.given_up, trial.entry, kept) == (False, None, [3, 3, 2])
     assert trial.best == pytest.approx(0.8)
+    # one that is already there is never given up, whatever its loss
+    losses["now"], kept[:] = torch.tensor([0.69, 0.05]), []
+    monkeypatch.setattr(search, "loss_of_a_guess", lambda batches: 0.0)
+    config = replace(base, fit=replace(base.fit, batch_size=8))
+    ended = search._train(Fake(), task, prepared, config, candidate, replace(options, above=0.94))
+    assert ended[1] is False
+    assert kept == [1, 1, 1]
 
 
 def test_a_guess_costs_the_entropy_of_the_labels() -> None:
@@ -205,6 +236,32 @@ def test_what_cannot_be_searched_is_refused_in_one_line(words, line, tmp_path, c
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_cannot_be_a_board_is_refused_before_the_search(board, tmp_path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["smallest", "parity", "--data.bits", "6", "--board", str(tmp_path / "file")]) == 2
+    assert "is not a folder" in capsys.readouterr().err
+    assert main(["smallest", "parity", "--data.bits", "8", "--board", str(board)]) == 2
+    assert "is a board of another task, or of other sizes" in capsys.readouterr().err
+
+
+def test_a_later_round_stops_at_its_first_success_too(monkeypatch, tmp_path) -> None:
+    tried: list[tuple[int, int]] = []
+
+    def attempt(name, task, prepared, base, candidate, options, *rest):
+        tried.append((candidate.parameters, options.seeds))
+        made = options.seeds == 4 and candidate.parameters > 120
+        entry = {"parameters": candidate.parameters} if made else None
+        return search.Trial(0.5, int(made), options.seeds, 0.0, not made, entry)
+
+    monkeypatch.setattr(search, "attempt", attempt)
+    data = replace(find_task("parity").preset(None, None).data, bits=6)
+    options = SmallestConfig(data=data, d_model=(3,), d_ff=(2, 4, 6, 8), seeds=2, budget=0.02)
+    found = search.smallest("parity", options, tmp_path / "b", report=lambda line: None)
+    assert found == {"parameters": 131}
+    assert tried[:7] == [(103, 2), (117, 2), (131, 2), (145, 2), (103, 4), (117, 4), (131, 4)]
+    assert tried[7:9] == [(117, 8), (103, 8)]  # then the nearest below, never those above
+
+
 def test_a_search_without_a_success_says_so(tmp_path, capsys) -> None:
     words = shlex.split(EASY.replace("--above 0.6", "--above 0.999").replace("--steps 400", "--steps 8"))
     assert (
@@ -225,8 +282,14 @@ def test_help_tells_how_to_call(words, capsys) -> None:
 def test_no_board_no_verification(tmp_path, capsys) -> None:
     assert main(["verify-board", str(tmp_path)]) == 2
     assert "holds no board" in capsys.readouterr().err
-    (tmp_path / "board.json").write_text("{}")
-    assert main(["verify-board", str(tmp_path)]) == 1
-    assert "is broken or of another version" in capsys.readouterr().err
+    for broken in (
+        "{}",
+        "[]",
+        '{"schema_version": 1, "entries": [1]}',
+        '{"schema_version": 1, "entries": [{}]}',
+    ):
+        (tmp_path / "board.json").write_text(broken)
+        assert main(["verify-board", str(tmp_path)]) == 1
+        assert "is broken or of another version" in capsys.readouterr().err
     with pytest.raises(UsageError, match="above=0"):
         SmallestConfig(data=None, above=0.0)

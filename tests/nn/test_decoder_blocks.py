@@ -6,6 +6,7 @@ from torch.nn import functional
 from glassformer.nn.cache import KeyValueCache
 from glassformer.nn.decoder_blocks import PostNormDecoderBlock, PreNormDecoderBlock
 from glassformer.nn.feedforward import FeedForward
+from glassformer.nn.masks import Mask
 from glassformer.nn.multihead import MultiHeadAttention
 from glassformer.nn.positions import AlibiBias, RotaryPositions
 from tests.nn.comparisons import (
@@ -127,6 +128,15 @@ def test_a_cache_keeps_the_rows_it_is_told_to():
     cache.take(rows)
     last = random(3, 1, D_MODEL)
     assert_same(attention(last, cache=cache), attention(last, cache=fresh), "output")
+
+
+def test_a_mask_that_forgets_the_cache_is_refused():
+    attention = randomised(MultiHeadAttention(D_MODEL, HEADS).double())
+    cache = KeyValueCache()
+    attention(random(BATCH, 4, D_MODEL), cache=cache)
+    mask = Mask(torch.ones(BATCH, 1, dtype=torch.bool), causal=True)
+    with pytest.raises(ValueError, match="covers 1 keys but the cache and x have 5"):
+        attention(random(BATCH, 1, D_MODEL), mask=mask, cache=cache)
 
 
 def test_the_context_is_projected_once():

@@ -133,7 +133,9 @@ def test_outputs_are_written_as_the_input_was() -> None:
         ("reverse", {"length": 0}, "length=0"),
         ("reverse", {"shortest": 6}, "shortest=6 is out of range; choose 1 to 5"),
         ("reverse", {"length": 40}, "more than 2\\^61 sequences"),
-        ("reverse", {"sequences": 1}, "sequences=1 is too few"),
+        ("reverse", {"length": 300_000_000}, "more than 2\\^61 sequences"),
+        ("reverse", {"judged": 1 << 23}, "judged=8388608 is out of range"),
+        ("reverse", {"sequences": 1}, "sequences=1 is out of range"),
         ("reverse", {"validation_share": 1.0}, "validation_share=1.0"),
         ("reverse", {"judged": 0}, "judged=0"),
         ("add", {"digits": 10}, "digits=10"),
@@ -180,14 +182,16 @@ def test_pairs_report_duplicates_and_unknown_tokens(tmp_path: Path) -> None:
     prepared = prepare("pairs", train=train, test=test, level="word", validation_share=0.1)
     text = " | ".join(prepared.notes)
     assert "1 of 2 test sources stand in" in text
-    assert "1 of 2 test targets hold a token that no training row has" in text
+    assert "1 of 2 test targets hold a token outside the vocabulary of at most 10,000" in text
 
 
 def test_pairs_predict_refuses_an_unknown_token(tmp_path: Path) -> None:
     task, config = find_task("pairs"), config_of("pairs", train=pairs_file(tmp_path), level="word")
     prepared = task.prepare(config, lambda line: None)
     assert len(task.encode(["one red"], prepared.tokenizer, config)[0]) == 1
-    with pytest.raises(UsageError, match="'pink' in 'one pink' is not in the alphabet"):
+    with pytest.raises(UsageError, match=r"'\[END\]' in 'one \[END\]' is not in the vocabulary"):
+        task.encode(["one [END]"], prepared.tokenizer, config)
+    with pytest.raises(UsageError, match="'pink' in 'one pink' is not in the vocabulary"):
         task.encode(["one pink"], prepared.tokenizer, config)
 
 
@@ -204,6 +208,13 @@ def test_pairs_predict_refuses_an_unknown_token(tmp_path: Path) -> None:
 def test_bad_pairs_are_refused(tmp_path: Path, rows: list[Any], error: type, line: str) -> None:
     with pytest.raises(error, match=line):
         prepare("pairs", train=pairs_file(tmp_path, rows))
+
+
+def test_a_word_that_is_a_token_of_the_models_is_refused(tmp_path: Path) -> None:
+    path = pairs_file(tmp_path, [*ROWS, ("the [END]", "no")])
+    with pytest.raises(DataError, match=r"row 13 has '\[END\]' in 'source', a token of the model's own"):
+        prepare("pairs", train=path, level="word")
+    assert prepare("pairs", train=path)  # as characters it is five
 
 
 def test_pairs_want_their_file_and_columns(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_commands_are_understood(
         sizes = "--above 0.1 --steps 4 --seeds 2 --d-model 4 --d-ff 4"
         command = command.replace("--above 0.95 --budget 10", sizes)
         if "verify-board" in command:
-            assert cli.main(shlex.split(f"smallest parity --data.bits 6 {sizes}")) == 0
+            assert cli.main(shlex.split(f"smallest parity --data.bits 8 {sizes}")) == 0
     words = shlex.split(command.replace("RUN", str(text_run)))[1:]
     assert cli.main(words) == 0
     assert len(trained) == (words[0] == "train")

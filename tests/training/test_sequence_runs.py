@@ -152,7 +152,7 @@ def test_pairs_of_a_user(tmp_path, capsys) -> None:
     assert main(["predict", str(tmp_path / "run"), "ab"]) == 0
     assert capsys.readouterr().out.strip() == "ba"
     assert main(["predict", str(tmp_path / "run"), "az"]) == 2
-    assert "'z' in 'az' is not in the alphabet" in capsys.readouterr().err
+    assert "'z' in 'az' is not in the vocabulary" in capsys.readouterr().err
     other = write_csv(tmp_path / "other.csv", [("ab", "ba"), ("cd", "xx")], ("from", "to"))
     figures = tmp_path / "figures.json"
     assert main(["evaluate", str(tmp_path / "run"), "--data.test", str(other), "--json", str(figures)]) == 0

@@ -54,7 +54,7 @@ class TextFile:
                 f"{self.path}: row {labels.index('') + 1} has no {self.label!r}; give every row a label"
             )
         if not labels:
-            raise DataError(f"{self.path} has no rows; give a file with at least two labelled rows")
+            raise DataError(f"{self.path} has no rows; give a file with at least two rows")
         return labels
 
     def _values(self, column: str) -> Iterator[list[object]]:
@@ -88,7 +88,7 @@ def open_file(path: Path, *texts: str) -> pyarrow.dataset.Dataset:
     if kind is None:
         raise UsageError(f"{path} ends in {path.suffix!r}; give a file ending in {', '.join(FORMATS)}")
     if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty; give a file with at least two labelled rows")
+        raise DataError(f"{path} is empty; give a file with at least two rows")
     file_format: pyarrow.dataset.FileFormat | str = kind
     if kind == "csv":
         # texts hold line breaks, and one review can be longer than the default block of 1 MiB

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from glassformer.data.batching import Position
-from glassformer.data.tokenizer import END, PAD, START
+from glassformer.data.tokenizer import END, PAD, START, UNK
 
 NO_LABEL = -100
 """A label that counts for nothing, as torch's cross-entropy has it."""
@@ -102,12 +102,16 @@ class PairBatches(Position):
 def with_labels(answers: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Answers and labels of one width, for `glassformer.evaluation.sequence_report`.
 
-    answers: (examples tokens), with [PAD] or [END] behind the end. targets: as in `Pairs`.
+    answers: (examples tokens), with nothing but [PAD] and [END] behind the end. targets: as in `Pairs`. An
+    unknown token in an answer is never right: nobody knows which one it stands for.
     """
     labels = Pairs(targets, targets, targets[:, 0]).labels()
     width = max(answers.shape[1] + 1, labels.shape[1])
     wide = np.full((len(answers), width), END, dtype=np.int64)
-    wide[:, : answers.shape[1]] = np.where(answers == PAD, END, answers)
+    wide[:, : answers.shape[1]] = answers
+    over = np.logical_and.accumulate(np.isin(wide, (PAD, END))[:, ::-1], axis=1)[:, ::-1]
+    wide[over] = END
+    wide[wide == UNK] = PAD
     wanted = np.full((len(labels), width), NO_LABEL, dtype=np.int64)
     wanted[:, : labels.shape[1]] = labels
     return wide, wanted

@@ -1,7 +1,7 @@
 """Texts to token numbers: a tokeniser trained on the training texts alone.
 
-0 is padding, 1 an unknown word. Lower case, accents and HTML line breaks are dropped: for sentiment the
-smaller vocabulary is worth more than the capitals.
+0 is padding, 1 an unknown word. For sentiment, lower case, accents and HTML line breaks are dropped: the
+smaller vocabulary is worth more than the capitals. Sequences to be written keep every sign.
 """
 
 from collections.abc import Iterable, Iterator
@@ -57,7 +57,12 @@ def symbol_tokenizer(symbols: str) -> Tokenizer:
 
 
 def sequence_tokenizer(symbols: list[str], *, characters: bool) -> Tokenizer:
-    """A tokeniser of known symbols, numbered from 4 on: single characters, or words between blanks."""
+    """A tokeniser of known symbols, numbered from 4 on: single characters, or words between blanks.
+
+    Raises ValueError for a symbol that is given twice, or is one of SPECIAL.
+    """
+    if len({*SPECIAL, *symbols}) < len(SPECIAL) + len(symbols):
+        raise ValueError(f"every symbol needs a number of its own, and {SPECIAL} have theirs; got {symbols}")
     vocabulary = {symbol: number for number, symbol in enumerate([*SPECIAL, *symbols])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = (

@@ -62,9 +62,9 @@ class SmallestConfig(Generic[Data]):
     """Numbers of blocks, of an encoder-decoder on either side."""
     heads: tuple[int, ...] = (1,)
     """Numbers of heads; those that do not divide d_model are left out."""
-    d_model: tuple[int, ...] = (2, 3, 4)
+    d_model: tuple[int, ...] = (3, 4)
     """Widths of a token's vector."""
-    d_ff: tuple[int, ...] = (2, 3, 4, 5, 6, 8, 10, 12, 16)
+    d_ff: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 12, 16)
     """Widths of the feed-forward layer."""
     positions: tuple[Positions, ...] = ("none",)
     """Kinds of positions; rotary ones are not tried."""

@@ -1,16 +1,16 @@
 """The smallest model that does it: configurations from small to large, several seeds of each at once.
 
 The first round goes upwards from the fewest parameters until a model makes it. What time is left goes to
-those that failed below it, the nearest first, with twice the seeds and steps, and so on. A trial is given up
-when no seed is on its way at an eighth, a quarter or a half of its steps; there, the worse half of the seeds
-is left as well. Validation decides who goes on; the unseen sequences are judged once, when a trial is over.
+those that failed below it, the nearest first, with twice the seeds and steps, and so on. Seeds that are not
+on their way at an eighth, a quarter or a half of the steps are given up. Validation decides which seeds go
+on, and which of those above the bar is kept; whether a model is on the board, the unseen sequences do.
 """
 
 import itertools
 import shlex
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,18 @@ from torch.nn import functional
 
 from glassformer.data.pairs import NO_LABEL
 from glassformer.errors import UsageError
-from glassformer.experiments.board import add_entry, judge_all
+from glassformer.experiments.board import add_entry, judge_all, read_board, require_finite, require_half
 from glassformer.experiments.config import SmallestConfig
 from glassformer.experiments.ensemble import Ensemble
 from glassformer.progress import with_progress
-from glassformer.tasks import TASKS, find_task
+from glassformer.tasks import find_task
 from glassformer.tasks.base import Prepared, Report, Task
 from glassformer.tasks.config import MachineConfig, OptimConfig, TrainConfig
 from glassformer.training.fit import count_parameters
 from glassformer.training.machine import prepare_machine
 
 ON_ITS_WAY = {0.125: 0.005, 0.25: 0.05, 0.5: 0.25}
-"""Share of the steps -> by what share the best seed's loss must have fallen below that of a guess."""
+"""Share of the steps -> by what share a seed's loss must have fallen below that of a guess, to go on."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,9 @@ def smallest(
         base, data=options.data, seed=options.seed, baselines=False, device="cpu", precision="fp32", threads=1
     )
     require_finite(task_name, task, base)
+    others = {(each["task"], str(each["data"])) for each in read_board(board)}
+    if others - {(task_name, str(asdict(options.data)))}:
+        raise UsageError(f"{board} is a board of another task, or of other sizes; give another --board")
     prepared = task.prepare(base, report)
     require_half(prepared, task.exist(base))
     ladder = candidates(task, prepared, base, options)
@@ -90,6 +93,7 @@ def smallest(
     for round_number in itertools.count():
         seeds, steps = options.seeds << round_number, options.steps << round_number
         failed: list[Candidate] = []
+        upwards = found is None
         for candidate in left:
             if time.monotonic() - start > 60 * options.budget:
                 report(f"{options.budget:g} minutes are over")
@@ -105,7 +109,7 @@ def smallest(
                 failed.append(candidate)
             elif found is None or candidate.parameters < found["parameters"]:
                 found = trial.entry
-                if round_number == 0:
+                if upwards:
                     break
         # the nearest below what was found, or all again where nothing was
         limit = found["parameters"] if found else ladder[-1].parameters + 1
@@ -129,7 +133,7 @@ def candidates(
         with torch.device("meta"):
             parameters = count_parameters(task.build_model(replace(model, **facts)))
         for optimiser, rate in itertools.product(options.optimiser, options.learning_rate):
-            more = {"optimiser": optimiser, "learning-rate": f"{rate:g}"}
+            more = {"optimiser": optimiser, "learning-rate": str(rate)}
             found.append(Candidate(model, optimiser, rate, parameters, words | more))
     if not found:
         raise UsageError("no combination of these sizes is a model; give d_model that the heads divide")
@@ -206,7 +210,9 @@ def attempt(
             "seconds": round(seconds, 1),
             "command": command_of(task_name, task, candidate, options),
         }
-        entry = add_entry(board, facts, task_name, task, ensemble.model(winner), prepared, config, judged)
+        entry = add_entry(
+            board, facts, task_name, task, ensemble.model(winner), prepared, config, judged, chosen
+        )
     return Trial(best, made, options.seeds, seconds, given_up, entry)
 
 
@@ -223,7 +229,7 @@ def _train(
     held_out = task.batches(prepared.examples["validation"], config, train=False)
     total = options.steps
     looks = {max(1, round(share * total)): need for share, need in ON_ITS_WAY.items()}
-    guess = loss_of_a_guess(held_out)
+    guess = loss_of_a_guess(task.batches(prepared.examples["train"], config, train=False))
     steps = itertools.islice((batch for _ in itertools.count() for batch in batches), total)
     doing = f"{candidate.parameters:,} parameters"
     for number, batch in enumerate(with_progress(steps, lambda batch: 1, total, doing), start=1):
@@ -231,9 +237,10 @@ def _train(
         if (need := looks.get(number)) is None:
             continue
         losses, accuracies = ensemble.judged(held_out)
-        if not float(losses.min()) < (1 - need) * guess:  # nor where all are NaN
+        on_their_way = (losses < (1 - need) * guess) | (accuracies > options.above)  # never where NaN
+        if not bool(on_their_way.any()):
             return accuracies, True
-        ensemble.keep(losses.argsort()[: (len(losses) + 1) // 2])
+        ensemble.keep(on_their_way.nonzero()[:, 0])
     return ensemble.judged(held_out)[1], False
 
 
@@ -250,33 +257,6 @@ def loss_of_a_guess(batches: Any) -> float:
     return total / count
 
 
-def require_finite(task_name: str, task: Task, config: TrainConfig[Any, Any]) -> None:
-    """Raises UsageError for a task that cannot be judged on everything there is."""
-    if task.exist(config) is None:
-        finite = [
-            name for name in TASKS if find_task(name).exist(find_task(name).preset(None, None)) is not None
-        ]
-        raise UsageError(
-            f"{task_name} has no finite number of inputs to judge all of; choose one of {', '.join(finite)}"
-        )
-
-
-def require_half(prepared: Prepared, exist: int | None) -> None:
-    """Raises UsageError where not all sequences are judged, or more than half would be learned from."""
-    sizes = {split: len(part) for split, part in prepared.examples.items()}
-    if exist is not None and sum(sizes.values()) < exist:
-        raise UsageError(
-            f"{exist:,} sequences exist and {sum(sizes.values()):,} would be judged; a board is verified on "
-            "all of them, so choose shorter ones, or more with --data.judged or --data.strings"
-        )
-    seen = sizes["train"] + sizes["validation"]
-    if 2 * seen > sum(sizes.values()):
-        raise UsageError(
-            f"{seen:,} of {sum(sizes.values()):,} sequences would be trained on, more than half; the unseen "
-            "ones decide, so choose fewer"
-        )
-
-
 def command_of(task_name: str, task: Task, candidate: Candidate, options: SmallestConfig[Any]) -> str:
     """The command that repeats this trial alone."""
     words = ["glassformer", "smallest", task_name]
@@ -287,5 +267,5 @@ def command_of(task_name: str, task: Task, candidate: Candidate, options: Smalle
     for name, value in candidate.words.items():
         words += [f"--{name}", value]
     for name in ("above", "seeds", "steps", "batch_size", "seed"):
-        words += [f"--{name.replace('_', '-')}", f"{getattr(options, name):g}"]
+        words += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     return shlex.join(words)

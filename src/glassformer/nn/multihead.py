@@ -285,6 +285,11 @@ def _from(first: int, what: Mask | AlibiBias | Tensor | None, q: Tensor, k: Tens
         return what
     queries, keys = slice(first, first + q.shape[2]), slice(0, k.shape[2])
     if isinstance(what, Mask):
+        if what.keys is not None and what.keys.shape[1] != keys.stop:
+            raise ValueError(
+                f"the padding mask covers {what.keys.shape[1]} keys but the cache and x have {keys.stop}; "
+                "give Mask(keys=...) all tokens so far"
+            )
         return what.tile(queries, keys, q.device)
     return what.tile(queries, keys, q.device, q.dtype)
 

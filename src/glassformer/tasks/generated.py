@@ -1,10 +1,10 @@
 """What the tasks on generated sequences share: drawing them, dealing them out, judging all that exist."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glassformer.errors import UsageError
-from glassformer.models.configs import require_positive
 from glassformer.tasks.base import Prepared, Report
 from glassformer.tasks.config import TrainConfig
 from glassformer.tasks.sequence_to_sequence import SequenceToSequence
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST = 1 << 62
 """Sequences that may exist at most: they are drawn by number."""
+MANY = 1 << 22
+"""Sequences that are drawn at most: they are held in memory."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,10 @@ class GeneratedData:
     """Unseen sequences judged on at most; where no more exist, every one is."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "judged")
-        if self.sequences < 4:
-            raise UsageError(f"sequences={self.sequences} is too few to learn from; choose 4 or more")
+        if not 1 <= self.judged <= MANY:
+            raise UsageError(f"judged={self.judged} is out of range; choose 1 to {MANY}")
+        if not 4 <= self.sequences <= MANY:
+            raise UsageError(f"sequences={self.sequences} is out of range; choose 4 to {MANY}")
         if not 0 < self.validation_share < 1:
             raise UsageError(
                 f"validation_share={self.validation_share} leaves a split empty; choose 0.05 to 0.5"
@@ -40,14 +43,15 @@ class GeneratedData:
 class GeneratedTask(SequenceToSequence):
     """A task that knows the answer to every sequence of a finite number."""
 
+    @abstractmethod
     def exist(self, config: TrainConfig[Any, Any]) -> int:  # never None here
         """How many sequences there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def symbols(self, config: TrainConfig[Any, Any]) -> tuple[list[str], bool]:
         """The alphabet, and whether its symbols are single characters that stand without blanks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pairs(
         self, numbers: "np.ndarray", config: TrainConfig[Any, Any]
     ) -> tuple["np.ndarray", "np.ndarray"]:
@@ -55,7 +59,6 @@ class GeneratedTask(SequenceToSequence):
 
         Behind the end of a row stands -1.
         """
-        raise NotImplementedError
 
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Draws sequences by the seed to train and to choose on; all others are unseen."""
@@ -112,4 +115,10 @@ class GeneratedTask(SequenceToSequence):
                 split: SplitSource(sums[split], lambda part=part: (part.sources, part.targets))
                 for split, part in examples.items()
             },
+        )
+
+    def other_test(self, *args: Any, **kwargs: Any) -> Any:
+        """Sequences are generated, so there is no file to give."""
+        raise UsageError(
+            f"{self.name} makes its own sequences and takes no --data.test file; evaluate the run without"
         )

@@ -1,6 +1,8 @@
 """What `reverse`, `sort` and `copy` share: sequences of integers, and their answers."""
 
+import math
 import re
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +33,7 @@ class IntegersData(GeneratedData):
             raise UsageError(
                 f"shortest={self.shortest} is out of range; choose 1 to {self.length}, or 0 for that length"
             )
-        if self.alphabet**self.length > MOST // 2:
+        if self.length * math.log2(self.alphabet) > math.log2(MOST) - 1:
             raise UsageError(
                 f"alphabet={self.alphabet} and length={self.length} make more than 2^61 sequences; "
                 "choose a smaller alphabet or length"
@@ -46,9 +48,9 @@ class IntegersData(GeneratedData):
 class IntegersTask(GeneratedTask):
     """An answer to every sequence of integers 1 to `alphabet`."""
 
+    @abstractmethod
     def answered(self, integers: "np.ndarray") -> "np.ndarray":
         """(sequences length) -> (sequences length)"""
-        raise NotImplementedError
 
     def longest(self, config: TrainConfig[Any, Any]) -> tuple[int, int]:
         """Both of the longest length."""

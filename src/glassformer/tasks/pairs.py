@@ -93,7 +93,7 @@ not measured""",
         import numpy as np
 
         from glassformer.data.splits import count_shared, stratified_fraction, stratified_split
-        from glassformer.data.tokenizer import UNK, sequence_tokenizer
+        from glassformer.data.tokenizer import sequence_tokenizer
 
         data = config.data
         if not data.train:
@@ -125,11 +125,7 @@ not measured""",
             if shared := count_shared(examples[first].hashes, examples[second].hashes):
                 notes.append(f"{shared:,} of {len(examples[second]):,} {second} sources stand in {first} too")
         for split in ("train", "validation", "test"):
-            if unknown := int((examples[split].targets == UNK).any(1).sum()):
-                notes.append(
-                    f"{unknown:,} of {len(examples[split]):,} {split} targets hold a token that no "
-                    "training row has, so no answer to them is right"
-                )
+            notes += _unknown_targets(examples[split], f"{split} targets", config)
         return Prepared(
             class_names=[],
             examples=examples,
@@ -159,16 +155,16 @@ not measured""",
         self, inputs: list[str], tokenizer: "Tokenizer | None", config: TrainConfig[Any, Any]
     ) -> tuple["Pairs", list[str]]:
         """Inputs to answer; refuses one with a token that training never saw."""
-        from glassformer.data.tokenizer import UNK
+        from glassformer.data.tokenizer import SPECIAL
 
         assert tokenizer is not None
         for text in inputs:
             code = tokenizer.encode(self.source_tokens(text, config), add_special_tokens=False)
-            if UNK in code.ids:
-                begin, end = code.offsets[code.ids.index(UNK)]
+            if unknown := [place for place, number in enumerate(code.ids) if number < len(SPECIAL)]:
+                begin, end = code.offsets[unknown[0]]
                 raise UsageError(
-                    f"{text[begin:end]!r} in {self.shown(text)!r} is not in the alphabet of the run; leave "
-                    "it out, or train on pairs that have it"
+                    f"{text[begin:end]!r} in {self.shown(text)!r} is not in the vocabulary of the run; leave "
+                    "it out, or train on pairs that have it often enough for --data.vocab"
                 )
         return super().encode(inputs, tokenizer, config)
 
@@ -188,10 +184,11 @@ not measured""",
         assert tokenizer is not None
         rows, checksum = self._read(file, replace(config, data=replace(config.data, **columns)))
         examples = self._encoded(rows, tokenizer)
-        return examples, _source(examples, checksum), []
+        return examples, _source(examples, checksum), _unknown_targets(examples, "targets", config)
 
     def _read(self, path: str, config: TrainConfig[Any, Any]) -> tuple[Rows, str]:
         from glassformer.data.files import TextFile, open_file
+        from glassformer.data.tokenizer import SPECIAL
 
         data = config.data
         both = []
@@ -207,6 +204,11 @@ not measured""",
             for number, text in enumerate(texts, start=1):
                 if not text.strip():
                     raise DataError(f"{path}: row {number} has no {column!r}; fill it or delete the row")
+                if data.level == "word" and (taken := [word for word in text.split() if word in SPECIAL]):
+                    raise DataError(
+                        f"{path}: row {number} has {taken[0]!r} in {column!r}, a token of the model's own; "
+                        "write it differently"
+                    )
                 count = len(text) if data.level == "character" else len(text.split())
                 if count > data.max_tokens:
                     raise DataError(
@@ -231,6 +233,14 @@ not measured""",
         )
         hashes = np.array([text_hash(source) for source, _ in rows], dtype=np.uint64)
         return Pairs(sources, targets, hashes)
+
+
+def _unknown_targets(examples: "Pairs", what: str, config: TrainConfig[Any, Any]) -> list[str]:
+    from glassformer.data.tokenizer import UNK
+
+    unknown = int((examples.targets == UNK).any(1).sum())
+    told = f"{unknown:,} of {len(examples):,} {what} hold a token outside the vocabulary of at most "
+    return [f"{told}{config.data.vocab:,}, so no answer to them is right"] if unknown else []
 
 
 def vocabulary(rows: Rows, *, characters: bool, most: int) -> list[str]:

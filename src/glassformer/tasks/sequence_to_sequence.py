@@ -1,10 +1,10 @@
 """What the tasks from sequences to sequences share: loss, decoding, figures, baselines, predictions."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glassformer.errors import UsageError
 from glassformer.tasks.base import Report, Task
 from glassformer.tasks.config import TrainConfig
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Generated:
+class Written:
     """What a model writes for one input."""
 
     input: str
@@ -34,17 +34,17 @@ class SequenceToSequence(Task):
     headings = ("exact match", ("token accuracy", "token_accuracy"))
     baseline_names = ("majority", "places_lr")
 
+    @abstractmethod
     def longest(self, config: TrainConfig[Any, Any]) -> tuple[int, int]:
         """Tokens of the longest source and of the longest target."""
-        raise NotImplementedError
 
+    @abstractmethod
     def source_tokens(self, text: str, config: TrainConfig[Any, Any]) -> str:
         """An input as the tokeniser takes it. Raises UsageError for one that cannot be answered."""
-        raise NotImplementedError
 
+    @abstractmethod
     def written(self, tokens: list[str], given: str, config: TrainConfig[Any, Any]) -> str:
         """The tokens that a model wrote, as people write them, in the notation of the input."""
-        raise NotImplementedError
 
     def facts(
         self, tokenizer: "Tokenizer | None", class_names: list[str], config: TrainConfig[Any, Any]
@@ -77,13 +77,14 @@ class SequenceToSequence(Task):
         from torch.nn.functional import cross_entropy
 
         from glassformer.data.pairs import NO_LABEL
+        from glassformer.data.tokenizer import UNK
 
         labels = batch["labels"]
         logits = model(batch["source"], batch["target"], batch["source_mask"]).float()
         loss = cross_entropy(
             logits.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, label_smoothing=label_smoothing
         )
-        right = (logits.argmax(-1) == labels) | (labels == NO_LABEL)
+        right = ((logits.argmax(-1) == labels) & (labels != UNK)) | (labels == NO_LABEL)
         return loss, right.all(1).sum(), len(labels)
 
     def answers(self, model: Any, batch: dict[str, Any]) -> "np.ndarray":
@@ -186,7 +187,7 @@ class SequenceToSequence(Task):
         class_names: list[str],
         tokenizer: "Tokenizer | None",
         config: TrainConfig[Any, Any],
-    ) -> list[Generated]:
+    ) -> list[Written]:
         """Each input with what the model writes for it."""
         from glassformer.data.tokenizer import END
 
@@ -196,14 +197,8 @@ class SequenceToSequence(Task):
             ended = row[: row.index(END)] if END in row else row
             tokens = [str(tokenizer.id_to_token(each)) for each in ended]
             outputs.append(self.written(tokens, text, config))
-        return [Generated(text, output) for text, output in zip(given, outputs, strict=True)]
+        return [Written(text, output) for text, output in zip(given, outputs, strict=True)]
 
-    def told(self, prediction: Generated) -> str:
+    def told(self, prediction: Written) -> str:
         """What was written."""
         return prediction.output
-
-    def other_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Sequences are generated, so there is no file to give."""
-        raise UsageError(
-            f"{self.name} makes its own sequences and takes no --data.test file; evaluate the run without"
-        )

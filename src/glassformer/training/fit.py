@@ -214,7 +214,7 @@ def _figures(
         encoded, _ = task.encode([example], prepared.tokenizer, config)
         said = answers(task, model, task.batches(encoded, config, train=False), machine)
         (shown,) = task.predictions([example], said, prepared.class_names, prepared.tokenizer, config)
-        figures["example"] = vars(shown)
+        figures["example"] = {"input": example, "output": task.told(shown)}
     return figures
 
 
