@@ -46,7 +46,8 @@ class AddTask(GeneratedTask):
     presets = {
         "cpu": Preset(
             cost="""glassformer train add
-not measured""",
+exact match on unseen sums 1.0000, 0.9924, 0.1427 (seeds 0, 1, 2: not every one learns to carry),
+96 to 110 s of training on one core of an AMD EPYC, 2026-11-25""",
             config=TrainConfig(
                 model=EncoderDecoderConfig(encoder_layers=1, decoder_layers=1),
                 data=AddData(),

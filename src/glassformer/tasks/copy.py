@@ -22,7 +22,8 @@ class CopyTask(IntegersTask):
     presets = {
         "cpu": Preset(
             cost="""glassformer train copy
-not measured""",
+exact match 1.0000 on unseen sequences (mean of seeds 0, 1, 2), 24 to 29 s of training
+on one core of an AMD EPYC, 2026-11-25""",
             config=TrainConfig(
                 model=EncoderDecoderConfig(encoder_layers=1, decoder_layers=1),
                 data=IntegersData(),

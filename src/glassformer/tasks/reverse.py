@@ -22,7 +22,8 @@ class ReverseTask(IntegersTask):
     presets = {
         "cpu": Preset(
             cost="""glassformer train reverse
-not measured""",
+all 59,049 sequences right with each of seeds 0 to 4, 24 to 30 s of training
+on one core of an AMD EPYC, 2026-11-25""",
             config=TrainConfig(
                 model=EncoderDecoderConfig(encoder_layers=1, decoder_layers=1),
                 data=IntegersData(),

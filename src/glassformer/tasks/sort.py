@@ -22,7 +22,8 @@ class SortTask(IntegersTask):
     presets = {
         "cpu": Preset(
             cost="""glassformer train sort
-not measured""",
+exact match 0.9993 on unseen sequences (mean of seeds 0, 1, 2), 23 to 28 s of training
+on one core of an AMD EPYC, 2026-11-25""",
             config=TrainConfig(
                 model=EncoderDecoderConfig(encoder_layers=1, decoder_layers=1),
                 data=IntegersData(),
