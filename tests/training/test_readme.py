@@ -10,6 +10,7 @@ import pytest
 from tests.helpers import cifar10_folder, image_folder, reviews, write_csv, write_jsonl
 
 from glassformer import cli
+from glassformer.commands import train
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -33,7 +34,7 @@ def test_commands_are_understood(
     monkeypatch.chdir(tmp_path)
     trained: list[Any] = []
     fit = SimpleNamespace(train=lambda *words, **more: trained.append(words) or text_run)
-    monkeypatch.setattr(cli, "_import_fit", lambda: fit)
+    monkeypatch.setattr(train, "import_fit", lambda: fit)
     rows = list(zip(*reviews(30), strict=True))
     write_csv(tmp_path / "reviews.csv", rows, header=("body", "mood"))
     write_jsonl(tmp_path / "others.jsonl", [(text, ("bad", "good")[label]) for text, label in rows])

@@ -1,0 +1,13 @@
+"""One command a file, each with `run(words)`: reads what was typed, calls, prints, gives the exit status."""
+
+COMMANDS = {
+    "tasks": "list the tasks, their models and presets",
+    "show": "draw a page of a task's pictures, before and after augmentation: glassformer show TASK",
+    "train": "train a model on a task: glassformer train TASK [options]",
+    "evaluate": "judge a run on its test split or on another file",
+    "predict": "ask a run about texts, sequences or image files",
+    "smallest": "search the smallest model that does it: glassformer smallest TASK [options]",
+    "verify-board": "judge the models that a search found anew, from their weights",
+    "backprop": "a network written out in NumPy beside logistic regression, on a table of numbers",
+}
+"""Command -> what it does. Its file is called like it, with _ for -."""

@@ -1,0 +1,74 @@
+"""glassformer evaluate RUN"""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from glassformer.commands.parsing import parse, say
+from glassformer.errors import UsageError
+from glassformer.tasks.config import MachineConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(MachineConfig):
+    """Judges a run: accuracy with its 95% interval, confusion, calibration, and the baselines beside it."""
+
+    run: Annotated[Positional[str], arg(metavar="RUN")]
+    """Folder of the run."""
+    test: Annotated[str | None, arg(name="data.test")] = None
+    """FILE to judge on (.csv, .tsv, .jsonl, .parquet; for images also a FOLDER) instead of the test split."""
+    text: Annotated[str | None, arg(name="data.text")] = None
+    """COLUMN of the text in that file. Default: as in training."""
+    image: Annotated[str | None, arg(name="data.image")] = None
+    """COLUMN of the images in that file. Default: as in training."""
+    label: Annotated[str | None, arg(name="data.label")] = None
+    """COLUMN of the label in that file. Default: as in training."""
+    source: Annotated[str | None, arg(name="data.source")] = None
+    """COLUMN of the source in that file, of a run on pairs. Default: as in training."""
+    target: Annotated[str | None, arg(name="data.target")] = None
+    """COLUMN of the target in that file, of a run on pairs. Default: as in training."""
+    skip_bad: bool = False
+    """Leave out images of that file or folder that cannot be read, and count them. Default: as trained."""
+    data_dir: str | None = None
+    """Folder with local copies of the public data sets. Default: as in training."""
+    baselines: bool = True
+    """Judge the cheap rivals too."""
+    json: str | None = None
+    """FILE to write the figures to, in the form of metrics.json."""
+    seed: int = 0
+    """Accepted by every command that computes; evaluation draws no random numbers."""
+
+
+def run(words: list[str]) -> int:
+    options = parse(EvaluateOptions, "glassformer evaluate", words)
+    named = ("text", "image", "label", "source", "target")
+    columns = {name: getattr(options, name) for name in named if getattr(options, name)}
+    if columns and options.test is None:
+        raise UsageError(
+            f"--data.{next(iter(columns))} names a column of a file; give that file with --data.test too"
+        )
+    if options.skip_bad and options.test is None:
+        raise UsageError(
+            "--skip-bad is for images of your own; give their file or folder with --data.test too"
+        )
+    from glassformer.training.judge import print_table
+    from glassformer.training.loaded import load
+    from glassformer.training.run_folder import write_json
+
+    loaded = load(options.run, options)
+    metrics, notes = loaded.evaluate(
+        options.test,
+        columns,
+        skip_bad=options.skip_bad,
+        data_dir=options.data_dir,
+        baselines=options.baselines,
+        report=say,
+    )
+    if options.json:
+        write_json(Path(options.json), metrics)
+    command = f"glassformer {shlex.join(['evaluate', *words])}"
+    print_table(loaded.task, metrics, loaded.config.model.name, command, loaded.folder, notes)
+    return 0

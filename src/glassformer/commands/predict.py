@@ -1,0 +1,61 @@
+"""glassformer predict RUN INPUT..."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from glassformer.commands.parsing import parse, say
+from glassformer.errors import UsageError
+from glassformer.tasks.config import MachineConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(MachineConfig):
+    """Asks the best model of a run: classes of texts or image files, answers to sequences."""
+
+    run: Annotated[Positional[str], arg(metavar="RUN")]
+    """Folder of the run."""
+    inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT")] = ()
+    """TEXT... or IMAGE..., as the task has it, or - to read one a line from standard input."""
+    json: bool = False
+    """Print one JSON object a line: {"input", "label", "probabilities"}, of sequences {"input", "output"}."""
+    seed: int = 0
+    """Accepted by every command that computes; prediction draws no random numbers."""
+
+
+def run(words: list[str]) -> int:
+    # a single '-' is an argument here, though it looks like a flag
+    from_stdin = "-" in words
+    options = parse(PredictOptions, "glassformer predict", ["(stdin)" if w == "-" else w for w in words])
+    if not options.inputs:
+        raise UsageError(
+            "nothing to predict; give TEXT... or IMAGE..., or - to read lines from standard input"
+        )
+    if from_stdin and len(options.inputs) > 1:
+        raise UsageError("- reads every input from standard input; give no others beside it")
+    inputs = _lines_of_stdin() if from_stdin else list(options.inputs)
+    empty = [number for number, each in enumerate(inputs, start=1) if not each.strip()]
+    if empty or not inputs:
+        which = f"input {empty[0]} of {len(inputs)} is empty" if inputs else "standard input holds no line"
+        raise UsageError(
+            f"{which}, and an empty text cannot be predicted; give a word or more, or a file, in each"
+        )
+    from glassformer.training.loaded import load
+
+    loaded = load(options.run, options)
+    for prediction in loaded.predict(inputs, report=say):
+        if options.json:
+            print(json.dumps(vars(prediction), ensure_ascii=False))
+        else:
+            print(loaded.task.told(prediction))
+    return 0
+
+
+def _lines_of_stdin() -> list[str]:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"standard input is not UTF-8 text ({error.reason}); convert it first") from None

@@ -1,0 +1,58 @@
+"""glassformer show TASK"""
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic
+
+from glassformer.commands import COMMANDS
+from glassformer.commands.parsing import all_values, parse, say
+from glassformer.errors import UsageError
+from glassformer.tasks import find_task
+from glassformer.tasks.config import Data
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions(Generic[Data]):
+    """Options of one page of pictures."""
+
+    data: Data
+    preset: str | None = None
+    """Configuration whose augmentation is shown; `glassformer tasks` lists them."""
+    out: str | None = None
+    """FILE.png to write. Default: TASK.png in this folder."""
+    examples: int = 8
+    """Pictures in a row."""
+    seed: int = 0
+    """Seed of the choice of the pictures and of the augmentation."""
+    data_dir: str | None = None
+    """Folder with local copies of the public data sets. Default: GLASSFORMER_DATA, else the hub."""
+
+
+def run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: glassformer show TASK [options]\n\n" + COMMANDS["show"])
+        return 0 if words else 2
+    name, rest = words[0], words[1:]
+    task = find_task(name)
+    start = task.preset((all_values("preset", rest) or [None])[-1], None)
+    options = parse(
+        ShowOptions[type(start.data)],  # type: ignore[misc]
+        f"glassformer show {name}",
+        rest,
+        default=ShowOptions(data=start.data),
+        description=COMMANDS["show"],
+    )
+    if options.examples < 1:
+        raise UsageError(f"examples={options.examples} is not a number of pictures; choose 1 or more")
+    config = replace(start, data=options.data, seed=options.seed, data_dir=options.data_dir)
+    rows, notes = task.pictures(config, options.examples, say)
+    from glassformer.reports.figures import examples_page
+
+    path = Path(options.out or f"{name.replace(':', '.')}.png")
+    command = f"glassformer {shlex.join(['show', *words])}"
+    examples_page(rows, path, title=f"{name}: {task.summary}", caption=f"training examples; {command}")
+    for note in notes:
+        print(f"note: {note}")
+    print(path)
+    return 0
