@@ -92,7 +92,7 @@ def test_a_device_that_is_not_there(capsys, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_an_empty_text_to_predict(capsys) -> None:
     for texts in ([""], ["good", "  "]):
-        assert "an empty text cannot be predicted" in refused("predict nowhere", 2, capsys, *texts)
+        assert "an empty input cannot be predicted" in refused("predict nowhere", 2, capsys, *texts)
 
 
 def test_missing_column(capsys, tmp_path: Path) -> None:

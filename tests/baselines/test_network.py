@@ -234,13 +234,14 @@ def test_batches_are_in_random_order() -> None:
 
 
 def test_converged_looks_at_the_lowest_losses() -> None:
-    falling = [1.0 / (epoch + 1) for epoch in range(200)]
+    falling = [1.0 / (epoch + 1) for epoch in range(900)]
     assert not network.converged(falling)
-    assert not network.converged([*falling, *[0.005] * (network.PATIENCE // 2)])
-    assert network.converged([*falling, *[0.005] * network.PATIENCE])
+    assert not network.converged([*falling, *[0.0011] * (network.PATIENCE // 2)])
+    assert network.converged([*falling, *[0.0011] * network.PATIENCE])
     assert not network.converged([1.0] * network.PATIENCE), "there is nothing before them yet"
+    assert network.converged([1.0, 0.9 * network.TOLD_APART]), "told apart, it would fall for ever"
     # a jump is neither progress nor its end
-    assert not network.converged([*falling[:150], 9.0, *falling[150:]])
+    assert not network.converged([*falling[:850], 9.0, *falling[850:]])
 
 
 # --- training ---------------------------------------------------------------------------------------------
@@ -259,6 +260,17 @@ def test_learns_what_no_line_can_part() -> None:
     assert right.mean() > 0.9
 
 
+def test_waits_where_the_loss_hardly_falls_at_first() -> None:
+    """At the defaults exclusive or has a plateau of some hundred epochs, near the loss of a guess."""
+    X, y = exclusive_or()
+    losses, last = [], None
+    for last in network.train(X, y, 8, np.random.default_rng(0), epochs=1500):
+        losses.append(last.loss)
+    assert min(losses[:60]) > 0.95 * np.log(2), "or there is no plateau to wait on"
+    assert last is not None
+    assert ((forward(last.weights, X).Z2[:, 0] > 0) == y).mean() > 0.9
+
+
 def test_training_is_by_the_seed_and_ends_with_the_epochs() -> None:
     X, y = exclusive_or()
     runs = [
@@ -273,8 +285,8 @@ def test_training_stops_once_it_has_converged() -> None:
     """Labels of coin flips: there is next to nothing to learn."""
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(300, 1)), generator.integers(2, size=300)
-    losses = [epoch.loss for epoch in network.train(X, y, 1, generator, epochs=2000)]
-    assert network.PATIENCE < len(losses) < 500
+    losses = [epoch.loss for epoch in network.train(X, y, 1, generator, epochs=2500)]
+    assert network.PATIENCE < len(losses) < 2000
     assert network.converged(losses)
     assert losses[-1] == pytest.approx(np.log(2), abs=0.02)
 

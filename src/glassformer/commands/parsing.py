@@ -49,7 +49,7 @@ def one_line(box: str, program: str) -> str:
     if "╭" not in box:
         filled = filled[1:]  # drawn in ASCII, a box has its title on a line of its own
     message, *others = filled or [["the command line was not understood"]]
-    meant = [line.split()[0] for part in others for line in part if line.startswith("--")]
+    meant = [line.split()[0].rstrip(",") for part in others for line in part if line.startswith("--")]
     text = " ".join(message).rstrip(".")
     for pattern, plain in PLAIN_WORDS.items():
         text = re.sub(pattern, plain, text)

@@ -41,7 +41,7 @@ def run(words: list[str]) -> int:
     if empty or not inputs:
         which = f"input {empty[0]} of {len(inputs)} is empty" if inputs else "standard input holds no line"
         raise UsageError(
-            f"{which}, and an empty text cannot be predicted; give a word or more, or a file, in each"
+            f"{which}, and an empty input cannot be predicted; give words, a sequence or a file in each"
         )
     from glassformer.training.loaded import load
 

@@ -45,25 +45,38 @@ def run(words: list[str]) -> int:
     name, rest = words[0], words[1:]
     if any(word.split("=")[0] == "--resume" for word in rest):
         raise UsageError("--resume takes no task: glassformer train --resume RUN")
+    options = read_options(TrainOptions, f"glassformer train {name}", name, rest)
+    config = config_of(options)
+    command = f"glassformer {shlex.join(['train', *without_value('--run-dir', words)])}"
+    return _finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))
+
+
+def read_options(kind: Any, program: str, name: str, words: list[str], **more: Any) -> Any:
+    """The options of one training of a task, preset < --config files in order < typed flags.
+
+    kind: a dataclass of them, generic in the model and the data as TrainConfig is. more: defaults of its own.
+    """
     task = find_task(name)
-    from_files = [flag for file in all_values("config", rest) for flag in flags_of_file(file, name)]
-    typed = [*from_files, *rest]
+    from_files = [flag for file in all_values("config", words) for flag in flags_of_file(file, name)]
+    typed = [*from_files, *words]
     preset = (all_values("preset", typed) or [None])[-1]
     model_name = (all_values("model.name", typed) or [None])[-1]
     device = (all_values("device", typed) or [None])[-1]
     start = task.preset(preset, model_name, device)
     cost = task.presets[task.preset_name(preset, model_name, device)].cost
     parts = {field.name: getattr(start, field.name) for field in fields(start)}
-    options = parse(
-        TrainOptions[type(start.model), type(start.data)],  # type: ignore[misc]
-        f"glassformer train {name}",
+    return parse(
+        kind[type(start.model), type(start.data)],
+        program,
         typed,
-        default=TrainOptions(**parts),
+        default=kind(**parts, **more),
         description=f"{task.summary}\n\n{cost.strip()}",
     )
-    config = TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
-    command = f"glassformer {shlex.join(['train', *without_value('--run-dir', words)])}"
-    return _finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))
+
+
+def config_of(options: Any) -> TrainConfig[Any, Any]:
+    """The training alone, of options that say more."""
+    return TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
 
 
 def import_fit() -> Any:

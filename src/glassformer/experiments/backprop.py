@@ -27,6 +27,7 @@ from glassformer.training.run_folder import new_run_folder
 TEST_SHARE = 0.2
 BALANCED_UP_TO = 0.55
 """Share of the larger class up to which a table counts as balanced."""
+FEW_TEST_ROWS = 50
 LEVEL = 0.05
 """A p value below this is called larger than chance explains."""
 LOGISTIC, NETWORK, MAJORITY = "logistic regression", "network", "majority class"
@@ -225,6 +226,8 @@ def _notes(
         notes.append(
             f"after {config.epochs:,} epochs the network's loss still falls; --epochs lets it go on longer"
         )
+    if len(test) < FEW_TEST_ROWS:
+        notes.append(f"{len(test):,} test rows decide little; only a large difference shows on so few")
     if table.features.shape[1] == 1:
         notes.append("there is one feature, so no decision regions of two are drawn")
     return notes
@@ -309,7 +312,8 @@ def verdict(result: dict[str, Any]) -> list[str]:
         f"{ahead if difference else 'both are right equally often'}; their 95% intervals {overlap}",
         f"{test['only_first']:,} of the test rows only {LOGISTIC} has right, {test['only_second']:,} only "
         f"the {NETWORK}",
-        f"McNemar's exact test: p = {test['p_value']:.2g}, the difference is {chance} than chance explains",
+        f"McNemar's exact test: p = {test['p_value']:.2g}, the difference is {chance} than chance explains; "
+        "it compares the two row by row, the intervals each alone, so where they disagree it sees more",
     ]
 
 
@@ -342,8 +346,11 @@ def print_result(result: dict[str, Any], command: str, paths: list[Path]) -> Non
             f"{model['seconds']:.2f}",
         )
     console.print(shown)
+    trained = result["network"]
+    ended = "until its loss no longer fell" if trained["converged"] else "all that were asked for"
+    console.print(f"the {NETWORK} trained for {trained['epochs']:,} epochs, {ended}")
     for line in verdict(result):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     console.print(f"repeat: {command}", soft_wrap=True)
     for path in paths:
         console.print(f"written: {path}", soft_wrap=True)

@@ -115,10 +115,10 @@ def run_figures(folder: Path) -> list[Path]:
 
 
 CURVES_EXPLAINED = (
-    "Loss and accuracy after each epoch. Train: means over the epoch while the weights still moved, on "
-    "augmented batches with dropout on and with any label smoothing in the loss, so it may well look worse "
-    "than validation. Validation: the weights that would be kept, at the epoch's end, on whole examples "
-    "without dropout. Validation chose the kept epoch; test was read once, afterwards."
+    "Loss and accuracy after each epoch. Train: means over the epoch while the weights still moved, with any "
+    "augmentation, dropout and label smoothing, so it may well look worse than validation. Validation: the "
+    "weights that would be kept, at the epoch's end, on whole examples without dropout. Validation chose the "
+    "kept epoch; test was read once, afterwards."
 )
 CONFUSION_EXPLAINED = (
     "Left: a row is a true class, a column what the model said; the colour is the share of the row, so that "

@@ -2,8 +2,9 @@
 
 import logging
 import shlex
+import shutil
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,12 @@ def train(
         folder / PROVENANCE,
         provenance(task_name, config.seed, prepared.checksums, choices) | {"command": command},
     )
-    return _run(task, task_name, folder, config, machine, prepared, module, None, command, report)
+    try:
+        return _run(task, task_name, folder, config, machine, prepared, module, None, command, report)
+    except DataError:
+        if not (folder / MODEL).exists():  # it diverged before there was anything to keep
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def resume(run_dir: str, *, report: Report = print) -> Path:
@@ -155,7 +161,6 @@ def _run(
                 val_dataloaders=task.batches(examples["validation"], config, train=False),
                 ckpt_path=checkpoint,
             )
-        (folder / "hparams.yaml").unlink(missing_ok=True)  # the logger's, and empty
         early = f"; stopped early ({keeper.why_finished(config.fit)})" if keeper.finished else ""
         epochs = f"kept epoch {keeper.best_epoch} of {len(clock.epoch_seconds)}"
         report(f"{epochs}, validation accuracy {keeper.best:.4f}{early}")
@@ -172,6 +177,8 @@ def _run(
             "history": history.epochs,
             **_figures(task, folder, config, machine, prepared, module.model, report),
         }
+        _log_for_tensorboard(trainer, config, metrics)
+        (folder / "hparams.yaml").unlink(missing_ok=True)  # the logger's, and empty
         write_json(folder / METRICS, metrics)
     except (InterruptedRun, KeyboardInterrupt, SystemExit):  # Lightning turns a second Ctrl-C into an exit
         kept = (
@@ -182,6 +189,23 @@ def _run(
         ) from None
     print_table(task, metrics, config.model.name, command, folder, prepared.notes)
     return folder
+
+
+def _log_for_tensorboard(trainer: Trainer, config: TrainConfig[Any, Any], metrics: dict[str, Any]) -> None:
+    """The options beside what came of them: TensorBoard's hparams tab, with all runs of a study."""
+    options: dict[str, Any] = {"seed": config.seed}
+    for part in ("model", "data", "optim", "fit"):
+        for name, value in asdict(getattr(config, part)).items():
+            options[f"{part}.{name}"] = value if isinstance(value, int | float | str) else str(value)
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            reached = {
+                f"kept/{split}_accuracy": metrics[split]["accuracy"]
+                for split in ("validation", "test")
+                if split in metrics
+            }
+            logger.log_hyperparams(options, reached)
+            logger.finalize("success")
 
 
 def _figures(

@@ -42,6 +42,7 @@ class TrainingModule(LightningModule):
         loss, correct, count = self.task.loss(self.model, batch, self.config.optim.label_smoothing)
         self.log("train/loss", loss.detach(), on_step=True, on_epoch=False)
         self.log("train/accuracy", correct / count, on_step=True, on_epoch=False)
+        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -52,9 +53,8 @@ class TrainingModule(LightningModule):
 
     def configure_gradient_clipping(self, *args: Any, **kwargs: Any) -> None:
         """Scales the gradients down to the global norm `clip`; Lightning's own way refuses a fused AdamW."""
-        if self.config.optim.clip:
-            norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip)
-            self.log("train/gradient_norm", norm)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip or math.inf)
+        self.log("train/gradient_norm", norm)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One step, and the average moves a little towards it."""

@@ -1,0 +1,150 @@
+"""glassformer compare TASK"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic
+
+from tyro.conf import UseAppendAction, arg
+
+from glassformer.commands import COMMANDS
+from glassformer.commands.parsing import refuse, say, without_value
+from glassformer.commands.train import config_of, read_options
+from glassformer.config_files import flags_of_mapping
+from glassformer.errors import DataError, UsageError
+from glassformer.tasks import TASKS
+from glassformer.tasks.config import Data, Model, TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(TrainConfig[Model, Data], Generic[Model, Data]):
+    """Options of one comparison, and those of the training that all its runs share."""
+
+    vary: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="OPTION=VALUE,VALUE")] = ()
+    """An option of the training and its values, model.layers=1,2,4 say; once for each option to vary."""
+    seeds: int = 3
+    """How often each configuration is trained: with --seed, and the seeds after it."""
+    grid: bool = False
+    """Train every combination of the values; else one option at a time differs from the base."""
+    jobs: int = 1
+    """Runs at once; they share the cores."""
+    study: Annotated[str | None, arg(metavar="FOLDER")] = None
+    """FOLDER of the runs and of the table. One that a stopped comparison has begun is gone on with.
+    Default: runs/compare/TASK-<what is compared>."""
+    preset: str | None = None
+    """Configuration to start from; `glassformer tasks` lists them. Order: preset < --config < typed flags."""
+    config: UseAppendAction[tuple[str, ...]] = ()
+    """YAML file with options of the training; may be given several times."""
+
+
+OWN = ("vary", "seeds", "jobs", "study")
+"""The options with a value that no training has."""
+
+
+def run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(
+            "usage: glassformer compare TASK --vary OPTION=VALUE,VALUE [options]\n\n"
+            f"{COMMANDS['compare']}\n\ntasks: {', '.join(TASKS)}, or package.module:name\n\n"
+            "  compare TASK --help   every option of it"
+        )
+        return 0 if words else 2
+    name, rest = words[0], words[1:]
+    if name.startswith("-"):
+        raise UsageError(f"compare wants the task first, not {name!r}; one of {', '.join(TASKS)}")
+    rest = _without_one_at_a_time(rest)
+    options = _read(name, rest)
+    from glassformer.experiments.plan import parse_vary, plan
+
+    varied = parse_vary(options.vary)
+    if not varied:
+        raise UsageError("nothing to compare; give --vary OPTION=VALUE,VALUE, model.layers=1,2,4 say")
+    if options.seeds < 1 or options.jobs < 1:
+        raise UsageError(f"seeds={options.seeds} and jobs={options.jobs} have to be 1 or more")
+    shared = rest
+    for own in OWN:
+        shared = without_value(f"--{own}", shared)
+    shared = [word for word in shared if word not in ("--grid", "--no-grid")]
+
+    def configure(settings: Mapping[str, str]) -> TrainConfig[Any, Any]:
+        return config_of(_read(name, [*shared, *_flags(settings)]))
+
+    rows = plan(varied, configure, grid=options.grid)
+    seeds = range(options.seed, options.seed + options.seeds)
+    from glassformer.cache import cache_key
+    from glassformer.experiments.compare import Watch, compare
+    from glassformer.experiments.comparison_table import print_comparison
+    from glassformer.reports.comparison_figures import write_comparison
+
+    named = f"runs/compare/{name.replace(':', '.')}-{cache_key([row.config for row in rows])[:8]}"
+    folder = Path(options.study or named)
+    command = f"glassformer {shlex.join(['compare', *without_value('--study', words)])}"
+    training = without_value("--seed", shared)
+
+    def command_of(row: Any, seed: int) -> str:
+        of_run = ["train", name, *training, *_flags(row.changed), "--seed", str(seed)]
+        return f"glassformer {shlex.join(of_run)}"
+
+    try:
+        with _watching(len(rows) * len(seeds)) as (ended, going_on):
+            result = compare(
+                name, rows, seeds, folder, at_once=options.jobs, command=command, command_of=command_of,
+                watch=Watch(say, ended, going_on),
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        return refuse(f"stopped; the same command goes on with {folder}", 130)
+    figure = write_comparison(result, folder)
+    print_comparison(result, folder)
+    print(f"figure: {figure}")
+    if failures := result["failures"]:
+        first = next(iter(failures))
+        raise DataError(
+            f"{len(failures)} of {len(rows) * len(seeds)} runs failed, {first} with: {failures[first]}; "
+            f"the logs are in {folder / 'logs'}, and the same command tries them again"
+        )
+    return 0
+
+
+def _read(name: str, words: list[str]) -> Any:
+    return read_options(CompareOptions, f"glassformer compare {name}", name, words)
+
+
+def _without_one_at_a_time(words: list[str]) -> list[str]:
+    """--one-at-a-time says what is so anyway."""
+    if "--one-at-a-time" in words and "--grid" in words:
+        raise UsageError("--grid and --one-at-a-time exclude each other; give one of them")
+    return [word for word in words if word != "--one-at-a-time"]
+
+
+def _flags(settings: Mapping[str, str]) -> list[str]:
+    """{'model.layers': '2', 'model.tie_output': 'false'} becomes --model.layers 2 --model.no-tie-output."""
+    truth = {"true": True, "false": False}
+    return [
+        flag
+        for option, value in settings.items()
+        for flag in flags_of_mapping({option: truth.get(value.lower(), value)})
+    ]
+
+
+@contextmanager
+def _watching(runs: int) -> Iterator[Any]:
+    """A bar over the runs, with what those under way say; where the output is no terminal, a line a run."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, highlight=False, markup=False)
+    columns = TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    said = TextColumn("{task.fields[said]}", markup=False)
+    with Progress(*columns, said, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("runs", total=runs, said="")
+
+        def ended(job: Any, why: str | None, seconds: float) -> None:
+            bar.advance(task)
+            console.print(f"{job.name}: {'done' if why is None else f'failed, {why}'}, {seconds:.0f} s")
+
+        def going_on(lines: dict[str, str]) -> None:
+            bar.update(task, said="; ".join(f"{name}: {line}" for name, line in lines.items())[:100])
+
+        yield ended, going_on

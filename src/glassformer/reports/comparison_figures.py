@@ -1,0 +1,148 @@
+"""Figures of `glassformer compare`: what each option does to the validation accuracy."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glassformer.experiments.comparison import mean_interval
+from glassformer.reports.page import (
+    BLUE,
+    MARGIN,
+    ORANGE,
+    SMALL,
+    TEXT,
+    add_axes,
+    new_page,
+    save,
+    shortened,
+    styled,
+    text_width,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+EFFECTS = "effects.png"
+ACROSS = 2
+PANEL, HEIGHT, BEFORE, ABOVE, BELOW, LEGEND = 4.3, 2.6, 0.95, 0.4, 0.65, 0.35
+TURN_FROM = 0.9
+"""Share of the room between two values that their names may fill before they are turned."""
+
+
+def write_comparison(result: Mapping[str, Any], folder: Path) -> Path:
+    """Writes effects.png into the folder of the study."""
+    save(draw_effects(result, caption=explained(result)), folder / EFFECTS)
+    return folder / EFFECTS
+
+
+def explained(result: Mapping[str, Any]) -> str:
+    """The caption: what the marks are, and the command that repeats them."""
+    grid = any(len(row["changed"]) > 1 for row in result["rows"])
+    what = (
+        "each seed's mean over all configurations with this value"
+        if grid
+        else "one training each; all else is as in the base"
+    )
+    return (
+        f"Validation accuracy by option. Small marks: the seeds, {what}. Large marks and bars: their mean "
+        "and its 95% interval over seeds (Student's t). Dashed: the best of the baselines fitted on the same "
+        f"split. The axes do not begin at zero.\nRepeat: {result['command']}"
+    )
+
+
+def by_value(result: Mapping[str, Any], option: str) -> dict[str, list[float]]:
+    """Each value of an option -> the validation accuracy of each seed, a mean over the rows that have it."""
+    rows = [row for row in result["rows"] if row["kind"] == "model" and row["validation"]]
+    found: dict[str, list[float]] = {}
+    for value in dict.fromkeys(row["settings"][option] for row in rows):
+        # one at a time, only the base and those that vary this option tell of it
+        of_value = [row for row in rows if row["settings"][option] == value and _tells_of(row, option, rows)]
+        seeds = [seed for seed in result["seeds"] if all(seed in row["seeds"] for row in of_value)]
+        accuracy = lambda row, seed: row["validation"]["each"][row["seeds"].index(seed)]  # noqa: E731
+        found[value] = [float(np.mean([accuracy(row, seed) for row in of_value])) for seed in seeds]
+    return {value: each for value, each in found.items() if each}
+
+
+def _tells_of(row: dict[str, Any], option: str, rows: list[dict[str, Any]]) -> bool:
+    grid = any(len(other["changed"]) > 1 for other in rows)
+    return grid or set(row["changed"]) <= {option}
+
+
+@styled()
+def draw_effects(result: Mapping[str, Any], *, caption: str) -> "Figure":
+    """One panel an option: the seeds, their mean and its interval, at each of its values.
+
+    result: the content of comparison.json. Raises ValueError where no run finished.
+    """
+    models = [row for row in result["rows"] if row["kind"] == "model" and row["validation"]]
+    if not models:
+        raise ValueError("no run of the comparison finished, so there is nothing to draw")
+    effects = {option: by_value(result, option) for option in models[0]["settings"]}
+    rivals = [row for row in result["rows"] if row["kind"] == "baseline" and row["validation"]]
+    across = min(ACROSS, len(effects))
+    down = math.ceil(len(effects) / across)
+    width = across * (BEFORE + PANEL) + 2 * MARGIN
+    body = LEGEND + down * (ABOVE + HEIGHT + BELOW)
+    title = f"{result['task']}: what each option does"
+    figure, top = new_page(width, body, title, caption)
+    low, high = _limits(effects, rivals)
+    for number, (option, values) in enumerate(effects.items()):
+        column, row = number % across, number // across
+        left = MARGIN + column * (BEFORE + PANEL) + BEFORE - MARGIN
+        bottom = top - LEGEND - row * (ABOVE + HEIGHT + BELOW) - ABOVE - HEIGHT
+        axes = add_axes(figure, left, bottom, PANEL, HEIGHT)
+        _draw_values(axes, values)
+        if rivals and low <= (best := rivals[0]["validation"]["mean"]) <= high:
+            axes.axhline(best, color=ORANGE, linestyle="--", label=f"best baseline: {rivals[0]['label']}")
+        axes.set_ylim(low, high)
+        axes.set_xlabel(shortened(option, PANEL, TEXT))
+        axes.set_ylabel("validation accuracy (share)")
+        axes.grid(axis="y", alpha=0.25)
+        axes.ticklabel_format(axis="y", useOffset=False)
+        if number == 0:
+            across_page, up = figure.get_size_inches()
+            figure.legend(
+                *axes.get_legend_handles_labels(),
+                loc="upper left",
+                bbox_to_anchor=(left / across_page, top / up),
+                ncols=3,
+                frameon=False,
+                borderaxespad=0.0,
+                borderpad=0.0,
+            )
+    return figure
+
+
+def _draw_values(axes: "Axes", values: dict[str, list[float]]) -> None:
+    for place, each in enumerate(values.values()):
+        apart = np.linspace(-0.12, 0.12, len(each)) if len(each) > 1 else np.zeros(1)
+        axes.plot(place + apart, each, "o", color=BLUE, alpha=0.45, markersize=4, linestyle="none",
+                  label="a seed" if place == 0 else None)  # fmt: skip
+        mean, interval = float(np.mean(each)), mean_interval(each)
+        reach = [[0.0], [0.0]] if interval is None else [[mean - interval[0]], [interval[1] - mean]]
+        axes.errorbar(place, mean, yerr=reach, fmt="D", color="#222222", markersize=5, capsize=5,
+                      label="mean, 95% interval" if place == 0 else None)  # fmt: skip
+    room = PANEL / max(1, len(values))
+    names = [shortened(value, 2.0, SMALL) for value in values]
+    turned = max(text_width(name, SMALL) for name in names) > TURN_FROM * room
+    axes.set_xticks(range(len(values)), names, fontsize=SMALL, rotation=20 if turned else 0)
+    axes.set_xlim(-0.5, len(values) - 0.5)
+
+
+def _limits(effects: dict[str, dict[str, list[float]]], rivals: list[dict[str, Any]]) -> tuple[float, float]:
+    """One scale for all panels, that holds the intervals, and the best baseline where it is near."""
+    ends: list[float] = []
+    for values in effects.values():
+        for each in values.values():
+            ends += [*each, *(mean_interval(each) or ())]
+    low, high = min(ends), max(ends)
+    if rivals:
+        best = rivals[0]["validation"]["mean"]
+        if best - high < 0.5 * max(high - low, 0.02) and low - best < 0.5 * max(high - low, 0.02):
+            low, high = min(low, best), max(high, best)
+    room = 0.08 * max(high - low, 0.01)
+    return low - room, high + room
