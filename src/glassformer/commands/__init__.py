@@ -7,6 +7,7 @@ COMMANDS = {
     "evaluate": "judge a run on its test split or on another file",
     "predict": "ask a run about texts, sequences or image files",
     "compare": "train a task with options varied, several seeds each, and say which differences count",
+    "tune": "search the best configuration, hopeless trials ended early: glassformer tune TASK [options]",
     "smallest": "search the smallest model that does it: glassformer smallest TASK [options]",
     "verify-board": "judge the models that a search found anew, from their weights",
     "backprop": "a network written out in NumPy beside logistic regression, on a table of numbers",

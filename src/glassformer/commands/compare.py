@@ -69,7 +69,7 @@ def run(words: list[str]) -> int:
     shared = [word for word in shared if word not in ("--grid", "--no-grid")]
 
     def configure(settings: Mapping[str, str]) -> TrainConfig[Any, Any]:
-        return config_of(_read(name, [*shared, *_flags(settings)]))
+        return config_of(_read(name, [*shared, *flags_of_settings(settings)]))
 
     rows = plan(varied, configure, grid=options.grid)
     seeds = range(options.seed, options.seed + options.seeds)
@@ -84,7 +84,7 @@ def run(words: list[str]) -> int:
     training = without_value("--seed", shared)
 
     def command_of(row: Any, seed: int) -> str:
-        of_run = ["train", name, *training, *_flags(row.changed), "--seed", str(seed)]
+        of_run = ["train", name, *training, *flags_of_settings(row.changed), "--seed", str(seed)]
         return f"glassformer {shlex.join(of_run)}"
 
     try:
@@ -118,7 +118,7 @@ def _without_one_at_a_time(words: list[str]) -> list[str]:
     return [word for word in words if word != "--one-at-a-time"]
 
 
-def _flags(settings: Mapping[str, str]) -> list[str]:
+def flags_of_settings(settings: Mapping[str, str]) -> list[str]:
     """{'model.layers': '2', 'model.tie_output': 'false'} becomes --model.layers 2 --model.no-tie-output."""
     truth = {"true": True, "false": False}
     return [

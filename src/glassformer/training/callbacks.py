@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,17 @@ def save_model(model: torch.nn.Module, folder: Path) -> None:
     """Writes model.safetensors: the weights, whole or not at all."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     write_atomically(folder / MODEL, lambda scratch: save_file(weights, scratch))
+
+
+class Listener(Callback):
+    """Tells of each epoch, counted from 1, and its validation accuracy; what it raises ends the run."""
+
+    def __init__(self, told: Callable[[int, float], None]) -> None:
+        self.told = told
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """After the other callbacks have kept the model."""
+        self.told(trainer.current_epoch + 1, float(trainer.callback_metrics["validation/accuracy"]))
 
 
 class Clock(Callback):

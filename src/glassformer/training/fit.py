@@ -4,6 +4,7 @@ import logging
 import shlex
 import shutil
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from glassformer.errors import DataError, UsageError
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Prepared, Report, Task
 from glassformer.tasks.config import MachineConfig, TrainConfig
-from glassformer.training.callbacks import Clock, History, InterruptedRun, RunKeeper
+from glassformer.training.callbacks import Clock, History, InterruptedRun, Listener, RunKeeper
 from glassformer.training.checkpoint_io import SafetensorsCheckpointIO
 from glassformer.training.judge import answers, judge, judge_baselines, print_table
 from glassformer.training.machine import Machine, prepare_machine
@@ -52,8 +53,12 @@ def train(
     *,
     command: str | None = None,
     report: Report = print,
+    trial: Callable[[int, float], None] | None = None,
 ) -> Path:
     """Trains, judges and writes a run; returns its folder.
+
+    trial: the run is one of a search's. It hears of each epoch, counted from 1, and its validation accuracy,
+    and may raise what ends the run; test is not looked at, since a search chooses, and no rival is fitted.
 
     Nothing is written before the data and the sizes are known to be good. Raises UsageError, DataError, and
     InterruptedRun after Ctrl-C, when the best model so far and the state to go on from are saved.
@@ -77,7 +82,7 @@ def train(
         provenance(task_name, config.seed, prepared.checksums, choices) | {"command": command},
     )
     try:
-        return _run(task, task_name, folder, config, machine, prepared, module, None, command, report)
+        return _run(task, task_name, folder, config, machine, prepared, module, None, command, report, trial)
     except DataError:
         if not (folder / MODEL).exists():  # it diverged before there was anything to keep
             shutil.rmtree(folder, ignore_errors=True)
@@ -127,6 +132,7 @@ def _run(
     checkpoint: Path | None,
     command: str,
     report: Report,
+    trial: Callable[[int, float], None] | None = None,
 ) -> Path:
     sizes = ", ".join(f"{len(prepared.examples[split]):,} {split}" for split in SPLITS)
     parameters = count_parameters(module.model)
@@ -140,9 +146,8 @@ def _run(
     examples = prepared.examples
     to_learn = task.batches(examples["train"], config, train=True)
     keeper = RunKeeper(folder, to_learn)
-    trainer = _trainer(
-        folder, config, machine, [clock, history, keeper, ProgressBar()], min(50, len(to_learn))
-    )
+    callbacks = [clock, history, keeper, ProgressBar(), *([Listener(trial)] if trial else [])]
+    trainer = _trainer(folder, config, machine, callbacks, min(50, len(to_learn)))
     try:
         state = SafetensorsCheckpointIO().load_checkpoint(checkpoint)["callbacks"] if checkpoint else None
         if state:
@@ -175,7 +180,7 @@ def _run(
             "best_epoch": keeper.best_epoch,
             "milestones": clock.milestones,
             "history": history.epochs,
-            **_figures(task, folder, config, machine, prepared, module.model, report),
+            **_figures(task, folder, config, machine, prepared, module.model, report, test=trial is None),
         }
         _log_for_tensorboard(trainer, config, metrics)
         (folder / "hparams.yaml").unlink(missing_ok=True)  # the logger's, and empty
@@ -187,7 +192,8 @@ def _run(
         raise InterruptedRun(
             f"stopped; {kept}; go on with: glassformer train --resume {shlex.quote(str(folder))}"
         ) from None
-    print_table(task, metrics, config.model.name, command, folder, prepared.notes)
+    if trial is None:
+        print_table(task, metrics, config.model.name, command, folder, prepared.notes)
     return folder
 
 
@@ -216,10 +222,17 @@ def _figures(
     prepared: Prepared,
     model: torch.nn.Module,
     report: Report,
+    *,
+    test: bool = True,
 ) -> dict[str, Any]:
     """What the best model and the baselines are worth; the only look at the test split."""
     model.load_state_dict(load_file(folder / MODEL))
     model.to(machine.device)
+    if not test:
+        held_out = task.batches(prepared.examples["validation"], config, train=False)
+        said = answers(task, model, held_out, machine, "judging validation")
+        of_validation = task.figures(said, held_out.examples, prepared.class_names, prepared.tokenizer)
+        return {"validation": of_validation, "baselines": {}}
     examples = {split: prepared.examples[split] for split in task.judged_splits}
     batches = {split: task.batches(part, config, train=False) for split, part in examples.items()}
     report("judging " + " and ".join(f"{len(part):,} {split}" for split, part in examples.items()))

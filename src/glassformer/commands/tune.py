@@ -1,0 +1,112 @@
+"""glassformer tune TASK"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic
+
+from tyro.conf import UseAppendAction, arg
+
+from glassformer.commands import COMMANDS
+from glassformer.commands.compare import flags_of_settings
+from glassformer.commands.parsing import refuse, say, without_value
+from glassformer.commands.train import config_of, read_options
+from glassformer.errors import UsageError
+from glassformer.tasks import TASKS
+from glassformer.tasks.config import Data, Model, TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneOptions(TrainConfig[Model, Data], Generic[Model, Data]):
+    """Options of one search, and those of the training that all its trials share."""
+
+    trials: int = 20
+    """Trials the study shall have in all, those of earlier and of other processes counted."""
+    search: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="OPTION=VALUES")] = ()
+    """An option and its values, model.layers=1,2,4 or optim.learning_rate=1e-4..1e-2; once for each. Default:
+    learning rate, weight decay, layers, d_model, heads, dropout, positions and pooling about the preset's."""
+    study: Annotated[str | None, arg(metavar="FOLDER")] = None
+    """FOLDER of the trials and the result, which several processes may share. Default: runs/tune/TASK."""
+    storage: Annotated[str | None, arg(metavar="STUDY")] = None
+    """A database's URL, for machines that share no folder: postgresql://..., sqlite:///FILE. A FOLDER is
+    taken as --study. Default: a journal file in the study's folder."""
+    prune: bool = True
+    """End a trial that is worse than the median of the others at its epoch."""
+    preset: str | None = None
+    """Configuration to start from; `glassformer tasks` lists them. Order: preset < --config < typed flags."""
+    config: UseAppendAction[tuple[str, ...]] = ()
+    """YAML file with options of the training; may be given several times."""
+
+
+OWN = ("trials", "search", "study", "storage")
+
+
+def run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(
+            "usage: glassformer tune TASK [options]\n\n"
+            f"{COMMANDS['tune']}\n\ntasks: {', '.join(TASKS)}, or package.module:name\n\n"
+            "  tune TASK --help   every option of it"
+        )
+        return 0 if words else 2
+    name, rest = words[0], words[1:]
+    if name.startswith("-"):
+        raise UsageError(f"tune wants the task first, not {name!r}; one of {', '.join(TASKS)}")
+    options = _read(name, rest)
+    if options.trials < 1:
+        raise UsageError(f"trials={options.trials} is no search; choose 10 or more")
+    from glassformer.experiments.space import parse_search, usual_space
+
+    shared = rest
+    for own in OWN:
+        shared = without_value(f"--{own}", shared)
+    shared = [word for word in shared if word not in ("--prune", "--no-prune")]
+
+    def configure(settings: Mapping[str, str]) -> TrainConfig[Any, Any]:
+        return config_of(_read(name, [*shared, *flags_of_settings(settings)]))
+
+    space = parse_search(options.search) or usual_space(configure({}))
+    for option, values in space.items():
+        for value in values.ends():
+            configure({option: value})
+    url = options.storage if options.storage and "://" in options.storage else None
+    folder = Path(
+        options.study or (None if url else options.storage) or f"runs/tune/{name.replace(':', '.')}"
+    )
+    say("searching " + "; ".join(f"{option}: {values}" for option, values in space.items()))
+    from glassformer.experiments.tune import tune
+    from glassformer.reports.tuning_figures import write_tuning
+
+    own_place = without_value("--storage", without_value("--study", words))
+    try:
+        result = tune(
+            name,
+            space,
+            configure,
+            folder,
+            storage=url,
+            trials=options.trials,
+            seed=options.seed,
+            prune=options.prune,
+            command=f"glassformer {shlex.join(['tune', *own_place])}",
+            report=say,
+        )
+    except KeyboardInterrupt:
+        return refuse(f"stopped; the same command goes on with {folder}", 130)
+    best = result["best"]
+    ended_early = sum(each["state"] == "pruned" for each in result["trials"])
+    print(
+        f"best of {len(result['trials'])} trials, {ended_early} of them ended early: trial "
+        f"{best['number']}, validation accuracy {best['validation_accuracy']:.4f}"
+    )
+    for option, value in best["settings"].items():
+        share = (result["importances"] or {}).get(option)
+        print(f"  {option} = {value}" + (f"   (importance {share:.2f})" if share is not None else ""))
+    print(f"figure: {write_tuning(result, folder)}")
+    print(f"use it: glassformer train {name} --config {shlex.quote(str(folder / 'best.yaml'))}")
+    return 0
+
+
+def _read(name: str, words: list[str]) -> Any:
+    return read_options(TuneOptions, f"glassformer tune {name}", name, words)

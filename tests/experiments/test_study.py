@@ -1,0 +1,152 @@
+"""Studies that are stopped, killed, shared and broken."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from tests.helpers import glassformer
+
+from glassformer.cli import main
+from glassformer.experiments.study import last_line
+
+SIZES = "--data.bits 6 --fit.epochs 2 --model.d-model 8 --model.d-ff 8 --model.heads 2 --precision fp32"
+TINY = SIZES.split()
+VARIED = ["--vary", "model.layers=1,2", "--seeds", "2"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLASSFORMER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
+    folder = tmp_path_factory.mktemp("studies") / "whole"
+    assert main(["compare", "parity", *TINY, *VARIED, "--study", str(folder)]) == 0
+    return folder
+
+
+def table(folder: Path) -> dict[str, Any]:
+    """The table of a study, seconds aside."""
+    content = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
+    for row in content["rows"]:
+        del row["train_seconds"]
+    return content
+
+
+def test_the_table_is_of_the_runs(undisturbed: Path) -> None:
+    content = table(undisturbed)
+    models = [row for row in content["rows"] if row["kind"] == "model"]
+    assert {row["label"] for row in models} == {"base", "model.layers=1"}
+    for row in models:
+        runs = [undisturbed / "runs" / name for name in content["runs"][row["label"]]]
+        metrics = [json.loads((run / "metrics.json").read_text(encoding="utf-8")) for run in runs]
+        assert row["validation"]["each"] == [each["validation"]["accuracy"] for each in metrics]
+        assert row["test"]["each"] == [each["test"]["accuracy"] for each in metrics]
+        assert row["parameters"] == metrics[0]["parameters"]
+        assert [each["seed"] for each in metrics] == [0, 1]
+    assert [row["label"] for row in content["rows"] if row["kind"] == "baseline"] == ["majority"]
+    assert {pair["option"] for pair in content["pairs"]} == {"model.layers"}
+    assert (undisturbed / "effects.png").stat().st_size > 10_000
+
+
+def test_the_command_of_a_run_repeats_it(undisturbed: Path, tmp_path: Path) -> None:
+    name = table(undisturbed)["runs"]["model.layers=1"][1]
+    run = undisturbed / "runs" / name
+    command = json.loads((run / "provenance.json").read_text(encoding="utf-8"))["command"]
+    assert command.endswith("--model.layers 1 --seed 1")
+    assert main([*command.split()[1:], "--run-dir", str(tmp_path / "again")]) == 0
+    again, first = (
+        json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        for folder in (tmp_path / "again", run)
+    )
+    assert again["validation"] == first["validation"]
+    assert again["test"] == first["test"]
+
+
+def test_killed_and_started_again_it_ends_with_the_same_table(undisturbed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    words = [sys.executable, "-m", "glassformer", "compare", "parity", *TINY, *VARIED, "--study", str(folder)]
+    with (tmp_path / "said").open("wb") as said:
+        process = subprocess.Popen(words, stdout=said, stderr=said)
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("runs/*/metrics.json")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    finished = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/metrics.json")}
+    assert 1 <= len(finished) < 4
+    again = glassformer(*words[3:])
+    assert again.returncode == 0, again.stderr
+    assert "of them finished before" in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished, "no finished run is repeated"
+    assert table(folder) == table(undisturbed) | {"command": table(folder)["command"]}
+
+
+def test_a_run_that_fails_is_reported_and_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "failing"
+    words = ["compare", "parity", *TINY, "--vary", "optim.learning_rate=1e-3,1e30", "--seeds", "1"]
+    assert main([*words, "--study", str(folder)]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("glassformer: 1 of 2 runs failed, ") or "1 of 3 runs failed" in said
+    assert "the training diverged" in said
+    rows = {row["label"]: row for row in table(folder)["rows"]}
+    assert rows["optim.learning_rate=1e30"]["validation"] is None
+    assert rows["base"]["validation"] is not None
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    assert main([str(word) for word in words]) in (1, 2)
+    said = capsys.readouterr().err.splitlines()
+    assert "Traceback" not in "".join(said)
+    return said[-1]
+
+
+def test_refuses_in_one_line(undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compare = ["compare", "parity", *TINY, "--study", tmp_path / "new"]
+    assert "perhaps you meant --model.layers" in refused(capsys, *compare, "--vary", "model.layerz=1,2")
+    assert "heads=3 does not divide" in refused(capsys, *compare, "--vary", "model.heads=2,3")
+    assert "nothing to compare" in refused(capsys, *compare)
+    assert "exclude each other" in refused(
+        capsys, *compare, "--vary", "model.layers=1,2", "--grid", "--one-at-a-time"
+    )
+    assert not (tmp_path / "new").exists(), "before anything is trained"
+    other = ["compare", "reverse", "--vary", "model.heads=1,2", "--study", undisturbed]
+    assert "is a study of the task parity, not reverse" in refused(capsys, *other)
+    with FileLock(undisturbed / "lock"):
+        theirs = glassformer("compare", "parity", *TINY, *VARIED, "--study", undisturbed)
+    assert theirs.returncode == 2
+    assert "is being written by another process" in theirs.stderr
+    file = tmp_path / "file"
+    file.write_text("", encoding="utf-8")
+    assert "is not a folder" in refused(capsys, "compare", "parity", *VARIED, "--study", file)
+
+
+def test_a_broken_run_is_named(undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (broken,) = undisturbed.glob("runs/base_seed-0_*/metrics.json")
+    whole = broken.read_text(encoding="utf-8")
+    try:
+        broken.write_text(whole[: len(whole) // 2], encoding="utf-8")
+        said = refused(capsys, "compare", "parity", *TINY, *VARIED, "--study", undisturbed)
+    finally:
+        broken.write_text(whole, encoding="utf-8")
+    assert broken.parent.name in said
+    assert "delete that folder and start the study again" in said
+
+
+def test_the_last_line_of_a_log(tmp_path: Path) -> None:
+    assert last_line(tmp_path, "none") == ""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log").write_text("x" * 9000 + "\nlast one\n\n", encoding="utf-8")
+    assert last_line(tmp_path, "a") == "last one"
