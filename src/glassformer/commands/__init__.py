@@ -8,6 +8,7 @@ COMMANDS = {
     "predict": "ask a run about texts, sequences or image files",
     "smallest": "search the smallest model that does it: glassformer smallest TASK [options]",
     "verify-board": "judge the models that a search found anew, from their weights",
+    "diagram": "draw a model's architecture as it is built: glassformer diagram TASK, or RUN",
     "backprop": "a network written out in NumPy beside logistic regression, on a table of numbers",
 }
 """Command -> what it does. Its file is called like it, with _ for -."""

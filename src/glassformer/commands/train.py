@@ -5,23 +5,17 @@ import sys
 from dataclasses import dataclass, fields
 from typing import Any, Generic
 
-from tyro.conf import UseAppendAction
-
-from glassformer.commands.parsing import all_values, parse, say, value_of, without_value
-from glassformer.config_files import flags_of_file
+from glassformer.commands.parsing import say, value_of, without_value
+from glassformer.commands.task_options import TaskOptions, task_options
 from glassformer.errors import UsageError
-from glassformer.tasks import TASKS, find_task
+from glassformer.tasks import TASKS
 from glassformer.tasks.config import Data, Model, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(TrainConfig[Model, Data], Generic[Model, Data]):
+class TrainOptions(TaskOptions[Model, Data], Generic[Model, Data]):
     """Options of one training."""
 
-    preset: str | None = None
-    """Configuration to start from; `glassformer tasks` lists them. Order: preset < --config < typed flags."""
-    config: UseAppendAction[tuple[str, ...]] = ()
-    """YAML file with options (nested keys or a run's config.yaml); may be given several times."""
     run_dir: str | None = None
     """Folder to write, new or empty. Default: runs/TASK/<time>."""
 
@@ -45,22 +39,7 @@ def run(words: list[str]) -> int:
     name, rest = words[0], words[1:]
     if any(word.split("=")[0] == "--resume" for word in rest):
         raise UsageError("--resume takes no task: glassformer train --resume RUN")
-    task = find_task(name)
-    from_files = [flag for file in all_values("config", rest) for flag in flags_of_file(file, name)]
-    typed = [*from_files, *rest]
-    preset = (all_values("preset", typed) or [None])[-1]
-    model_name = (all_values("model.name", typed) or [None])[-1]
-    device = (all_values("device", typed) or [None])[-1]
-    start = task.preset(preset, model_name, device)
-    cost = task.presets[task.preset_name(preset, model_name, device)].cost
-    parts = {field.name: getattr(start, field.name) for field in fields(start)}
-    options = parse(
-        TrainOptions[type(start.model), type(start.data)],  # type: ignore[misc]
-        f"glassformer train {name}",
-        typed,
-        default=TrainOptions(**parts),
-        description=f"{task.summary}\n\n{cost.strip()}",
-    )
+    options = task_options(TrainOptions, "train", name, rest)
     config = TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
     command = f"glassformer {shlex.join(['train', *without_value('--run-dir', words)])}"
     return _finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))
