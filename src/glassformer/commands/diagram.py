@@ -60,7 +60,8 @@ def run(words: list[str]) -> int:
     else:
         if name not in TASKS and ":" not in name:
             raise UsageError(
-                f"{name!r} is neither a run (a folder with a {CONFIG}) nor a task; {nearest(name, list(TASKS))}"
+                f"{name!r} is neither a run (a folder with a {CONFIG}) nor a task; "
+                f"{nearest(name, list(TASKS))}"
             )
         options = task_options(DiagramOptions, "diagram", name, rest)
         path, kind = _where(options, Path(name.replace(":", ".")))

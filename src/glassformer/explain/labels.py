@@ -13,7 +13,12 @@ from glassformer.nn.embeddings import TokenEmbedding
 from glassformer.nn.feedforward import FeedForward
 from glassformer.nn.grids import LearnedGridPositions, SinusoidalGridPositions
 from glassformer.nn.masks import Mask
-from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention, SelfAttention, SelfAttention2d
+from glassformer.nn.multihead import (
+    MultiHeadAttention,
+    MultiHeadSelfAttention,
+    SelfAttention,
+    SelfAttention2d,
+)
 from glassformer.nn.patches import PatchEmbedding
 from glassformer.nn.pooling import ClsPool, MaxPool, MeanPool
 from glassformer.nn.positions import AlibiBias, LearnedPositions, RotaryPositions, SinusoidalPositions

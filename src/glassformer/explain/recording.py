@@ -94,9 +94,10 @@ class Recorder(TorchDispatchMode):
     # modules
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self.stack and not self.stack[-1].is_open or not self.stack and self.root is not None:
-            return
-        if not self.stack and module is not self.model:
+        if self.stack:
+            if not self.stack[-1].is_open:
+                return
+        elif module is not self.model or self.root is not None:  # the first call of the model is shown
             return
         self.clock += 1
         call: Call = (args, kwargs)
@@ -288,7 +289,7 @@ def _told(operation: str, name: str) -> tuple[str, str]:
     if operation == "cat" and "cls" in name.split(".")[-1].lower():
         return "CLS token put first", ""
     if operation in PRODUCTS:
-        return "linear", f"by {name}"
+        return "linear", f"by the weights of {name.removesuffix('.weight')}"
     plain = operation.strip("_").replace("_", " ")
     return f"{OPERATIONS.get(operation, plain)} a parameter", name
 

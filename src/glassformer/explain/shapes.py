@@ -4,6 +4,7 @@ A size is an int, or a sum of products such as `tokens + 1` or `4 · tokens`, fo
 several sizes, and checked at every one of them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -20,7 +21,7 @@ AXES = {
     "sources": ("source", "source_mask"),
     "targets": ("target", "target_mask"),
 }
-"""Symbol -> the tensors of a batch whose second axis it is; `labels` goes with the targets where it has two."""
+"""Symbol -> the tensors of a batch whose second axis it is; `labels` of two axes go with the targets."""
 
 
 def lengths_of(batch: Mapping[str, Any]) -> Sizes:
@@ -66,12 +67,12 @@ def symbolic(values: Sequence[int], sizes: Sequence[Sizes]) -> Dim | None:
     names = list(sizes[0])
     products = [(name,) for name in names] + list(combinations(names, 2))
     for product in products:
-        factor = [_times(product, each) for each in sizes]
-        rise, change = factor[-1] - factor[0], values[-1] - values[0]
-        for i in range(len(values)):
-            if factor[i] != factor[0]:
-                rise, change = factor[i] - factor[0], values[i] - values[0]
-        if not rise or change % rise or change // rise < 1:
+        factor = [math.prod(each[name] for name in product) for each in sizes]
+        moved = next((i for i, each in enumerate(factor) if each != factor[0]), None)
+        if moved is None:
+            continue
+        rise, change = factor[moved] - factor[0], values[moved] - values[0]
+        if change % rise or change // rise < 1:
             continue
         times, rest = change // rise, values[0] - change // rise * factor[0]
         if all(times * f + rest == value for f, value in zip(factor, values, strict=True)):
@@ -92,23 +93,16 @@ def size_at(dim: Dim, sizes: Sizes) -> int:
     """
     if isinstance(dim, int):
         return dim
-    total = 0
-    for term in dim.replace(" - ", " + -").split(" + "):
-        product = 1
-        for factor in term.split(" · "):
-            product *= sizes[factor] if factor in sizes else int(factor)
-        total += product
-    return total
+    terms = dim.replace(" - ", " + -").split(" + ")
+    return sum(
+        math.prod(sizes[factor] if factor in sizes else int(factor) for factor in term.split(" · "))
+        for term in terms
+    )
 
 
 def shown(shape: Shape) -> str:
     """A shape on one line, as people write it."""
     parts = (f"{dim:,}" if isinstance(dim, int) else dim for dim in shape)
-    return " × ".join(f"({part})" if " + " in part or " · " in part or " - " in part else part for part in parts)
-
-
-def _times(product: Sequence[str], sizes: Sizes) -> int:
-    result = 1
-    for name in product:
-        result *= sizes[name]
-    return result
+    return " × ".join(
+        f"({part})" if " + " in part or " · " in part or " - " in part else part for part in parts
+    )

@@ -45,20 +45,16 @@ def page_source(architecture: Architecture, *, title: str, command: str) -> str:
     notes = ["Numbers at the right are parameters; a repeated block is drawn once."]
     if architecture.unused:
         notes.append(f"{architecture.unused:,} parameters have no part in this pass.")
-    # a command that is broken at a blank can still be typed; a long file name breaks anywhere
-    typed = "#" + f"show-command({_text(command)})"
     return f"""#set document(title: {_text(heading)})
 #set page(width: {width:.2f}cm, height: auto, margin: {MARGIN}cm, fill: white)
 #set text(font: {_text(FONT)}, size: 8pt)
-#let show-command(words) = text(font: "DejaVu Sans Mono", size: 0.72em,
-  words.clusters().map(each => if each in ("/", ".", "=", "_") {{ each + sym.zws }} else {{ each }}).join())
 {diagram_source(architecture)}
 #v(7pt)
 #line(length: 100%, stroke: 0.4pt + luma(60%))
 #v(-5pt)
 #strong({_text(heading)})\\
 #small[#{_text(" ".join(notes))}]\\
-{typed}
+#command({_text(command)})
 """
 
 
@@ -80,20 +76,21 @@ def diagram_source(architecture: Architecture, *, name: str = "diagram") -> str:
     sides = []
     for number, column in enumerate(columns):
         last = number == len(columns) - 1
-        first = root.children[column[0]] if column else root
         argument = architecture.arguments[number] if number < len(architecture.arguments) else "input"
-        body = [_call("end", _text(argument), _parts((root.inputs or first.inputs)[number]))]
-        body += _sequence(root, column, marks, {})
+        body = [_call("end", _text(argument))]
+        body += _sequence(root, column, column, marks, set())
         if last:
-            body.append(_call("flow", _parts(root.output)))
-            body.append(_call("end", _text("output"), _parts(root.output)))
+            body.append(_flow(root, column[-1] if column else -1, root.output))
+            body.append(_call("end", _text("output")))
         elif targets:
             body.append("tail")
             body.append(f'align(center, spot("{name}-context"))')
         sides.append("{ " + "; ".join(body) + " }")
-    arrows = f'contexts("{name}-context", ({_tuple(_text(each) for each in marks.values())}))' if marks else ""
+    arrows = (
+        f'contexts("{name}-context", ({_tuple(_text(each) for each in marks.values())}))' if marks else ""
+    )
     grid = f"grid(columns: (1fr,) * {len(sides)}, column-gutter: {GAP}cm, {', '.join(sides)})"
-    return f"{FUNCTIONS}\n#block(width: 100%, {{ set block(spacing: 0pt); {arrows}\n{grid} }})\n"
+    return f"{FUNCTIONS}\n#block(width: 100%, {{ set block(spacing: 0pt); {grid}\n{arrows} }})\n"
 
 
 def _columns(root: Part) -> list[list[int]]:
@@ -131,56 +128,67 @@ def _readers(part: Part, argument: int) -> list[Part]:
 
 
 def _sequence(
-    whole: Part, numbers: Sequence[int], marks: dict[int, str], done: dict[tuple[int, int], bool]
+    whole: Part,
+    numbers: Sequence[int],
+    column: Sequence[int],
+    marks: dict[int, str],
+    drawn: set[tuple[int, int]],
 ) -> list[str]:
-    """Calls that draw these children one under the other, arrows and residuals with them."""
+    """Calls that draw these children one under the other, arrows and residuals with them.
+
+    column: all that stand under one another here; drawn: the residuals round all of `numbers`.
+    """
     calls: list[str] = []
     at = 0
     while at < len(numbers):
-        number = numbers[at]
-        spans = [
-            span for span in whole.residuals
-            if span[0] == number and span not in done and span[1] in numbers[at:]
-        ]  # fmt: skip
-        if spans:
+        number, after = numbers[at], numbers[at:]
+        spans = [each for each in whole.residuals if each[0] == number and each[1] in after]
+        if spans := [each for each in spans if each not in drawn]:
             span = max(spans, key=lambda each: each[1])
-            last = numbers.index(span[1])
-            inside = _sequence(whole, numbers[at : last + 1], marks, done | {span: True})
-            calls.append(f"residual({{ {'; '.join(inside)} }})")
-            at = last + 1
+            inside = after[: after.index(span[1]) + 1]
+            body = _sequence(whole, inside, column, marks, drawn | {span})
+            calls.append(f"residual({{ {'; '.join(body)} }})")
+            at += len(inside)
             continue
         child = whole.children[number]
-        calls.append(_call("flow", _parts(child.inputs[0] if child.inputs else ())))
-        calls.append(_drawn(child, marks, _others(whole, number, numbers)))
+        if child.inputs:
+            calls.append(_flow(whole, child.reads[0] if child.reads else -1, child.inputs[0]))
+        calls.append(_drawn(child, marks, _others(whole, number, column)))
         at += 1
     return calls
 
 
-def _others(whole: Part, number: int, numbers: Sequence[int]) -> str:
+def _flow(whole: Part, read: int, taken: Shape) -> str:
+    """An arrow with what comes out of a part and, where a function changes it on its way, what goes in."""
+    given = whole.children[read].output if read >= 0 else taken
+    return _call("flow", *map(_parts, [given] if given == taken else [given, taken]))
+
+
+def _others(whole: Part, number: int, column: Sequence[int]) -> str:
     """What a child reads that no arrow shows, in words."""
-    at = numbers.index(number)
-    before = numbers[at - 1] if at else None
-    child = whole.children[number]
-    carried = {read for first, last in whole.residuals if last < number for read in [first - 1, last]}
-    reads = [read for read in child.reads if read >= 0 and read != before and read not in carried]
-    missing = bool(before is not None and child.reads and before not in child.reads)
-    if len(child.inputs) > 1 or not (reads or missing):
+    child, at = whole.children[number], column.index(number)
+    before = column[at - 1] if at else None
+    if len(child.inputs) > 1 or before is None or not child.reads:
         return ""
-    names = [whole.children[read].label for read in reads] or ["what came in"]
+    added = {each for first, last in whole.residuals if last < number for each in (first - 1, last)}
+    reads = [each for each in child.reads if each >= 0 and each != before and each not in added]
+    if not reads and before in child.reads:
+        return ""
+    names = [whole.children[each].label for each in reads] or ["what came in"]
     return f"takes {' and '.join(names)}"
 
 
 def _drawn(part: Part, marks: dict[int, str], others: str) -> str:
-    times = f"{part.repeats} ×" if part.repeats > 1 else ""
+    times = f"× {part.repeats}" if part.repeats > 1 else ""
     if part.children:
-        body = "; ".join([*_sequence(part, range(len(part.children)), marks, {}), "tail"])
-        name = _text(part.label)
-        return _call("group", name, _text(times.replace(" ×", "") and f"× {part.repeats}"),
-                     _text(_counted(part)), f"{{ {body} }}")  # fmt: skip
+        numbers = range(len(part.children))
+        body = "; ".join([*_sequence(part, numbers, numbers, marks, set()), "tail"])
+        return _call("group", _text(part.label), _text(times), _text(_counted(part)), f"{{ {body} }}")
     fill = next(colour for word, colour in FILLS.items() if word in part.label)
     detail = part.detail
-    context = [shape for shape in part.inputs[1:] if shape]
-    side = f"context: {shown(context[0])}" if context and "attention" in part.label else others
+    # attention in somebody else's hands is given the same tensor three times
+    crossed = len(part.inputs) > 1 and len(part.reads) > 1 and "attention" in part.label
+    side = f"context: {shown(part.inputs[1])}" if crossed else others
     more = [f"side: {_text(side)}"] if side else []
     if id(part) in marks:
         more.append(f'mark: spot("{marks[id(part)]}")')
@@ -191,7 +199,7 @@ def _drawn(part: Part, marks: dict[int, str], others: str) -> str:
 def _counted(part: Part) -> str:
     """A part's parameters, in words where that is not a number."""
     if part.tied:
-        return "weights as above"
+        return "shared weights"
     if not part.parameters:
         return ""
     return f"{part.repeats} × {part.parameters:,}" if part.repeats > 1 else f"{part.parameters:,}"
