@@ -1,4 +1,4 @@
-"""Diagrams hold every part's text, as text, in fonts that travel with them; commands refuse what they cannot do."""
+"""Diagrams hold every part's text, as text, in fonts that travel with them."""
 
 import io
 import json
@@ -79,7 +79,7 @@ Attention3.__name__ = "AnAlmost" + "Endless" * 12 + "Name"
 def test_long_names_stay_on_the_page() -> None:
     model = nn.Sequential(Attention3(3, 4), Attention3(4, 5))
     found = describe(model, {"x": torch.zeros(2, 3)}, lambda model, batch: model(batch["x"]))
-    text, reader = pdf_text(page_source(found, title="t" * 90, command="glassformer diagram " + "x/" * 90))
+    _, reader = pdf_text(page_source(found, title="t" * 90, command="glassformer diagram " + "x/" * 90))
     (page,) = reader.pages
     right = float(page.mediabox.width)
     ends: list[float] = []
@@ -89,7 +89,7 @@ def test_long_names_stay_on_the_page() -> None:
 
 def test_two_diagrams_share_a_document(architecture: Architecture) -> None:
     one, two = (diagram_source(architecture, name=name) for name in ("one", "two"))
-    text, _ = pdf_text(f"#set page(width: 8cm, height: 60cm)\n{one}\n#pagebreak()\n{two}")
+    text, _ = pdf_text(f"#set page(width: 18cm, height: 60cm)\n{one}\n#pagebreak()\n{two}")
     assert text.count("cross-attention") == 2
 
 

@@ -86,10 +86,10 @@ class Recorder(TorchDispatchMode):
             self.handles.append(module.register_forward_hook(self._leave, with_kwargs=True))
         return super().__enter__()
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         for handle in self.handles:
             handle.remove()
-        super().__exit__(*error)
+        super().__exit__(exc_type, exc_val, exc_tb)
 
     # modules
 
@@ -191,7 +191,8 @@ class Recorder(TorchDispatchMode):
         short = func._schema.name.split("::")[-1].rstrip("_")
         self.clock += 1
         name = ", ".join(dict.fromkeys(weights))
-        part = Recorded(name, short, *_told(short, name), self.clock)
+        told = name.removeprefix(f"{frame.part.name}.")  # the same in every repeat
+        part = Recorded(name, short, *_told(short, told), self.clock)
         data = [each for each in read if _storage(each) not in self.weights]
         part.reads = self._sources(frame, [self._node(each) for each in data])
         part.inputs = [tuple(each.shape) for each in data]

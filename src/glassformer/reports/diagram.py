@@ -67,6 +67,8 @@ def diagram_width(architecture: Architecture) -> float:
 def diagram_source(architecture: Architecture, *, name: str = "diagram") -> str:
     """Typst source of the diagram alone, to stand in a document: as wide as what it is put in.
 
+    Sizes follow the text's: a column wants about 40 times the size of the type (`diagram_width` at 8 points).
+
     name: begins the labels in it, so that two in one document do not meet.
     """
     root = architecture.root

@@ -47,7 +47,7 @@ FUNCTIONS = """
   width: 100%, fill: fill, stroke: 0.6pt + ink, radius: 2.5pt, inset: (x: 5pt, y: 4pt), breakable: false, {
     if mark != none { place(left + horizon, dx: -5pt, mark) }
     grid(columns: (1fr, auto), column-gutter: 6pt, align: (left + horizon, right + horizon),
-      { set par(leading: 0.4em); set text(hyphenate: true)
+      { set par(leading: 0.4em);
         strong(name)
         if detail != "" { linebreak(); small(detail) }
         if side != none { linebreak(); small(side) } },
