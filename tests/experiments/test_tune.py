@@ -17,17 +17,6 @@ from glassformer.tasks import TASKS, find_task
 
 SIZES = "--data.bits 6 --model.d-model 8 --model.d-ff 8 --model.heads 2 --precision fp32"
 TINY = SIZES.split()
-    "--data.bits",
-    "6",
-    "--model.d-model",
-    "8",
-    "--model.d-ff",
-    "8",
-    "--model.heads",
-    "2",
-    "--precision",
-    "fp32",
-]
 SEARCH = ["--search", "model.layers=1,2", "--search", "optim.learning_rate=1e-3..1e-1"]
 
 

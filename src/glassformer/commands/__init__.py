@@ -10,6 +10,7 @@ COMMANDS = {
     "tune": "search the best configuration, hopeless trials ended early: glassformer tune TASK [options]",
     "smallest": "search the smallest model that does it: glassformer smallest TASK [options]",
     "verify-board": "judge the models that a search found anew, from their weights",
+    "diagram": "draw a model's architecture as it is built: glassformer diagram TASK, or RUN",
     "backprop": "a network written out in NumPy beside logistic regression, on a table of numbers",
 }
 """Command -> what it does. Its file is called like it, with _ for -."""

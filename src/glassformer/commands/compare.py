@@ -11,7 +11,7 @@ from tyro.conf import UseAppendAction, arg
 
 from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import refuse, say, without_value
-from glassformer.commands.train import config_of, read_options
+from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.config_files import flags_of_mapping
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import TASKS
@@ -19,7 +19,7 @@ from glassformer.tasks.config import Data, Model, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions(TrainConfig[Model, Data], Generic[Model, Data]):
+class CompareOptions(TaskOptions[Model, Data], Generic[Model, Data]):
     """Options of one comparison, and those of the training that all its runs share."""
 
     vary: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="OPTION=VALUE,VALUE")] = ()
@@ -33,10 +33,6 @@ class CompareOptions(TrainConfig[Model, Data], Generic[Model, Data]):
     study: Annotated[str | None, arg(metavar="FOLDER")] = None
     """FOLDER of the runs and of the table. One that a stopped comparison has begun is gone on with.
     Default: runs/compare/TASK-<what is compared>."""
-    preset: str | None = None
-    """Configuration to start from; `glassformer tasks` lists them. Order: preset < --config < typed flags."""
-    config: UseAppendAction[tuple[str, ...]] = ()
-    """YAML file with options of the training; may be given several times."""
 
 
 OWN = ("vary", "seeds", "jobs", "study")
@@ -108,7 +104,7 @@ def run(words: list[str]) -> int:
 
 
 def _read(name: str, words: list[str]) -> Any:
-    return read_options(CompareOptions, f"glassformer compare {name}", name, words)
+    return task_options(CompareOptions, "compare", name, words)
 
 
 def _without_one_at_a_time(words: list[str]) -> list[str]:

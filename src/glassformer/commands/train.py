@@ -2,26 +2,20 @@
 
 import shlex
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Generic
 
-from tyro.conf import UseAppendAction
-
-from glassformer.commands.parsing import all_values, parse, say, value_of, without_value
-from glassformer.config_files import flags_of_file
+from glassformer.commands.parsing import say, value_of, without_value
+from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.errors import UsageError
-from glassformer.tasks import TASKS, find_task
-from glassformer.tasks.config import Data, Model, TrainConfig
+from glassformer.tasks import TASKS
+from glassformer.tasks.config import Data, Model
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(TrainConfig[Model, Data], Generic[Model, Data]):
+class TrainOptions(TaskOptions[Model, Data], Generic[Model, Data]):
     """Options of one training."""
 
-    preset: str | None = None
-    """Configuration to start from; `glassformer tasks` lists them. Order: preset < --config < typed flags."""
-    config: UseAppendAction[tuple[str, ...]] = ()
-    """YAML file with options (nested keys or a run's config.yaml); may be given several times."""
     run_dir: str | None = None
     """Folder to write, new or empty. Default: runs/TASK/<time>."""
 
@@ -45,38 +39,10 @@ def run(words: list[str]) -> int:
     name, rest = words[0], words[1:]
     if any(word.split("=")[0] == "--resume" for word in rest):
         raise UsageError("--resume takes no task: glassformer train --resume RUN")
-    options = read_options(TrainOptions, f"glassformer train {name}", name, rest)
+    options = task_options(TrainOptions, "train", name, rest)
     config = config_of(options)
     command = f"glassformer {shlex.join(['train', *without_value('--run-dir', words)])}"
     return _finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))
-
-
-def read_options(kind: Any, program: str, name: str, words: list[str], **more: Any) -> Any:
-    """The options of one training of a task, preset < --config files in order < typed flags.
-
-    kind: a dataclass of them, generic in the model and the data as TrainConfig is. more: defaults of its own.
-    """
-    task = find_task(name)
-    from_files = [flag for file in all_values("config", words) for flag in flags_of_file(file, name)]
-    typed = [*from_files, *words]
-    preset = (all_values("preset", typed) or [None])[-1]
-    model_name = (all_values("model.name", typed) or [None])[-1]
-    device = (all_values("device", typed) or [None])[-1]
-    start = task.preset(preset, model_name, device)
-    cost = task.presets[task.preset_name(preset, model_name, device)].cost
-    parts = {field.name: getattr(start, field.name) for field in fields(start)}
-    return parse(
-        kind[type(start.model), type(start.data)],
-        program,
-        typed,
-        default=kind(**parts, **more),
-        description=f"{task.summary}\n\n{cost.strip()}",
-    )
-
-
-def config_of(options: Any) -> TrainConfig[Any, Any]:
-    """The training alone, of options that say more."""
-    return TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
 
 
 def import_fit() -> Any:

@@ -11,14 +11,14 @@ from tyro.conf import UseAppendAction, arg
 from glassformer.commands import COMMANDS
 from glassformer.commands.compare import flags_of_settings
 from glassformer.commands.parsing import refuse, say, without_value
-from glassformer.commands.train import config_of, read_options
+from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.errors import UsageError
 from glassformer.tasks import TASKS
 from glassformer.tasks.config import Data, Model, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuneOptions(TrainConfig[Model, Data], Generic[Model, Data]):
+class TuneOptions(TaskOptions[Model, Data], Generic[Model, Data]):
     """Options of one search, and those of the training that all its trials share."""
 
     trials: int = 20
@@ -33,10 +33,6 @@ class TuneOptions(TrainConfig[Model, Data], Generic[Model, Data]):
     taken as --study. Default: a journal file in the study's folder."""
     prune: bool = True
     """End a trial that is worse than the median of the others at its epoch."""
-    preset: str | None = None
-    """Configuration to start from; `glassformer tasks` lists them. Order: preset < --config < typed flags."""
-    config: UseAppendAction[tuple[str, ...]] = ()
-    """YAML file with options of the training; may be given several times."""
 
 
 OWN = ("trials", "search", "study", "storage")
@@ -109,4 +105,4 @@ def run(words: list[str]) -> int:
 
 
 def _read(name: str, words: list[str]) -> Any:
-    return read_options(TuneOptions, f"glassformer tune {name}", name, words)
+    return task_options(TuneOptions, "tune", name, words)

@@ -144,6 +144,17 @@ class Task(ABC):
     ) -> dict[str, int]:
         """What the model's configuration has to know of the data; see `glassformer.models.configs.FACTS`."""
 
+    def sizes(self, config: TrainConfig[Any, Any], report: Report) -> dict[str, int]:
+        """The facts of this data, which is read no further than they need."""
+        prepared = self.prepare(config, report)
+        return self.facts(prepared.tokenizer, prepared.class_names, config)
+
+    def example(self, config: TrainConfig[Any, Any], report: Report) -> dict[str, Any]:
+        """A small batch that `loss` takes, to see a model's shapes by: made up, or the first examples."""
+        prepared = self.prepare(config, report)
+        batch = next(iter(self.batches(prepared.examples["validation"], config, train=False)))
+        return {name: None if part is None else part[:2] for name, part in batch.items()}
+
     @abstractmethod
     def build_model(self, model: Any) -> "nn.Module":
         """A model with fresh weights."""

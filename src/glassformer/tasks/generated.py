@@ -60,6 +60,13 @@ class GeneratedTask(SequenceToSequence):
         Behind the end of a row stands -1.
         """
 
+    def sizes(self, config: TrainConfig[Any, Any], report: Report) -> dict[str, int]:
+        """The facts of the symbols; no sequence is drawn."""
+        from glassformer.data.tokenizer import sequence_tokenizer
+
+        symbols, characters = self.symbols(config)
+        return self.facts(sequence_tokenizer(symbols, characters=characters), [], config)
+
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Draws sequences by the seed to train and to choose on; all others are unseen."""
         from hashlib import sha256

@@ -140,6 +140,12 @@ class ImageClassification(Classification):
         """The image's shape and the number of classes."""
         return self._shape_facts(config) | {"classes": len(class_names)}
 
+    def example(self, config: TrainConfig[Any, Any], report: Report) -> dict[str, Any]:
+        """Two grey images: shapes do not depend on what they show."""
+        import torch
+
+        return {"images": torch.zeros(2, *self.shape(config)), "labels": torch.zeros(2, dtype=torch.int64)}
+
     def build_model(self, model: Any) -> "nn.Module":
         """A model with fresh weights."""
         from glassformer.models.vision_transformer import VisionTransformer

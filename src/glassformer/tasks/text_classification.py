@@ -94,12 +94,10 @@ class TextClassification(Classification):
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Reads the files' labels, splits, trains the tokeniser on the training texts, encodes all."""
         from glassformer.data.encoded import Examples
-        from glassformer.data.splits import count_shared, stratified_fraction
+        from glassformer.data.splits import count_shared
 
-        sources, class_names = self.sources(config)
+        sources, class_names = self._kept_sources(config)
         train = sources["train"]
-        kept = stratified_fraction(train.labels, config.data.fraction, config.seed)
-        sources["train"] = train = Source(train.file, train.rows[kept], train.labels[kept])
         of_file = {file: file.checksum() for file in dict.fromkeys(s.file for s in sources.values())}
         sums = {split: of_file[source.file] for split, source in sources.items()}
 
@@ -127,6 +125,36 @@ class TextClassification(Classification):
                 split: _text_source(source, sums[split], class_names) for split, source in sources.items()
             },
         )
+
+    def _kept_sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:
+        """The splits with as much of the training rows as is trained on."""
+        from glassformer.data.splits import stratified_fraction
+
+        sources, class_names = self.sources(config)
+        train = sources["train"]
+        kept = stratified_fraction(train.labels, config.data.fraction, config.seed)
+        sources["train"] = Source(train.file, train.rows[kept], train.labels[kept])
+        return sources, class_names
+
+    def sizes(self, config: TrainConfig[Any, Any], report: Report) -> dict[str, int]:
+        """The facts of the training texts, of which none is encoded."""
+        if type(self).sources is TextClassification.sources:  # a task that makes its own texts
+            return super().sizes(config, report)
+        sources, class_names = self._kept_sources(config)
+        train = sources["train"]
+        tokenizer, _ = self._tokenizer(train, train.file.checksum(), config, report)
+        return self.facts(tokenizer, class_names, config)
+
+    def example(self, config: TrainConfig[Any, Any], report: Report) -> dict[str, Any]:
+        """Two short texts of padding: shapes do not depend on what is written."""
+        import torch
+
+        tokens = min(4, self.longest(config))
+        return {
+            "ids": torch.zeros(2, tokens, dtype=torch.int64),
+            "mask": None,
+            "labels": torch.zeros(2, dtype=torch.int64),
+        }
 
     def facts(
         self, tokenizer: "Tokenizer | None", class_names: list[str], config: TrainConfig[Any, Any]

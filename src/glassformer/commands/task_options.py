@@ -1,0 +1,46 @@
+"""The options of a task: preset < --config files < typed flags."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Generic
+
+from tyro.conf import UseAppendAction
+
+from glassformer.commands.parsing import all_values, parse
+from glassformer.config_files import flags_of_file
+from glassformer.tasks import find_task
+from glassformer.tasks.config import Data, Model, TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions(TrainConfig[Model, Data], Generic[Model, Data]):
+    """A configuration, and where it starts from."""
+
+    preset: str | None = None
+    """Configuration to start from; `glassformer tasks` lists them. Order: preset < --config < typed flags."""
+    config: UseAppendAction[tuple[str, ...]] = ()
+    """YAML file with options (nested keys or a run's config.yaml); may be given several times."""
+
+
+def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
+    """Options of the task `name`, as a `kind`, which derives from TaskOptions."""
+    task = find_task(name)
+    from_files = [flag for file in all_values("config", words) for flag in flags_of_file(file, name)]
+    typed = [*from_files, *words]
+    preset = (all_values("preset", typed) or [None])[-1]
+    model_name = (all_values("model.name", typed) or [None])[-1]
+    device = (all_values("device", typed) or [None])[-1]
+    start = task.preset(preset, model_name, device)
+    cost = task.presets[task.preset_name(preset, model_name, device)].cost
+    parts = {field.name: getattr(start, field.name) for field in fields(start)}
+    return parse(
+        kind[type(start.model), type(start.data)],
+        f"glassformer {command} {name}",
+        typed,
+        default=kind(**parts),
+        description=f"{task.summary}\n\n{cost.strip()}",
+    )
+
+
+def config_of(options: Any) -> TrainConfig[Any, Any]:
+    """The training alone, of options that say more."""
+    return TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
