@@ -6,6 +6,7 @@ COMMANDS = {
     "train": "train a model on a task: glassformer train TASK [options]",
     "evaluate": "judge a run on its test split or on another file",
     "predict": "ask a run about texts, sequences or image files",
+    "explain": "look inside a run at work on one input: glassformer explain RUN INPUT",
     "smallest": "search the smallest model that does it: glassformer smallest TASK [options]",
     "verify-board": "judge the models that a search found anew, from their weights",
     "backprop": "a network written out in NumPy beside logistic regression, on a table of numbers",
