@@ -1,1 +1,1 @@
-"""Looks inside a trained model: attention, attributions, heads switched off, and whether any of it is true."""
+"""Looks inside a trained model: attention, attributions, heads switched off, and what of it is true."""

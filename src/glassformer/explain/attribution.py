@@ -14,6 +14,7 @@ STEPS = 32
 """Points of a path; the nodes of Gauss and Legendre, which integrate a smooth path to many digits."""
 
 
+@torch.no_grad()
 def gradient_x_input(question: Question) -> Float[Tensor, "rows parts"]:
     """a_i = Σ_c (x_ic - z_ic) ∂f/∂x_ic, with x the embedded parts and f the log-odds of the answer.
 
@@ -28,6 +29,7 @@ def gradient_x_input(question: Question) -> Float[Tensor, "rows parts"]:
     return ((x - question.zero(x)) * slope).sum(-1).masked_fill(~question.real, 0.0)
 
 
+@torch.no_grad()
 def integrated_gradients(question: Question, steps: int = STEPS) -> Float[Tensor, "rows parts"]:
     """a_i = Σ_c (x_ic - z_ic) ∫_0^1 ∂f/∂x_ic (z + α (x - z)) dα, with f the log-odds of the answer.
 
@@ -41,8 +43,7 @@ def integrated_gradients(question: Question, steps: int = STEPS) -> Float[Tensor
     if steps < 1:
         raise ValueError(f"steps={steps} leaves no point on the path; choose 1 or more")
     x = embedded(question)
-    with torch.no_grad():
-        z = question.without_content(x).to(x.dtype)
+    z = question.without_content(x).to(x.dtype)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     slope = torch.zeros_like(x)
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):

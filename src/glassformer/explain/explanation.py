@@ -1,4 +1,4 @@
-"""One input explained: prediction, attention, attributions, heads that count, and what of it is to be trusted."""
+"""One input explained: prediction, attention, attributions, heads that count, and what can be trusted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -80,7 +80,7 @@ def explain(
     data_dir: str | None = None,
     report: Report = lambda line: None,
 ) -> Explanation:
-    """Looks into a run's model at work on one input, and measures over validation examples what that is worth.
+    """Looks into a run's model at work on one input, and measures on validation what that is worth.
 
     examples: of validation, drawn by the seed; the test split is not touched. Where the training data is not
     at hand, what needs them is left out, with a note.
@@ -151,7 +151,8 @@ def _encoded(run: LoadedRun, given: str) -> tuple[Any, list[str]]:
         )
         if count > most:
             raise UsageError(
-                f"the text has {count:,} tokens, the model reads {most:,}; shorten it, so that no part is left out"
+                f"the text has {count:,} tokens, the model reads {most:,}; "
+                "shorten it, so that no part is left out"
             )
     return examples, notes
 
@@ -206,7 +207,7 @@ def _attributed(name: str, question: Question) -> np.ndarray:
 
 def _described(run: LoadedRun, given: str, question: Question, batch: dict[str, Any]) -> dict[str, Any]:
     if isinstance(question, ImageQuestion):
-        side = run.model.config.patch
+        side = question.model.config.patch
         rows, columns = (n // side for n in question.images.shape[2:])
         pixels = np.rint((batch["images"][0].cpu().numpy() + 1) * 127.5).astype(np.uint8)
         places = [f"row {1 + i // columns}, column {1 + i % columns}" for i in range(rows * columns)]

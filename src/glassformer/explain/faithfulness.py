@@ -64,17 +64,17 @@ class Faithfulness:
         )
         if self.verdict == "better":
             return (
-                f"{self.name}: deleting what it marks lowers the probability of the answer more than deleting "
-                f"at random ({figures}), so it points at what the model uses."
+                f"{self.name}: deleting what it marks lowers the probability of the answer more than "
+                f"deleting at random ({figures}), so it points at what the model uses."
             )
         if self.verdict == "worse":
             return (
-                f"{self.name}: worse than chance. Deleting what it marks lowers the probability of the answer "
-                f"less than deleting at random ({figures}): do not read its picture as the reason."
+                f"{self.name}: worse than chance. Deleting what it marks lowers the probability of the "
+                f"answer less than deleting at random ({figures}): do not read its picture as the reason."
             )
         return (
-            f"{self.name}: no better than chance. Deleting what it marks lowers the probability of the answer "
-            f"no more than deleting at random ({figures}): do not read its picture as the reason."
+            f"{self.name}: no better than chance. Deleting what it marks lowers the probability of the "
+            f"answer no more than deleting at random ({figures}): do not read its picture as the reason."
         )
 
 

@@ -61,7 +61,7 @@ class Question(ABC):
         return self.logits(kept).double().softmax(-1).gather(1, self.answer[:, None])[:, 0]
 
     def log_odds(self) -> Float[Tensor, " rows"]:
-        """log(p / (1 - p)) of the answer: it does not saturate as p does, nor depend on the logits' origin."""
+        """log(p / (1 - p)) of the answer: it does not saturate as p does, nor know the logits' origin."""
         logits = self.logits()
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         chosen = torch.nn.functional.one_hot(self.answer, logits.shape[1]).bool()
@@ -170,7 +170,8 @@ def require_explainable(model: nn.Module, task_name: str) -> None:
     if not isinstance(model, known):
         names = ", ".join(kind.__name__ for kind in known)
         raise UsageError(
-            f"{task_name} has a {type(model).__name__}, which cannot be looked into; choose a run of a {names}"
+            f"{task_name} has a {type(model).__name__}, which cannot be looked into; choose a run "
+            f"of a {names}"
         )
 
 
