@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,11 @@ def explained(tokens: int = 3) -> Explanation:
     n = len(parts)
     weights = np.random.default_rng(0).dirichlet(np.ones(n), (2, n))
     return Explanation(
-        task="text", run="RUN", given=text[:60], told=f"good (good 0.9): {EVIL}", answer="<good>", parts=parts,
+        task="text", run="RUN", given=text[:60], told=f"good (good 0.9): {EVIL}", answer="<good>",
+        parts=parts,
         attributions={ROLLOUT: np.full((1, n), 1 / n), GRADIENT: np.linspace(-1, 2, n)[None]},
-        maps=[Map("self-attention", 1, weights, parts, parts)], text=text, spans=spans, accuracy=0.75, judged=7,
+        maps=[Map("self-attention", 1, weights, parts, parts)], text=text, spans=spans,
+        accuracy=0.75, judged=7,
         ablation=[Ablated("self-attention", 1, 1, 0.25, (0.1, 0.4), 2, 0)],
         faithfulness=[curve(ROLLOUT, 0.02), curve(GRADIENT, 0.3)], notes=["a note"],
     )  # fmt: skip
@@ -109,7 +112,7 @@ def test_text_flows_within_its_width_without_overlaps() -> None:
     width = 2.5
     placed = flow(explained(40), width)
     assert [number for _, _, number, _ in placed] == list(range(40))
-    for (left, line, _, piece), (after, below, _, _) in zip(placed, placed[1:], strict=False):
+    for (left, line, _, piece), (after, below, _, _) in pairwise(placed):
         end = left + text_width(piece, TEXT)
         assert end <= width + 1e-9
         assert (line == below and end <= after) or (below == line + 1 and after == 0)

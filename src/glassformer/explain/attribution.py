@@ -19,7 +19,8 @@ def gradient_x_input(question: Question) -> Float[Tensor, "rows parts"]:
     """a_i = Σ_c (x_ic - z_ic) ∂f/∂x_ic, with x the embedded parts and f the log-odds of the answer.
 
     To first order, what part i adds to f. z is 0 for tokens, and for patches what the embedding makes of the
-    mean image. 0 at padding. Nats.
+    mean image. 0 at padding. Nats. Where a softmax is saturated its slope is small, and so is what this sees
+    of it.
 
     Source: Shrikumar et al. 2017, 'Learning Important Features Through Propagating Activation Differences',
     section 2.

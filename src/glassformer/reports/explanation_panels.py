@@ -113,6 +113,7 @@ def draw_grid_maps(explanation: Explanation) -> tuple[float, Draw]:
             axes = add_axes(figure, left, bottom, side - 0.2, side)
             axes.set_anchor("W")
             image = _signed(axes, values[0].reshape(grid))
+            image.set_extent((0.5, grid[1] + 0.5, grid[0] + 0.5, 0.5))  # counted from 1
             heading = wrapped(labelled(explanation, name), room - 0.1, TEXT)
             write_lines(figure, left, top - 0.15 * (2 - min(2, len(heading))), heading[:2], TEXT)
             bar = add_axes(figure, left + side - 0.15, bottom + 0.1, 0.08, side - 0.2)
@@ -120,7 +121,8 @@ def draw_grid_maps(explanation: Explanation) -> tuple[float, Draw]:
             scale.outline.set_linewidth(0.4)  # pyrefly: ignore[not-callable]
             scale.ax.tick_params(labelsize=6)
             axes.set_xlabel("patch column", fontsize=SMALL)
-            axes.set_ylabel("patch row", fontsize=SMALL, labelpad=1)
+            if number == 1:
+                axes.set_ylabel("patch row", fontsize=SMALL, labelpad=1)
 
     return side + 0.85, draw
 
