@@ -172,7 +172,7 @@ def draw_heads(explanation: Explanation) -> tuple[float, Draw, str]:
         else ""
     )
     text = (
-        "A row says what one token (query) takes from each (key). White is 0, the darkest blue 1."
+        "A row says what one token (query) takes from each (key). White is 0, the darkest blue the largest weight of that map."
         + first
         + cut
     )
@@ -196,7 +196,7 @@ def _large_maps(panels: list[tuple[Map, int]]) -> tuple[float, Draw]:
             axes = add_axes(figure, left + label, high - 0.2 - side, side, side)
             queries, keys = each.queries[:TOKENS_SHOWN], each.keys[:TOKENS_SHOWN]
             cells = each.weights[head, : len(queries), : len(keys)]
-            axes.imshow(cells, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+            axes.imshow(cells, cmap="Blues", vmin=0, vmax=cells.max(), aspect="auto", interpolation="nearest")
             _token_ticks(axes, queries, keys)
             axes.set_xlabel("key", fontsize=SMALL, labelpad=1)
             axes.set_ylabel("query", fontsize=SMALL, labelpad=1)
