@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers import cifar10_folder, image_folder, reviews, write_csv, write_parquet
 from torch import Tensor, nn
 
 from glassformer.errors import DataError
 from glassformer.explain.architecture import Architecture, describe
 from glassformer.explain.shapes import resized, size_at, symbolic
 from glassformer.tasks import TASKS, find_task
+from tests.helpers import cifar10_folder, image_folder, reviews, write_csv, write_parquet
 
 FILES = {"text": "reviews.csv", "images": "pets", "pairs": "pairs.csv"}
 TEXTS = [

@@ -6,6 +6,7 @@ COMMANDS = {
     "train": "train a model on a task: glassformer train TASK [options]",
     "evaluate": "judge a run on its test split or on another file",
     "predict": "ask a run about texts, sequences or image files",
+    "explain": "look inside a run at work on one input: glassformer explain RUN INPUT",
     "compare": "train a task with options varied, several seeds each, and say which differences count",
     "tune": "search the best configuration, hopeless trials ended early: glassformer tune TASK [options]",
     "smallest": "search the smallest model that does it: glassformer smallest TASK [options]",

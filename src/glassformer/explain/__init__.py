@@ -1,1 +1,1 @@
-"""Looks inside a model: what it is made of, and what it does."""
+"""Looks inside a model: its parts, attention, attributions, heads switched off, and what of it is true."""

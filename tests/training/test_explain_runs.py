@@ -1,0 +1,74 @@
+"""glassformer explain, from the command line, on small runs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import glassformer
+from glassformer.cli import main
+from glassformer.explain.explanation import explain
+
+
+def test_explain_writes_a_page_and_leaves_the_run_as_it_was(text_run: Path, tmp_path: Path, capsys) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in text_run.iterdir()}
+    page = tmp_path / "page.html"
+    words = ["explain", str(text_run), "a wonderful film", "--examples", "12", "--out", str(page)]
+    assert main([*words, "--threads", "1"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("good (")
+    assert said.rstrip().endswith(str(page))
+    assert "integrated gradients" in said
+    assert "95% interval" in said
+    assert "a wonderful film" not in page.read_text().split("<h2>")[0].replace("a wonderful film", "", 1)
+    assert {path.name: path.stat().st_mtime_ns for path in text_run.iterdir()} == before
+
+
+def test_weights_and_answers_are_unchanged_and_the_signal_word_is_found(text_run: Path) -> None:
+    run = glassformer.load(text_run)
+    weights = {name: value.clone() for name, value in run.model.state_dict().items()}
+    (before,) = run.predict(["a wonderful film"])
+    found = explain(run, "a wonderful film", examples=12)
+    assert run.predict(["a wonderful film"]) == [before]
+    assert all(torch.equal(value, weights[name]) for name, value in run.model.state_dict().items())
+    assert found.parts == ["a", "wonderful", "film"]
+    assert found.attributions["integrated gradients"][0].argmax() == 1
+    assert found.judged == 12
+    assert len(found.ablation) == sum(1 + len(each.weights) for each in found.maps)
+
+
+def test_only_validation_examples_are_looked_at(text_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = glassformer.load(text_run)
+    prepare = run.task.prepare
+
+    def without_test(config, report):
+        prepared = prepare(config, report)
+        del prepared.examples["test"], prepared.examples["train"]
+        return prepared
+
+    monkeypatch.setattr(run.task, "prepare", without_test)
+    assert explain(run, "a wonderful film", examples=8, ablation=False).faithfulness
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "line"),
+    [
+        ([" "], 2, "an empty input cannot be explained"),
+        (["a film", "--out", "page.docx"], 2, "ends in '.docx'; choose .html, .png or .pdf"),
+        (["a film", "--examples", "1"], 2, "examples=1 has no interval"),
+        (["film " * 2000], 2, "the text has 2,000 tokens, the model reads"),
+    ],
+)
+def test_refuses_on_one_line(text_run: Path, capsys, words, status, line) -> None:
+    files = set(text_run.iterdir())
+    assert main(["explain", str(text_run), *words]) == status
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert line in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert set(text_run.iterdir()) == files
+
+
+def test_refuses_a_missing_run(tmp_path: Path, capsys) -> None:
+    assert main(["explain", str(tmp_path / "none"), "a film"]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
