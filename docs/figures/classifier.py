@@ -1,15 +1,16 @@
 """A classifier, looked into: the shape after every part, and where the parameters are."""
 
 import torch
-from drawing import panels
 from matplotlib.figure import Figure
 
+from drawing import panels
 from glassformer.models.configs import TextClassifierConfig
 from glassformer.models.text_classifier import TextClassifier
 from glassformer.reports.page import BLUE, SMALL
 
 CONFIG = TextClassifierConfig(
-    layers=2, heads=4, d_model=32, d_ff=128, positions="none", activation="relu", vocab=4, classes=2, max_tokens=16
+    layers=2, heads=4, d_model=32, d_ff=128, positions="none", activation="relu", vocab=4,
+    classes=2, max_tokens=16,
 )  # fmt: skip
 BATCH, TOKENS = 3, 16
 
@@ -43,8 +44,8 @@ def draw() -> Figure:
     figure, (bars,) = panels(
         ["Parameters of each part"],
         f"Where the {total:,} parameters are",
-        f"A classifier with {CONFIG.layers} blocks, d_model {CONFIG.d_model} and d_ff {CONFIG.d_ff}, the model that "
-        "learns parity. Feed-forward layers hold the most, and attention most of the rest.",
+        f"A classifier with {CONFIG.layers} blocks, d_model {CONFIG.d_model} and d_ff {CONFIG.d_ff}, the "
+        "model that learns parity. Feed-forward layers hold the most, and attention most of the rest.",
         height=2.9,
         left=1.9,
         right=0.7,

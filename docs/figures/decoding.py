@@ -1,11 +1,11 @@
 """An encoder-decoder learns to reverse: what it writes, and where each written token looks."""
 
 import torch
-from drawing import heat, panels, plain_ticks
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from drawing import heat, panels, plain_ticks
 from glassformer.decoding import beam_search, greedy
 from glassformer.models.configs import EncoderDecoderConfig
 from glassformer.models.encoder_decoder import CachedSteps, EncoderDecoder
@@ -54,19 +54,22 @@ def draw() -> Figure:
         right = (written == answers(everything)).all(1)
         print(f"greedy: {int(right.sum()):,} of {len(right):,} sequences right, token for token")
         source = torch.tensor([[3, 5, 2, 4]])
-        found, scores = beam_search(CachedSteps(model, source), start[:1], beams=3, end=END, max_tokens=LENGTH + 1)
+        found, scores = beam_search(
+            CachedSteps(model, source), start[:1], beams=3, end=END, max_tokens=LENGTH + 1
+        )
         print(f"\nbeam search, three beams, of {source[0].tolist()}; {END} is the end:")
         for tokens, score in zip(found[0].tolist(), scores[0].tolist(), strict=True):
             print(f"  {tokens!s:<22} log p = {score:.4f}")
         context = model.encode(source)
         target = torch.cat([start[:1], answers(source)[:, :-1]], dim=1)
+        assert model.target_positions is not None
         x = model.target_positions(model.embed(target))
         *_, weights = model.decoder_blocks[0](x, context, Mask(causal=True), return_weights=True)
     figure, (curve, matrix) = panels(
         ["Loss while training", "Attention to the source"],
         f"An encoder-decoder learns to write {LENGTH} integers from the last to the first",
-        "Left: the loss of each batch. Right: the weights of the decoder's attention to the encoder, while it "
-        "writes the answer to 3, 5, 2, 4: one row for each token written, one column for each token read.",
+        "Left: the loss of each batch. Right: the weights of the decoder's attention to the encoder, while "
+        "it writes the answer to 3, 5, 2, 4: one row for each token written, one column for each token read.",
         height=2.6,
     )
     curve.semilogy(losses, color=BLUE, lw=0.8)

@@ -1,9 +1,9 @@
 """Several heads over the same tokens: each has a softmax of its own, and all are one matrix product."""
 
 import torch
-from drawing import heat, panels
 from matplotlib.figure import Figure
 
+from drawing import heat, panels
 from glassformer.nn import MultiHeadAttention, MultiHeadSelfAttention
 
 WORDS = ["the", "film", "was", "not", "bad"]
@@ -12,9 +12,11 @@ D_MODEL, HEADS = 24, 3
 
 def draw() -> Figure:
     read = MultiHeadSelfAttention(D_MODEL, HEADS).double()
-    for head in read.heads:  # larger weights than at the start of a training, so that something can be seen
-        torch.nn.init.normal_(head.query.weight, std=0.35)
-        torch.nn.init.normal_(head.key.weight, std=0.35)
+    for name, weight in read.named_parameters():
+        if name.endswith(("query.weight", "key.weight")):
+            torch.nn.init.normal_(
+                weight, std=0.35
+            )  # larger than in a fresh module, so that something is seen
     x = torch.randn(1, len(WORDS), D_MODEL, dtype=torch.float64)
     y, weights = read(x, return_weights=True)
     fast = MultiHeadAttention.from_heads(read)
@@ -29,8 +31,9 @@ def draw() -> Figure:
     figure, axes = panels(
         [f"Head {head + 1}" for head in range(HEADS)],
         "Three heads, three softmaxes over the same tokens",
-        f"Weights of a module with d_model {D_MODEL} and random projections: what the heads look at is not "
-        "learned yet, but it differs, which one softmax cannot do. Each row sums to 1.",
+        f"Weights of a module with d_model {D_MODEL}; tokens and projections are random, the words only name "
+        "them. What the heads look at is not learned yet, but it differs, which one softmax cannot do. Each "
+        "row sums to 1.",
         height=2.0,
         gap=0.75,
     )

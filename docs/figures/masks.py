@@ -1,10 +1,10 @@
 """Masks: who may attend to whom, and what that does to the weights."""
 
 import torch
-from drawing import heat, panels
 from matplotlib.figure import Figure
 
-from glassformer.nn import Mask, attention_weights, explicit_attention, padding_mask
+from drawing import heat, panels
+from glassformer.nn import Mask, attention_weights, padding_mask
 
 TOKENS, REAL, D_HEAD = 6, 4, 8
 
@@ -18,10 +18,10 @@ def draw() -> Figure:
         "causal: nothing ahead": Mask(causal=True),
     }
     causal = masks["causal: nothing ahead"]
-    before = explicit_attention(q, k, v, causal)
+    before = attention_weights(q, k, causal) @ v
     future_k, future_v = k.clone(), v.clone()
     future_k[:, :, REAL:], future_v[:, :, REAL:] = 100.0, -100.0
-    after = explicit_attention(q, future_k, future_v, causal)
+    after = attention_weights(q, future_k, causal) @ future_v
     changed = (before - after).abs().amax(dim=-1)[0, 0]
     print(f"keys and values {REAL} and {REAL + 1} replaced; the output of each query changes by at most")
     print("  " + "  ".join(f"{each:.3g}" for each in changed))

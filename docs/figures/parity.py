@@ -3,11 +3,11 @@
 import itertools
 
 import torch
-from drawing import panels
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from drawing import panels
 from glassformer.evaluation import wilson_interval
 from glassformer.models.configs import TextClassifierConfig
 from glassformer.models.text_classifier import TextClassifier
@@ -51,13 +51,15 @@ def draw() -> Figure:
     for name, rows in (("seen", seen), ("never seen", unseen)):
         correct = int(right[rows].sum())
         low, high = wilson_interval(correct, len(rows))
-        print(f"{name:<11} {correct} of {len(rows)} right, {correct / len(rows):.3f} ({low:.3f} to {high:.3f})")
+        print(
+            f"{name:<11} {correct} of {len(rows)} right, {correct / len(rows):.3f} ({low:.3f} to {high:.3f})"
+        )
     print(f"majority    {max(labels[unseen].bincount().tolist()) / len(unseen):.3f} of those never seen")
     figure, (curve, by_ones) = panels(
         ["Loss while training", "Accuracy by the number of ones"],
         f"Parity of {BITS} bits, learned from half of the {len(strings):,} strings",
-        f"Left: the loss of each batch, and its mean over 25 steps; ln 2 is the loss of a guess. Right: the share "
-        "of strings never seen that are answered rightly, with the number of strings above each bar.",
+        "Left: the loss of each batch, and its mean over 25 steps; ln 2 is the loss of a guess. Right: the "
+        "share of strings never seen that are answered rightly, with the number of strings above each bar.",
         height=2.5,
     )
     curve.plot(losses, color=BLUE, lw=0.5, alpha=0.5, label="batch")

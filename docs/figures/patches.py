@@ -1,10 +1,12 @@
 """An image becomes a sequence: cut into patches, read row by row, each with its place."""
 
+from typing import Any
+
 import torch
-from drawing import heat, panels
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
+from drawing import heat, panels
 from glassformer.nn import PatchEmbedding, SinusoidalGridPositions, patchify, unpatchify
 from glassformer.reports.page import ORANGE
 
@@ -13,7 +15,7 @@ HERE = 5
 
 
 def draw() -> Figure:
-    digits = load_digits()
+    digits: Any = load_digits()
     image = torch.tensor(digits.images[3] / 16, dtype=torch.float32)[None, None]
     tokens = patchify(image, PATCH)
     embedding = PatchEmbedding(1, PATCH, D_MODEL)
@@ -30,9 +32,9 @@ def draw() -> Figure:
     figure, axes = panels(
         ["The image, 8 x 8 pixels", "Its 16 tokens, 4 pixels each", f"Places alike to patch {HERE}"],
         "An image read as a sequence of patches",
-        f"A {digits.target[3]} of scikit-learn's digits. Orange lines cut it into 16 patches, numbered row by row; "
-        "the middle shows the four pixels of each, before they are mapped to d_model features. Right: the dot "
-        f"product of each patch's position with that of patch {HERE}, divided by its own.",
+        f"A {digits.target[3]} of scikit-learn's digits. Orange lines cut it into 16 patches, numbered row "
+        "by row; the middle shows the four pixels of each, before they are mapped to d_model features. "
+        f"Right: the dot product of each patch's position with that of patch {HERE}, divided by its own.",
         height=2.1,
         gap=0.75,
     )

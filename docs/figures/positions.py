@@ -1,9 +1,9 @@
 """Three ways to say where a token stands, each as a similarity of places."""
 
 import torch
-from drawing import heat, panels
 from matplotlib.figure import Figure
 
+from drawing import heat, panels
 from glassformer.nn import AlibiBias, MultiHeadAttention, RotaryPositions, SinusoidalPositions, sinusoids
 from glassformer.reports.page import BLUE, ORANGE, SMALL
 
@@ -35,17 +35,18 @@ def draw() -> Figure:
     figure, axes = panels(
         ["Sinusoidal, the table", f"Seen from place {HERE}", "ALiBi, four heads"],
         "Where a token stands",
-        f"Left: the sinusoids added to tokens, {D} features, from -1 to 1. Middle: how alike places are to place "
-        f"{HERE}, by the dot product of sinusoids, and by rotary positions with q and k all ones; both divided by "
-        "their value there; the two curves are one. Right: what ALiBi adds to the score, one line a head.",
+        f"Left: the sinusoids added to tokens, {D} features, from -1 to 1. Middle: how alike places are to "
+        f"place {HERE}, by the dot product of sinusoids, and by rotary positions with q and k all ones; both "
+        "divided by their value there; the two curves are one. Right: what ALiBi adds to the score, one line "
+        "for each head.",
         height=2.3,
-        gap=0.95,
+        gap=1.05,
         left=0.65,
     )
     image = heat(axes[0], table.T, "place t", "feature", cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
     bar = figure.colorbar(image, cax=axes[0].inset_axes((1.04, 0, 0.05, 1)), ticks=[-1, 0, 1])
     bar.ax.tick_params(labelsize=SMALL)
-    bar.set_label("value", fontsize=SMALL, labelpad=-8)
+    bar.set_label("value", fontsize=SMALL, labelpad=1)
     alike = table @ table[HERE]
     axes[1].plot((alike / alike[HERE]).tolist(), color=BLUE, label="sinusoidal")
     axes[1].plot((here / here[HERE]).tolist(), color=ORANGE, ls="--", label="rotary")

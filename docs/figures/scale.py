@@ -3,9 +3,9 @@
 import math
 
 import torch
-from drawing import panels, plain_ticks
 from matplotlib.figure import Figure
 
+from drawing import panels, plain_ticks
 from glassformer.reports.page import BLUE, ORANGE
 
 SIZES = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0]
@@ -24,8 +24,8 @@ def draw() -> Figure:
     figure, (deviation, largest) = panels(
         ["Standard deviation of q · k", f"Largest of {KEYS} weights, mean"],
         "Long vectors have large dot products",
-        f"Features drawn from N(0, 1), {QUERIES} queries with {KEYS} keys each. Left: the deviation of the dot "
-        "products grows as √d. Right: the softmax of such scores gives nearly everything to one key; "
+        f"Features drawn from N(0, 1), {QUERIES} queries with {KEYS} keys each. Left: the deviation of the "
+        "dot products grows as √d. Right: the softmax of such scores gives nearly everything to one key; "
         "divided by √d the scores keep their spread, whatever d is.",
     )
     deviation.loglog(SIZES, spread, "o", color=BLUE, label="measured")
@@ -36,7 +36,7 @@ def draw() -> Figure:
     largest.semilogx(SIZES, divided, "s-", color=BLUE, label="softmax(q · k / √d)")
     largest.axhline(1 / KEYS, color="#888888", lw=1, ls=":", label=f"all equal, 1/{KEYS}")
     largest.set(xlabel="d, features", ylabel="weight", ylim=(0, 1.05))
-    largest.legend(frameon=False, loc="center left", bbox_to_anchor=(0.3, 0.45))
+    largest.legend(frameon=False, loc="center left", bbox_to_anchor=(0.36, 0.45))
     for axes in (deviation, largest):
         plain_ticks(axes.xaxis, SIZES)
     plain_ticks(deviation.yaxis, [1, 2, 4, 8, 16, 32])

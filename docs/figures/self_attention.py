@@ -3,9 +3,9 @@
 import math
 
 import torch
-from drawing import heat, panels
 from matplotlib.figure import Figure
 
+from drawing import heat, panels
 from glassformer.nn import parameter_free_attention, parameter_free_attention_loops
 from glassformer.reports.page import BLUE, ORANGE
 
@@ -19,7 +19,9 @@ def draw() -> Figure:
     for row in weights:
         print("  " + "  ".join(f"{each:.3f}" for each in row) + f"   sum {row.sum():.3f}")
     by_loops = parameter_free_attention_loops(X[None])[0]
-    print(f"\nlargest difference between the matrix expression and the loops: {(y - by_loops).abs().max():.1e}")
+    print(
+        f"\nlargest difference between the matrix expression and the loops: {(y - by_loops).abs().max():.1e}"
+    )
     names = [str(i + 1) for i in range(len(X))]
     figure, (plane, matrix) = panels(
         ["Tokens before (blue) and after (orange)", "Weights softmax(X Xᵀ)"],

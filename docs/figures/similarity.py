@@ -3,9 +3,9 @@
 import math
 
 import torch
-from drawing import panels
 from matplotlib.figure import Figure
 
+from drawing import panels
 from glassformer.reports.page import BLUE, ORANGE, SMALL
 
 QUERY = torch.tensor([2.0, 1.0])
@@ -31,7 +31,7 @@ def draw() -> Figure:
         plane.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.6,
                                                        "shrinkA": 0, "shrinkB": 0})  # fmt: skip
         plane.text(1.14 * x, 1.14 * y + 0.05, name, color=colour, ha="center", va="center")
-    plane.set(xlim=(-2.9, 2.9), ylim=(-1.3, 2.7), xlabel="first feature", ylabel="second feature")
+    plane.set(xlim=(-2.9, 2.9), ylim=(-1.7, 3.1), xlabel="first feature", ylabel="second feature")
     plane.axhline(0, color="#cccccc", lw=0.8, zorder=0)
     plane.axvline(0, color="#cccccc", lw=0.8, zorder=0)
     plane.set_aspect("equal")

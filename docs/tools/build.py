@@ -2,8 +2,8 @@
 
     python docs/tools/build.py [--no-figures]
 
-A page that links to a file outside docs/ does so as a reader of the repository wants it, ../src/...; in the site
-such a link leads to a copy under source/, as text, so that a browser shows it.
+A page that links to a file outside docs/ does so as a reader of the repository wants it, ../src/...; in the
+site such a link leads to a copy under source/, as text, so that a browser shows it.
 """
 
 import os
@@ -21,12 +21,14 @@ OUTWARDS = re.compile(r'(<a [^>]*?href=")((?:\.\./)+[^"#?]+)(")')
 
 
 def build(site: Path) -> None:
-    """Runs zensical, which stops at a broken link of a page, a name that is not there, or a formula it cannot set.
+    """Runs zensical, which stops at a broken link of a page, an unknown name, or a formula it cannot set.
 
     The folder is the one of zensical.toml, and is made anew.
     """
     shutil.rmtree(site, ignore_errors=True)
-    path = os.pathsep.join([str(ROOT / "docs" / "tools"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join(
+        [str(ROOT / "docs" / "tools"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    )
     subprocess.run(
         [sys.executable, "-m", "zensical", "build", "--clean", "--strict"],
         check=True,
@@ -45,7 +47,8 @@ def bring_sources(site: Path) -> list[str]:
         def rewritten(match: re.Match[str], place: Path = place, up: str = up) -> str:
             file = (place / match[2]).resolve()
             if not file.exists() and file.suffix == ".html":  # zensical takes every Markdown file for a page
-                file = file.with_suffix(".md")
+                page = file.with_name("README.md") if file.name == "index.html" else file
+                file = page.with_suffix(".md")
             if file.is_relative_to(ROOT / "docs") or not file.is_relative_to(ROOT) or not file.is_file():
                 return match[0]
             name = file.relative_to(ROOT).as_posix()

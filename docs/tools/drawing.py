@@ -51,7 +51,8 @@ def heat(
 ) -> Any:
     """A matrix as a map, row 0 at the top. numbers: format of the entries, if they are to be written in."""
     entries = np.asarray(matrix, dtype=float)
-    image = axes.imshow(entries, **({"cmap": "Blues", "vmin": 0.0} | how))
+    options: dict[str, Any] = {"cmap": "Blues", "vmin": 0.0} | how
+    image = axes.imshow(entries, **options)
     axes.set(xlabel=x, ylabel=y)
     axes.spines[:].set_visible(False)
     if x_ticks is not None:

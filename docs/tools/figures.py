@@ -35,7 +35,8 @@ def draw(name: str) -> "tuple[Figure, str]":
     A warning, such as of a letter that the font lacks, is an error here.
     """
     spec = importlib.util.spec_from_file_location(f"figure_{name}", FOLDER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

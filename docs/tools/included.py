@@ -4,8 +4,8 @@ A Markdown extension. A line
 
     <<< src/glassformer/nn/attention.py attention_weights
 
-becomes a block of Python with that function, class, method (`Class.method`) or constant, found by its name; of
-several names, each in turn. What is not there stops the build.
+becomes a block of Python with that function, class, method (`Class.method`) or constant, found by its name;
+of several names, each in turn. What is not there stops the build.
 """
 
 import ast

@@ -1,6 +1,6 @@
 """Every link of the built site leads somewhere, and nothing is fetched from elsewhere.
 
-    python docs/tools/links.py [FOLDER]
+python docs/tools/links.py [FOLDER]
 """
 
 import sys
@@ -34,7 +34,7 @@ class Page(HTMLParser):
 
 
 def broken(site: Path) -> list[str]:
-    """What is wrong with the site, a line each: dead links, missing anchors, addresses fetched from outside."""
+    """What is wrong with the site, a line each: dead links, missing anchors, what is fetched elsewhere."""
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     found = []
     for path, page in pages.items():

@@ -35,11 +35,13 @@ def only_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         parse(*words, **more)
         raise Understood
 
-    def stop() -> None:
+    def stop(*words: Any) -> None:
         raise Understood
 
     monkeypatch.setattr(tyro, "cli", parse_and_stop)
-    monkeypatch.setattr(train, "import_fit", stop)  # `train --resume RUN` has no options to parse
+    # these two have no options to parse
+    monkeypatch.setattr(train, "import_fit", stop)
+    monkeypatch.setattr("glassformer.experiments.board.verify", stop)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "RUN").mkdir()
     (tmp_path / "RUN" / "config.yaml").write_text("model:\n  layers: 1\n", encoding="utf-8")
