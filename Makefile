@@ -28,7 +28,7 @@ DEMO_SEQUENCES := runs/reverse/demo-$(DEMO_TIME)
 install: $(VENV)/installed
 
 test: $(VENV)/installed-dev lint
-	$(BIN)/pytest -n 2 -q
+	$(BIN)/pytest -n 2 --dist loadgroup -q
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

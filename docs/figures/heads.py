@@ -14,9 +14,7 @@ def draw() -> Figure:
     read = MultiHeadSelfAttention(D_MODEL, HEADS).double()
     for name, weight in read.named_parameters():
         if name.endswith(("query.weight", "key.weight")):
-            torch.nn.init.normal_(
-                weight, std=0.35
-            )  # larger than in a fresh module, so that something is seen
+            torch.nn.init.normal_(weight, std=0.35)  # larger than in a fresh module, to be seen
     x = torch.randn(1, len(WORDS), D_MODEL, dtype=torch.float64)
     y, weights = read(x, return_weights=True)
     fast = MultiHeadAttention.from_heads(read)
