@@ -24,7 +24,18 @@ class Understood(BaseException):
 def test_there_are_commands() -> None:
     assert len(COMMANDS) > 30
     told = {shlex.split(command)[1] for command in COMMANDS}
-    assert {"train", "evaluate", "predict", "show", "backprop", "smallest", "verify-board"} <= told
+    assert {
+        "train",
+        "evaluate",
+        "predict",
+        "show",
+        "backprop",
+        "smallest",
+        "verify-board",
+        "compare",
+        "tune",
+        "diagram",
+    } <= told
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +55,8 @@ def only_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("glassformer.experiments.board.verify", stop)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "RUN").mkdir()
-    (tmp_path / "RUN" / "config.yaml").write_text("model:\n  layers: 1\n", encoding="utf-8")
+    for config in ("RUN/config.yaml", "best.yaml"):
+        (tmp_path / config).write_text("model:\n  layers: 1\n", encoding="utf-8")
 
 
 def _read(command: str) -> int:
