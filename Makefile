@@ -1,10 +1,10 @@
-# make demo: set up and see it work. make test: set up and check everything.
+# make demo: set up and see it work. make test: set up and check everything. make docs: build the site.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo install test lint clean
+.PHONY: demo install test lint docs clean
 
 demo: install
 	@echo "== train: is the number of ones even or odd? (about a minute) =="
@@ -28,7 +28,7 @@ DEMO_SEQUENCES := runs/reverse/demo-$(DEMO_TIME)
 install: $(VENV)/installed
 
 test: $(VENV)/installed-dev lint
-	$(BIN)/pytest -n 2 -q
+	$(BIN)/pytest -n 2 --dist loadgroup -q
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -36,8 +36,11 @@ lint: $(VENV)/installed-dev
 	$(BIN)/pyrefly check
 	$(BIN)/lint-imports
 
+docs: $(VENV)/installed-dev
+	@$(BIN)/python docs/tools/build.py
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) site .cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'glassformer needs Python 3.11 or newer, this is ' + sys.version.split()[0] + '; give another with: make PYTHON=python3.12')"

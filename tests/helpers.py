@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,13 @@ def cifar10_folder(folder: Path, kind: str = "PNG") -> Path:
         (folder / "cifar10").mkdir(parents=True, exist_ok=True)
         pa.parquet.write_table(table, folder / "cifar10" / f"{split}.parquet")
     return folder
+
+
+def commands_in(text: str) -> list[str]:
+    """The `glassformer` lines in a document's blocks of code, without their remarks."""
+    return [
+        line.split("  #")[0].strip()
+        for block in re.findall(r"^```\n(.*?)^```", text, flags=re.S | re.M)
+        for line in block.splitlines()
+        if line.startswith("glassformer ")
+    ]

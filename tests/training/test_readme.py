@@ -7,18 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.helpers import cifar10_folder, image_folder, reviews, write_csv, write_jsonl
+from tests.helpers import cifar10_folder, commands_in, image_folder, reviews, write_csv, write_jsonl
 
 from glassformer import cli
 from glassformer.commands import train
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-COMMANDS = [
-    line.split("  #")[0].strip()
-    for block in re.findall(r"```\n(.*?)```", README, flags=re.S)
-    for line in block.splitlines()
-    if line.startswith("glassformer ")
-]
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = commands_in(README)
 
 
 def test_there_are_commands() -> None:
@@ -58,4 +54,11 @@ def test_python_runs(text_run: Path, capsys: pytest.CaptureFixture[str]) -> None
     names: dict[str, Any] = {}
     exec(code.replace("runs/imdb/my-run", str(text_run)), names)
     assert names["y"].shape == (2, 100, 64)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_python_of_the_page_on_runs_runs(text_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "how-to" / "runs.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    exec(code.replace('"RUN"', repr(str(text_run))), {})
     assert len(capsys.readouterr().out.splitlines()) == 2

@@ -91,9 +91,9 @@ def run(words: list[str]) -> int:
             )  # fmt: skip
     except KeyboardInterrupt:
         return refuse(f"stopped; the same command goes on with {folder}", 130)
-    figure = write_comparison(result, folder)
     print_comparison(result, folder)
-    print(f"figure: {figure}")
+    if len(result["failures"]) < len(rows) * len(seeds):
+        print(f"figure: {write_comparison(result, folder)}")
     if failures := result["failures"]:
         first = next(iter(failures))
         raise DataError(
