@@ -7,7 +7,6 @@ _HOME = {
     "BackpropConfig": "config",
     "Comparison": "backprop",
     "SmallestConfig": "config",
-    "compare": "backprop",
 }
 
 __all__ = sorted(_HOME)  # noqa: PLE0605 - the names above are the only list
