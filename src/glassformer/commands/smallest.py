@@ -23,7 +23,11 @@ class SmallestOptions(SmallestConfig[Data], Generic[Data]):
 
 def run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
-        print("usage: glassformer smallest TASK [options]\n\n" + COMMANDS["smallest"])
+        print(
+            f"usage: glassformer smallest TASK [options]\n\n{COMMANDS['smallest']}\n\n"
+            "TASK is one whose inputs can be counted: parity, reverse, sort, copy, add\n\n"
+            "  smallest TASK --help   every option of it"
+        )
         return 0 if words else 2
     name, rest = words[0], words[1:]
     start = find_task(name).preset(None, None)
@@ -47,7 +51,8 @@ def run(words: list[str]) -> int:
     try:
         found = smallest(name, options, board, report=say)
     except KeyboardInterrupt:
-        return refuse(f"stopped; what was found so far is in {board}; the trial under way is lost", 130)
+        found_so_far = f"what was found so far is in {board}" if board.exists() else "nothing was found yet"
+        return refuse(f"stopped; {found_so_far}; the trial under way is lost", 130)
     if found is None:
         raise DataError(f"no model made it above {options.above}; try more seeds, steps, sizes or minutes")
     print_board(board)

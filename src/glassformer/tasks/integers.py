@@ -94,7 +94,8 @@ class IntegersTask(GeneratedTask):
             )
         if wrong := [word for word in words if word not in known]:
             raise UsageError(
-                f"{wrong[0]!r} in {text!r} is not in the alphabet; give integers of 1 to {data.alphabet}"
+                f"{wrong[0]!r} in {text!r} is not in the alphabet; give integers of 1 to {data.alphabet}, "
+                "blanks or commas between them"
             )
         if len(words) not in data.lengths:
             raise UsageError(
