@@ -13,4 +13,5 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
+    torch.set_num_threads(1)  # a command that a test ran may have taken more
     torch.manual_seed(20171206)
