@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,10 +97,11 @@ def cifar10_folder(folder: Path, kind: str = "PNG") -> Path:
 
 
 def commands_in(text: str) -> list[str]:
-    """The `glassformer` lines in a document's blocks of code, without their remarks."""
-    return [
-        line.split("  #")[0].strip()
-        for block in re.findall(r"^```\n(.*?)^```", text, flags=re.S | re.M)
-        for line in block.splitlines()
-        if line.startswith("glassformer ")
-    ]
+    """The `glassformer` lines in a document's blocks of code that name no language, without their remarks."""
+    found, block = [], None
+    for line in text.splitlines():
+        if line.startswith("```"):
+            block = line[3:].strip() if block is None else None
+        elif block == "" and line.startswith("glassformer "):
+            found.append(line.split("  #")[0].strip())
+    return found

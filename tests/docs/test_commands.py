@@ -35,6 +35,7 @@ def test_there_are_commands() -> None:
         "compare",
         "tune",
         "diagram",
+        "explain",
     } <= told
 
 
