@@ -1,5 +1,7 @@
 """Every test runs with the shapes in the annotations of glassformer.nn checked, and on one thread."""
 
+from typing import Any
+
 import jaxtyping
 
 # Before any test module imports the package: the hook rewrites modules as they are imported.
@@ -15,3 +17,10 @@ torch.set_num_threads(1)
 def seeded() -> None:
     torch.set_num_threads(1)  # a command that a test ran may have taken more
     torch.manual_seed(20171206)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLASSFORMER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

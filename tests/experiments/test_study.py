@@ -21,13 +21,6 @@ TINY = SIZES.split()
 VARIED = ["--vary", "model.layers=1,2", "--seeds", "2"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GLASSFORMER_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
     folder = tmp_path_factory.mktemp("studies") / "whole"

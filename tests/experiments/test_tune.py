@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -18,13 +17,6 @@ from glassformer.tasks import TASKS, find_task
 SIZES = "--data.bits 6 --model.d-model 8 --model.d-ff 8 --model.heads 2 --precision fp32"
 TINY = SIZES.split()
 SEARCH = ["--search", "model.layers=1,2", "--search", "optim.learning_rate=1e-3..1e-1"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GLASSFORMER_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def test_searches_as_they_are_written() -> None:

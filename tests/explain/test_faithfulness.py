@@ -9,8 +9,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from glassformer.evaluation import student_interval
 from glassformer.explain import faithfulness
-from glassformer.explain.faithfulness import INTEGRATED, deletion_curve, mean_interval, measure_faithfulness
+from glassformer.explain.faithfulness import INTEGRATED, deletion_curve, measure_faithfulness
 from glassformer.explain.questions import Question
 from tests.explain.hand_built import marked_texts, marker_classifier
 
@@ -76,9 +77,9 @@ def test_the_same_seed_gives_the_same_curves() -> None:
 def test_the_interval_is_that_of_scipy() -> None:
     values = np.random.default_rng(2).normal(size=13)
     wanted = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert mean_interval(values) == pytest.approx((wanted.low, wanted.high))
+    assert student_interval(values) == pytest.approx((wanted.low, wanted.high))
     with pytest.raises(ValueError, match="two or more"):
-        mean_interval(values[:1])
+        student_interval(values[:1])
 
 
 def test_there_must_be_something_to_measure_on() -> None:

@@ -1,19 +1,11 @@
 """Small runs that several test modules look at."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.helpers import reviews, write_csv
 
 from glassformer.cli import main
-
-
-@pytest.fixture(autouse=True, scope="session")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GLASSFORMER_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """glassformer compare TASK"""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,16 @@ from tyro.conf import UseAppendAction, arg
 
 from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import refuse, say, without_value
-from glassformer.commands.task_options import TaskOptions, config_of, task_options
-from glassformer.config_files import flags_of_mapping
+from glassformer.commands.task_options import (
+    TaskOptions,
+    configure_with,
+    flags_of_settings,
+    task_options,
+    without_own,
+)
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import TASKS
-from glassformer.tasks.config import Data, Model, TrainConfig
+from glassformer.tasks.config import Data, Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +40,6 @@ class CompareOptions(TaskOptions[Model, Data], Generic[Model, Data]):
     Default: runs/compare/TASK-<what is compared>."""
 
 
-OWN = ("vary", "seeds", "jobs", "study")
-"""The options with a value that no training has."""
-
-
 def run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(
@@ -51,7 +52,7 @@ def run(words: list[str]) -> int:
     if name.startswith("-"):
         raise UsageError(f"compare wants the task first, not {name!r}; one of {', '.join(TASKS)}")
     rest = _without_one_at_a_time(rest)
-    options = _read(name, rest)
+    options = task_options(CompareOptions, "compare", name, rest)
     from glassformer.experiments.plan import parse_vary, plan
 
     varied = parse_vary(options.vary)
@@ -59,15 +60,8 @@ def run(words: list[str]) -> int:
         raise UsageError("nothing to compare; give --vary OPTION=VALUE,VALUE, model.layers=1,2,4 say")
     if options.seeds < 1 or options.jobs < 1:
         raise UsageError(f"seeds={options.seeds} and jobs={options.jobs} have to be 1 or more")
-    shared = rest
-    for own in OWN:
-        shared = without_value(f"--{own}", shared)
-    shared = [word for word in shared if word not in ("--grid", "--no-grid")]
-
-    def configure(settings: Mapping[str, str]) -> TrainConfig[Any, Any]:
-        return config_of(_read(name, [*shared, *flags_of_settings(settings)]))
-
-    rows = plan(varied, configure, grid=options.grid)
+    shared = without_own(rest, ("vary", "seeds", "jobs", "study"), ("grid",))
+    rows = plan(varied, configure_with(CompareOptions, "compare", name, shared), grid=options.grid)
     seeds = range(options.seed, options.seed + options.seeds)
     from glassformer.cache import cache_key
     from glassformer.experiments.compare import Watch, compare
@@ -103,25 +97,11 @@ def run(words: list[str]) -> int:
     return 0
 
 
-def _read(name: str, words: list[str]) -> Any:
-    return task_options(CompareOptions, "compare", name, words)
-
-
 def _without_one_at_a_time(words: list[str]) -> list[str]:
     """--one-at-a-time says what is so anyway."""
     if "--one-at-a-time" in words and "--grid" in words:
         raise UsageError("--grid and --one-at-a-time exclude each other; give one of them")
     return [word for word in words if word != "--one-at-a-time"]
-
-
-def flags_of_settings(settings: Mapping[str, str]) -> list[str]:
-    """{'model.layers': '2', 'model.tie_output': 'false'} becomes --model.layers 2 --model.no-tie-output."""
-    truth = {"true": True, "false": False}
-    return [
-        flag
-        for option, value in settings.items()
-        for flag in flags_of_mapping({option: truth.get(value.lower(), value)})
-    ]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """glassformer diagram TASK|RUN"""
 
 import shlex
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Generic
 
@@ -9,12 +9,12 @@ from tyro.conf import Positional, arg
 
 from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import parse, say, without_value
-from glassformer.commands.task_options import TaskOptions, task_options
+from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.errors import UsageError, nearest
 from glassformer.tasks import TASKS, find_task
-from glassformer.tasks.config import Data, Model, TrainConfig
+from glassformer.tasks.config import Data, Model
+from glassformer.training.run_folder import CONFIG
 
-CONFIG = "config.yaml"
 FORMATS = ("svg", "png", "pdf")
 
 
@@ -79,7 +79,7 @@ def run(words: list[str]) -> int:
 def _of_task(name: str, options: Any) -> tuple[str, Any, dict[str, Any], Any]:
     """Heading, model, a small batch, and task: of a model with fresh weights."""
     task = find_task(name)
-    config = TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
+    config = config_of(options)
     facts = task.sizes(config, say)
     model = task.build_model(replace(config.model, **facts))
     return f"{name}: {config.model.name}", model, task.example(config, say), task

@@ -1,12 +1,13 @@
 """The options of a task: preset < --config files < typed flags."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Generic
 
 from tyro.conf import UseAppendAction
 
-from glassformer.commands.parsing import all_values, parse
-from glassformer.config_files import flags_of_file
+from glassformer.commands.parsing import all_values, parse, without_value
+from glassformer.config_files import flags_of_file, flags_of_mapping
 from glassformer.tasks import find_task
 from glassformer.tasks.config import Data, Model, TrainConfig
 
@@ -44,3 +45,26 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
 def config_of(options: Any) -> TrainConfig[Any, Any]:
     """The training alone, of options that say more."""
     return TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
+
+
+def without_own(words: list[str], with_value: Sequence[str], switches: Sequence[str]) -> list[str]:
+    """The words of the training alone: without these options of a command's own."""
+    for option in with_value:
+        words = without_value(f"--{option}", words)
+    own = {f"--{no}{switch}" for switch in switches for no in ("", "no-")}
+    return [word for word in words if word not in own]
+
+
+def configure_with(
+    kind: Any, command: str, name: str, words: list[str]
+) -> Callable[[Mapping[str, str]], TrainConfig[Any, Any]]:
+    """Option -> value to the training of these words in which the options have these values."""
+    return lambda settings: config_of(
+        task_options(kind, command, name, [*words, *flags_of_settings(settings)])
+    )
+
+
+def flags_of_settings(settings: Mapping[str, str]) -> list[str]:
+    """{'model.layers': '2', 'model.tie_output': 'false'} becomes --model.layers 2 --model.no-tie-output."""
+    truth = {"true": True, "false": False}
+    return flags_of_mapping({option: truth.get(value.lower(), value) for option, value in settings.items()})

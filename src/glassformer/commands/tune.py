@@ -1,20 +1,18 @@
 """glassformer tune TASK"""
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic
+from typing import Annotated, Generic
 
 from tyro.conf import UseAppendAction, arg
 
 from glassformer.commands import COMMANDS
-from glassformer.commands.compare import flags_of_settings
 from glassformer.commands.parsing import refuse, say, without_value
-from glassformer.commands.task_options import TaskOptions, config_of, task_options
+from glassformer.commands.task_options import TaskOptions, configure_with, task_options, without_own
 from glassformer.errors import UsageError
 from glassformer.tasks import TASKS
-from glassformer.tasks.config import Data, Model, TrainConfig
+from glassformer.tasks.config import Data, Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +33,6 @@ class TuneOptions(TaskOptions[Model, Data], Generic[Model, Data]):
     """End a trial that is worse than the median of the others at its epoch."""
 
 
-OWN = ("trials", "search", "study", "storage")
-
-
 def run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(
@@ -49,19 +44,13 @@ def run(words: list[str]) -> int:
     name, rest = words[0], words[1:]
     if name.startswith("-"):
         raise UsageError(f"tune wants the task first, not {name!r}; one of {', '.join(TASKS)}")
-    options = _read(name, rest)
+    options = task_options(TuneOptions, "tune", name, rest)
     if options.trials < 1:
         raise UsageError(f"trials={options.trials} is no search; choose 10 or more")
     from glassformer.experiments.space import parse_search, usual_space
 
-    shared = rest
-    for own in OWN:
-        shared = without_value(f"--{own}", shared)
-    shared = [word for word in shared if word not in ("--prune", "--no-prune")]
-
-    def configure(settings: Mapping[str, str]) -> TrainConfig[Any, Any]:
-        return config_of(_read(name, [*shared, *flags_of_settings(settings)]))
-
+    shared = without_own(rest, ("trials", "search", "study", "storage"), ("prune",))
+    configure = configure_with(TuneOptions, "tune", name, shared)
     space = parse_search(options.search) or usual_space(configure({}))
     for option, values in space.items():
         for value in values.ends():
@@ -102,7 +91,3 @@ def run(words: list[str]) -> int:
     print(f"figure: {write_tuning(result, folder)}")
     print(f"use it: glassformer train {name} --config {shlex.quote(str(folder / 'best.yaml'))}")
     return 0
-
-
-def _read(name: str, words: list[str]) -> Any:
-    return task_options(TuneOptions, "tune", name, words)

@@ -40,6 +40,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def take(self, rows: np.ndarray) -> "Examples":
+        """These examples, in this order."""
+        return Examples(self.encoded, self.rows[rows], self.labels[rows])
+
     @property
     def lengths(self) -> np.ndarray:
         """(examples,) number of tokens."""

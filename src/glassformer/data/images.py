@@ -54,6 +54,10 @@ class ImageExamples:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def take(self, rows: Int64[np.ndarray, " taken"]) -> "ImageExamples":
+        """These examples, in this order."""
+        return ImageExamples(self.images, self.rows[rows], self.labels[rows])
+
     @property
     def hashes(self) -> UInt64[np.ndarray, " examples"]:
         """The hashes of these rows' pixels."""

@@ -1,6 +1,5 @@
 """A comparison: every configuration of a plan trained with every seed, and the table that comes of it."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ from glassformer.experiments.plan import Row, run_name
 from glassformer.experiments.study import RUNS, STUDY, Job, is_finished, locked, metrics_of, run_all
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import MachineConfig
-from glassformer.training.run_folder import PROVENANCE, SCHEMA_VERSION, read_json, write_json
+from glassformer.training.machine import available_cores, prepare_machine
+from glassformer.training.run_folder import CONFIG, PROVENANCE, SCHEMA_VERSION, read_json, write_json
 
 COMPARISON = "comparison.json"
 
@@ -107,10 +107,8 @@ def _same_machine(task_name: str, rows: Sequence[Row], folder: Path) -> dict[str
         if study.get("schema_version") != SCHEMA_VERSION or not isinstance(machine, dict):
             raise DataError(f"{path} is broken or of another version; begin anew in another folder")
         return machine
-    if any(folder.glob("*.yaml")):
+    if (folder / CONFIG).exists():
         raise UsageError(f"{folder} is not a study, but the folder of a run; give another --study")
-    from glassformer.training.machine import prepare_machine
-
     base = rows[0].config
     chosen = prepare_machine(MachineConfig(base.device, base.precision, base.threads))
     machine = {"device": chosen.device.type, "precision": chosen.precision}
@@ -122,8 +120,7 @@ def _on_machine(config: Any, machine: dict[str, str], at_once: int) -> Any:
     """'auto' said in full, so that no run decides for itself; the cores shared among the runs."""
     device = machine["device"] if config.device == "auto" else config.device
     precision = machine["precision"] if config.precision == "auto" else config.precision
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = config.threads or max(1, available // at_once)
+    threads = config.threads or max(1, available_cores() // at_once)
     return replace(config, device=device, precision=precision, threads=threads)
 
 

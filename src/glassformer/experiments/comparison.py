@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from glassformer.evaluation import student_interval
 from glassformer.experiments.plan import Row
 
 SIGNIFICANT = 0.05
@@ -27,9 +28,8 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """
     if len(values) < 2:
         return None
-    half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    mean = float(np.mean(values))
-    return max(0.0, mean - half), min(1.0, mean + half)
+    low, high = student_interval(values)
+    return max(0.0, low), min(1.0, high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

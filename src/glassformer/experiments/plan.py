@@ -30,6 +30,12 @@ class Row:
         return ", ".join(f"{option}={value}" for option, value in self.changed.items()) or "base"
 
 
+def option_and_values(word: str) -> tuple[str, str]:
+    """'--model.d-model=64,128' becomes ('model.d_model', '64,128'); an empty part where there is none."""
+    option, _, values = word.partition("=")
+    return option.strip().removeprefix("--").replace("-", "_"), values
+
+
 def parse_vary(words: Sequence[str]) -> dict[str, list[str]]:
     """('model.layers=1,2,4', ...) becomes {'model.layers': ['1', '2', '4'], ...}.
 
@@ -37,10 +43,9 @@ def parse_vary(words: Sequence[str]) -> dict[str, list[str]]:
     """
     varied: dict[str, list[str]] = {}
     for word in words:
-        option, separator, values = word.partition("=")
-        option = option.strip().removeprefix("--").replace("-", "_")
+        option, values = option_and_values(word)
         listed = [value.strip() for value in values.split(",")]
-        if not separator or not option or not all(listed):
+        if not option or not all(listed):
             raise UsageError(f"--vary {word} is no OPTION=VALUE,VALUE; write model.layers=1,2,4, say")
         if option in varied:
             raise UsageError(f"--vary names {option} twice; give its values in one list")

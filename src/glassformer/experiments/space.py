@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from glassformer.errors import UsageError
+from glassformer.experiments.plan import option_and_values
 from glassformer.tasks.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -62,9 +63,8 @@ def parse_search(words: Sequence[str]) -> dict[str, Choices | Range]:
     """
     space: dict[str, Choices | Range] = {}
     for word in words:
-        option, separator, values = word.partition("=")
-        option = option.strip().removeprefix("--").replace("-", "_")
-        if not separator or not option:
+        option, values = option_and_values(word)
+        if not option or "=" not in word:
             raise UsageError(f"--search {word} is no OPTION=VALUES; write model.layers=1,2 or dropout=0..0.3")
         if option in space:
             raise UsageError(f"--search names {option} twice; give its values once")

@@ -8,7 +8,6 @@ import platform
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from glassformer.cache import write_atomically
 from glassformer.errors import DataError, UsageError
+from glassformer.experiments.plan import Configure
 from glassformer.experiments.space import Space
 from glassformer.tasks.base import Report
-from glassformer.tasks.config import TrainConfig
 from glassformer.training.callbacks import InterruptedRun
 from glassformer.training.fit import train
 from glassformer.training.run_folder import CONFIG, METRICS, SCHEMA_VERSION, read_json, write_json
@@ -32,8 +31,6 @@ COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 RANDOM_FIRST = 10
 """Trials drawn at random, a third of all at most, before the sampler begins to learn from them."""
 PRUNE_AFTER_TRIALS, PRUNE_AFTER_EPOCHS = 3, 1
-
-Configure = Callable[[Mapping[str, str]], TrainConfig[Any, Any]]
 
 
 def tune(

@@ -10,14 +10,13 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from glassformer.data.pairs import NO_LABEL
-from glassformer.data.tokenizer import UNK
 from glassformer.explain.capture import AttentionPlace, attention_places, replaced_attention
 from glassformer.models.encoder_decoder import EncoderDecoder
 from glassformer.nn.attention import Attention
 from glassformer.progress import with_progress
 from glassformer.tasks.base import Task
 from glassformer.tasks.classification import Classification
+from glassformer.tasks.sequence_to_sequence import wholly_right
 
 Z = 1.959963984540054
 """The 97.5% quantile of the normal distribution."""
@@ -102,7 +101,10 @@ def right_answers(
 ) -> Bool[np.ndarray, " examples"]:
     """Whether the model answers each example right; of a sequence, every token, as `Task.loss` counts."""
     if isinstance(model, EncoderDecoder):
-        found = [_sequences_right(model, batch) for batch in batches]
+        found = [
+            wholly_right(model(batch["source"], batch["target"], batch["source_mask"]), batch["labels"])
+            for batch in batches
+        ]
     else:
         assert isinstance(task, Classification)
         found = [task.logits(model, batch).argmax(1) == batch["labels"] for batch in batches]
@@ -126,9 +128,3 @@ def paired_difference(
     middle = (b - c) / (n + 2)
     spread = Z * np.sqrt(b + c + 1 - (b - c) ** 2 / (n + 2)) / (n + 2)
     return (b - c) / n, float(max(-1.0, middle - spread)), float(min(1.0, middle + spread))
-
-
-def _sequences_right(model: nn.Module, batch: dict[str, Any]) -> Tensor:
-    labels = batch["labels"]
-    said = model(batch["source"], batch["target"], batch["source_mask"]).argmax(-1)
-    return (((said == labels) & (labels != UNK)) | (labels == NO_LABEL)).all(1)

@@ -1,15 +1,12 @@
 """One input explained: prediction, attention, attributions, heads that count, and what can be trusted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from glassformer.data.encoded import Examples
-from glassformer.data.images import ImageExamples
-from glassformer.data.pairs import Pairs
 from glassformer.errors import DataError, UsageError
 from glassformer.explain.ablation import Ablated, ablate_heads
 from glassformer.explain.capture import captured_attention
@@ -19,6 +16,7 @@ from glassformer.nn.pooling import ClsPool
 from glassformer.tasks.base import Report
 from glassformer.tasks.text_classification import TextClassification
 from glassformer.training.fit import require_same_data
+from glassformer.training.judge import on_device
 from glassformer.training.loaded import LoadedRun
 
 CLS = "[CLS]"
@@ -160,8 +158,6 @@ def _encoded(run: LoadedRun, given: str) -> tuple[Any, list[str]]:
 def _validation(
     run: LoadedRun, count: int, seed: int, data_dir: str | None, report: Report
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    from dataclasses import replace
-
     config = run.config if data_dir is None else replace(run.config, data_dir=data_dir)
     try:
         prepared = run.task.prepare(config, report)
@@ -174,25 +170,12 @@ def _validation(
         return [], [
             "neither heads nor faithfulness are measured: there are fewer than two validation examples"
         ]
-    return _on_device(run, some(held_out, rows)), []
-
-
-def some(examples: Any, rows: np.ndarray) -> Any:
-    """These rows of a split."""
-    if isinstance(examples, Examples):
-        return Examples(examples.encoded, examples.rows[rows], examples.labels[rows])
-    if isinstance(examples, ImageExamples):
-        return ImageExamples(examples.images, examples.rows[rows], examples.labels[rows])
-    assert isinstance(examples, Pairs)
-    return examples.take(rows)
+    return _on_device(run, held_out.take(rows)), []
 
 
 def _on_device(run: LoadedRun, examples: Any) -> list[dict[str, Any]]:
-    device = run.machine.device
-    return [
-        {name: None if part is None else part.to(device) for name, part in batch.items()}
-        for batch in run.task.batches(examples, run.config, train=False)
-    ]
+    batches = run.task.batches(examples, run.config, train=False)
+    return [on_device(batch, run.machine.device) for batch in batches]
 
 
 def _mean_image(batches: Sequence[dict[str, Any]]) -> Any:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from glassformer.evaluation import student_interval
 from glassformer.explain.attribution import gradient_x_input, integrated_gradients
 from glassformer.explain.capture import attention_places
 from glassformer.explain.questions import Question, SequenceQuestion
@@ -170,7 +171,7 @@ def _by_example(rows: np.ndarray, examples: np.ndarray) -> np.ndarray:
 
 def _compared(name: str, shares: list[float], own: np.ndarray, random: np.ndarray) -> Faithfulness:
     gains = np.trapezoid(random, shares, axis=1) - np.trapezoid(own, shares, axis=1)
-    low, high = mean_interval(gains)
+    low, high = student_interval(gains)
     return Faithfulness(
         name,
         shares,
@@ -180,13 +181,3 @@ def _compared(name: str, shares: list[float], own: np.ndarray, random: np.ndarra
         (low, high),
         len(gains),
     )
-
-
-def mean_interval(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Student's 95% interval of a mean: m ± t s / sqrt(n). Raises ValueError for fewer than two values."""
-    if len(values) < 2:
-        raise ValueError(f"{len(values)} example has no interval; give two or more")
-    from scipy.stats import t
-
-    reach = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - reach), float(values.mean() + reach)

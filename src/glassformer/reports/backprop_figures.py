@@ -20,6 +20,7 @@ from glassformer.reports.page import (
     ORANGE,
     TEXT,
     add_axes,
+    legend_above,
     lines_height,
     new_page,
     save,
@@ -173,7 +174,7 @@ def draw_losses(comparison: Comparison, *, caption: str) -> "Figure":
     axes.set_ylabel("training loss (nats, logarithmic scale)")
     axes.grid(alpha=0.25)
     axes.set_xlim(left=0)
-    _legend(figure, axes, before, top)
+    legend_above(figure, axes, before, top)
     return figure
 
 
@@ -211,7 +212,7 @@ def draw_regions(comparison: Comparison, *, caption: str, repeat: str = "") -> "
         axes.locator_params(nbins=6, steps=[1, 2, 5, 10])
         write_lines(figure, left, top - legend, _head(name, comparison.result["two_features"]), TEXT)
         if number == 0:
-            _legend(figure, axes, before, top)
+            legend_above(figure, axes, before, top)
         else:
             scale = add_axes(figure, left + panel + 0.15, bottom, bar, height)
             colours = figure.colorbar(image, cax=scale)
@@ -250,16 +251,3 @@ def _spread(points: np.ndarray) -> np.ndarray:
     gaps = [np.diff(np.unique(values)).min(initial=np.inf) for values in points.T]
     reach = 0.3 * np.where(np.isfinite(gaps), gaps, 1.0)
     return points + np.random.default_rng(0).uniform(-reach, reach, points.shape)
-
-
-def _legend(figure: "Figure", axes: "Axes", left: float, top: float) -> None:
-    width, height = figure.get_size_inches()
-    figure.legend(
-        handles=axes.get_legend_handles_labels()[0],
-        loc="upper left",
-        bbox_to_anchor=(left / width, top / height),
-        ncols=3,
-        frameon=False,
-        borderaxespad=0.0,
-        borderpad=0.0,
-    )

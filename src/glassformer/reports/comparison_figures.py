@@ -15,6 +15,7 @@ from glassformer.reports.page import (
     SMALL,
     TEXT,
     add_axes,
+    legend_above,
     new_page,
     save,
     shortened,
@@ -104,16 +105,7 @@ def draw_effects(result: Mapping[str, Any], *, caption: str) -> "Figure":
         axes.grid(axis="y", alpha=0.25)
         axes.ticklabel_format(axis="y", useOffset=False)
         if number == 0:
-            across_page, up = figure.get_size_inches()
-            figure.legend(
-                *axes.get_legend_handles_labels(),
-                loc="upper left",
-                bbox_to_anchor=(left / across_page, top / up),
-                ncols=3,
-                frameon=False,
-                borderaxespad=0.0,
-                borderpad=0.0,
-            )
+            legend_above(figure, axes, left, top)
     return figure
 
 

@@ -20,6 +20,7 @@ from glassformer.reports.page import (
     SMALL,
     TEXT,
     add_axes,
+    legend_above,
     lines_height,
     new_page,
     save,
@@ -170,16 +171,7 @@ def draw_learning_curves(metrics: Mapping[str, Any], *, caption: str) -> "Figure
         pad = max(0.5, 0.02 * (epochs[-1] - epochs[0]))
         axes.set_xlim(epochs[0] - pad, epochs[-1] + pad)
         if number == 0:
-            figure.legend(
-                handles=axes.get_legend_handles_labels()[0],
-                loc="upper left",
-                bbox_to_anchor=(before / width, top / figure.get_figheight()),
-                ncols=3,
-                frameon=False,
-                borderaxespad=0.0,
-                borderpad=0.0,
-                handlelength=3.2,
-            )
+            legend_above(figure, axes, before, top, handlelength=3.2)
     return figure
 
 

@@ -62,6 +62,21 @@ def add_axes(figure: "Figure", left: float, bottom: float, width: float, height:
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
+def legend_above(figure: "Figure", axes: "Axes", left: float, top: float, **how: Any) -> None:
+    """What the axes' marks mean, in one row whose upper left corner is there."""
+    across, up = figure.get_size_inches()
+    figure.legend(
+        handles=axes.get_legend_handles_labels()[0],
+        loc="upper left",
+        bbox_to_anchor=(left / across, top / up),
+        ncols=3,
+        frameon=False,
+        borderaxespad=0.0,
+        borderpad=0.0,
+        **how,
+    )
+
+
 def write_lines(figure: "Figure", x: float, top: float, lines: list[str], size: float, **how: Any) -> None:
     """Line by line on base lines of one pitch; a text of several lines would have uneven ones."""
     across, up = figure.get_size_inches()

@@ -13,6 +13,7 @@ from glassformer.reports.page import (
     SMALL,
     TEXT,
     add_axes,
+    legend_above,
     new_page,
     save,
     styled,
@@ -66,16 +67,7 @@ def draw_tuning(result: Mapping[str, Any], *, caption: str) -> "Figure":
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     axes.ticklabel_format(axis="y", useOffset=False)
-    across, up = figure.get_size_inches()
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="upper left",
-        bbox_to_anchor=(before / across, top / up),
-        ncols=3,
-        frameon=False,
-        borderaxespad=0.0,
-        borderpad=0.0,
-    )
+    legend_above(figure, axes, before, top)
     if shares:
         bars = add_axes(figure, before + panel + 0.45 + names, top - legend - height, 2.6, height)
         places = range(len(shares))

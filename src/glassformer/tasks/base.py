@@ -27,9 +27,11 @@ Report = Callable[[str], None]
 
 
 class Examples(Protocol):
-    """Some examples of a split; hashes, (examples,), tell equal inputs."""
+    """Some examples of a split; hashes, (examples,), tell equal inputs; take gives the examples of
+    these numbers, in this order."""
 
     def __len__(self) -> int: ...
+    def take(self, rows: Any) -> "Examples": ...
     @property
     def hashes(self) -> "np.ndarray": ...
 

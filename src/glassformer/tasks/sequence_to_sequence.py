@@ -90,15 +90,13 @@ class SequenceToSequence(Task):
         from torch.nn.functional import cross_entropy
 
         from glassformer.data.pairs import NO_LABEL
-        from glassformer.data.tokenizer import UNK
 
         labels = batch["labels"]
         logits = model(batch["source"], batch["target"], batch["source_mask"]).float()
         loss = cross_entropy(
             logits.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, label_smoothing=label_smoothing
         )
-        right = ((logits.argmax(-1) == labels) & (labels != UNK)) | (labels == NO_LABEL)
-        return loss, right.all(1).sum(), len(labels)
+        return loss, wholly_right(logits, labels).sum(), len(labels)
 
     def answers(self, model: Any, batch: dict[str, Any]) -> "np.ndarray":
         """(examples tokens) written greedily, the end token behind the end."""
@@ -215,3 +213,15 @@ class SequenceToSequence(Task):
     def told(self, prediction: Written) -> str:
         """What was written."""
         return prediction.output
+
+
+def wholly_right(logits: "Tensor", labels: "Tensor") -> "Tensor":
+    """(examples,) whether the likeliest token is the true one at every label; an unknown one never is.
+
+    logits: (examples targets vocab); labels: (examples targets).
+    """
+    from glassformer.data.pairs import NO_LABEL
+    from glassformer.data.tokenizer import UNK
+
+    right = ((logits.argmax(-1) == labels) & (labels != UNK)) | (labels == NO_LABEL)
+    return right.all(1)

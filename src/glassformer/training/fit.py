@@ -228,12 +228,8 @@ def _figures(
     """What the best model and the baselines are worth; the only look at the test split."""
     model.load_state_dict(load_file(folder / MODEL))
     model.to(machine.device)
-    if not test:
-        held_out = task.batches(prepared.examples["validation"], config, train=False)
-        said = answers(task, model, held_out, machine, "judging validation")
-        of_validation = task.figures(said, held_out.examples, prepared.class_names, prepared.tokenizer)
-        return {"validation": of_validation, "baselines": {}}
-    examples = {split: prepared.examples[split] for split in task.judged_splits}
+    judged = task.judged_splits if test else ("validation",)
+    examples = {split: prepared.examples[split] for split in judged}
     batches = {split: task.batches(part, config, train=False) for split, part in examples.items()}
     report("judging " + " and ".join(f"{len(part):,} {split}" for split, part in examples.items()))
     figures: dict[str, Any] = judge(task, model, batches, prepared.class_names, prepared.tokenizer, machine)
@@ -242,7 +238,7 @@ def _figures(
         "device": torch.cuda.max_memory_allocated() if machine.device.type == "cuda" else None,
     }
     figures["baselines"] = {}
-    if config.baselines:
+    if config.baselines and test:
         inputs = {split: prepared.inputs[split] for split in ("validation", "test")}
         figures["baselines"] = judge_baselines(
             task, prepared.inputs["train"], inputs, prepared.class_names, config.seed, report

@@ -32,12 +32,16 @@ def answers(
     rows = []
     with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
         for batch in with_progress(batches, lambda batch: len(batch["labels"]), len(batches.examples), doing):
-            there = {name: None if part is None else part.to(device) for name, part in batch.items()}
-            rows.append(task.answers(model, there))
+            rows.append(task.answers(model, on_device(batch, device)))
     sorted_rows = np.concatenate(rows)
     result = np.empty_like(sorted_rows)
     result[batches.order] = sorted_rows
     return result
+
+
+def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """The batch where the model is; what is None, a mask that masks nothing, stays so."""
+    return {name: None if part is None else part.to(device) for name, part in batch.items()}
 
 
 def judge(

@@ -29,7 +29,7 @@ class Machine:
 
 def prepare_machine(config: MachineConfig) -> Machine:
     """Turns 'auto' into choices and sets the process up for them. Raises UsageError for a missing device."""
-    threads = config.threads or _available_cores()
+    threads = config.threads or available_cores()
     torch.set_num_threads(threads)
     keep_freed_memory()
     device = _device(config.device)
@@ -57,7 +57,8 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES))
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
+    """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
