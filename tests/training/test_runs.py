@@ -233,6 +233,17 @@ def test_divergence_is_said(tmp_path: Path) -> None:
         train("parity", config, str(tmp_path / "run"), report=quiet)
 
 
+def test_after_a_run_that_fails_ctrl_c_is_as_it_was_and_nothing_is_left(tmp_path: Path) -> None:
+    config = small()
+    config = replace(config, optim=replace(config.optim, learning_rate=1e30, clip=0.0))
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    with pytest.raises(DataError, match="diverged"):
+        train("parity", config, str(tmp_path / "run"), report=quiet)
+    assert [signal.getsignal(number) for number in numbers] == before
+    assert not (tmp_path / "run").exists()
+
+
 def test_two_runs_that_start_together_have_two_folders(tmp_path: Path) -> None:
     first, second = (claim(tmp_path / "stamp", given=False) for _ in range(2))
     assert first != second

@@ -5,7 +5,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,29 +42,28 @@ class RunKeeper(Callback):
         self.finished = False
         self.last_saved = time.monotonic()
         self._interrupted = threading.Event()
-        self._previous: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Listens to Ctrl-C and to the request to end; a second Ctrl-C ends at once."""
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within it, Ctrl-C and the request to end are heard; a second one ends at once.
+
+        Around the whole fit, since Lightning puts back, after an error, what it found when it began.
+        """
+        previous: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._on_signal)
+                previous[number] = signal.signal(number, self._on_signal)
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self._interrupted.is_set():
             raise KeyboardInterrupt
         self._interrupted.set()
         print("\nstopping after this step; once more ends at once", file=sys.stderr, flush=True)
-
-    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        """After an error Lightning calls this and not `teardown`."""
-        self.teardown(trainer, pl_module, "fit")
-
-    def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Gives the signals back."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int

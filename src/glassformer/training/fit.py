@@ -160,12 +160,13 @@ def _run(
             clock.load_state_dict(state["Clock"])
             history.load_state_dict(state["History"])
         else:
-            trainer.fit(
-                module,
-                train_dataloaders=to_learn,
-                val_dataloaders=task.batches(examples["validation"], config, train=False),
-                ckpt_path=checkpoint,
-            )
+            with keeper.listening():
+                trainer.fit(
+                    module,
+                    train_dataloaders=to_learn,
+                    val_dataloaders=task.batches(examples["validation"], config, train=False),
+                    ckpt_path=checkpoint,
+                )
         early = f"; stopped early ({keeper.why_finished(config.fit)})" if keeper.finished else ""
         epochs = f"kept epoch {keeper.best_epoch} of {len(clock.epoch_seconds)}"
         report(f"{epochs}, validation accuracy {keeper.best:.4f}{early}")
