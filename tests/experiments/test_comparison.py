@@ -130,6 +130,23 @@ def test_no_false_alarm_in_noise() -> None:
     assert alarms < 0.09 * 300
 
 
+def test_one_at_a_time_compares_with_the_base_alone() -> None:
+    """pool=max and layers=1 differ in two options, so they tell of neither."""
+    rows = [row(), row(layers="1"), row(pool="max")]
+    found = {
+        pair["option"]: pair for pair in pairs(rows, [seeds(0.8, 0.7), seeds(0.6, 0.6), seeds(0.1, 0.2)])
+    }
+    assert found["model.layers"]["each"] == pytest.approx([0.2, 0.1])
+    assert found["model.pool"]["each"] == pytest.approx([0.7, 0.5])
+
+
+def test_below_five_seeds_no_p_holds_where_the_sign_changes() -> None:
+    """The most extreme case: all equal but one, which is just on the other side."""
+    for n in (2, 3, 4):
+        p, _ = paired_test([0.3] * (n - 1) + [-1e-9], resolution=1e-12)
+        assert p > 0.05
+
+
 def test_a_grid_compares_main_effects_on_equal_seeds() -> None:
     rows = [Row({"a": a, "b": b}, {"a": a, "b": b}, BASE) for a in "12" for b in "xy"]
     outcomes = [seeds(0.8, 0.7), seeds(0.6, 0.5), seeds(0.9, 0.75), seeds(0.7, 0.58)]

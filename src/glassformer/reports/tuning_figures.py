@@ -24,17 +24,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TUNING = "tuning.png"
-EXPLAINED = (
-    "Left: validation accuracy of each trial, in the order they began; the line is the best so far. Trials "
-    "that ended early stand at the accuracy they had then. Right: how much of the variance of the finished "
-    "trials each option explains (fANOVA, Hutter et al. 2014); with few trials a rough guess. Validation "
-    "chose, so the best accuracy flatters; judge the configuration on test."
+TRIALS_EXPLAINED = (
+    "Validation accuracy of each trial, in the order they began; the line is the best so far. Trials that "
+    "ended early stand at the accuracy they had then. Validation chose, so the best accuracy flatters; judge "
+    "the configuration on test."
+)
+IMPORTANCES_EXPLAINED = (
+    " Right: how much of the variance of the finished trials each option explains (fANOVA, Hutter et al. "
+    "2014); with few trials a rough guess."
 )
 
 
 def write_tuning(result: Mapping[str, Any], folder: Path) -> Path:
     """Writes tuning.png into the folder of the study."""
-    figure = draw_tuning(result, caption=f"{EXPLAINED}\nRepeat: {result['command']}")
+    explained = TRIALS_EXPLAINED + IMPORTANCES_EXPLAINED * bool(result["importances"])
+    figure = draw_tuning(result, caption=f"{explained}\nRepeat: {result['command']}")
     save(figure, folder / TUNING)
     return folder / TUNING
 
