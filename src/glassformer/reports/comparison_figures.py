@@ -74,33 +74,42 @@ def _tells_of(row: dict[str, Any], option: str, rows: list[dict[str, Any]]) -> b
 
 
 @styled()
-def draw_effects(result: Mapping[str, Any], *, caption: str) -> "Figure":
+def draw_effects(
+    result: Mapping[str, Any],
+    *,
+    caption: str | None,
+    across: int = ACROSS,
+    panel: float = PANEL,
+    height: float = HEIGHT,
+) -> "Figure":
     """One panel an option: the seeds, their mean and its interval, at each of its values.
 
-    result: the content of comparison.json. Raises ValueError where no run finished.
+    result: the content of comparison.json. caption: None leaves the title out too. across: panels in a row
+    at most; panel, height: of each, inches.
+    Raises ValueError where no run finished.
     """
     models = [row for row in result["rows"] if row["kind"] == "model" and row["validation"]]
     if not models:
         raise ValueError("no run of the comparison finished, so there is nothing to draw")
     effects = {option: by_value(result, option) for option in models[0]["settings"]}
     rivals = [row for row in result["rows"] if row["kind"] == "baseline" and row["validation"]]
-    across = min(ACROSS, len(effects))
+    across = min(across, len(effects))
     down = math.ceil(len(effects) / across)
-    width = across * (BEFORE + PANEL) + 2 * MARGIN
-    body = LEGEND + down * (ABOVE + HEIGHT + BELOW)
+    width = across * (BEFORE + panel) + 2 * MARGIN
+    body = LEGEND + down * (ABOVE + height + BELOW)
     title = f"{result['task']}: what each option does"
     figure, top = new_page(width, body, title, caption)
     low, high = _limits(effects, rivals)
     for number, (option, values) in enumerate(effects.items()):
         column, row = number % across, number // across
-        left = MARGIN + column * (BEFORE + PANEL) + BEFORE - MARGIN
-        bottom = top - LEGEND - row * (ABOVE + HEIGHT + BELOW) - ABOVE - HEIGHT
-        axes = add_axes(figure, left, bottom, PANEL, HEIGHT)
-        _draw_values(axes, values)
+        left = MARGIN + column * (BEFORE + panel) + BEFORE - MARGIN
+        bottom = top - LEGEND - row * (ABOVE + height + BELOW) - ABOVE - height
+        axes = add_axes(figure, left, bottom, panel, height)
+        _draw_values(axes, values, panel)
         if rivals and low <= (best := rivals[0]["validation"]["mean"]) <= high:
             axes.axhline(best, color=ORANGE, linestyle="--", label=f"best baseline: {rivals[0]['label']}")
         axes.set_ylim(low, high)
-        axes.set_xlabel(shortened(option, PANEL, TEXT))
+        axes.set_xlabel(shortened(option, panel, TEXT))
         axes.set_ylabel("validation accuracy (share)")
         axes.grid(axis="y", alpha=0.25)
         axes.ticklabel_format(axis="y", useOffset=False)
@@ -109,7 +118,7 @@ def draw_effects(result: Mapping[str, Any], *, caption: str) -> "Figure":
     return figure
 
 
-def _draw_values(axes: "Axes", values: dict[str, list[float]]) -> None:
+def _draw_values(axes: "Axes", values: dict[str, list[float]], panel: float) -> None:
     for place, each in enumerate(values.values()):
         apart = np.linspace(-0.12, 0.12, len(each)) if len(each) > 1 else np.zeros(1)
         axes.plot(place + apart, each, "o", color=BLUE, alpha=0.45, markersize=4, linestyle="none",
@@ -118,7 +127,7 @@ def _draw_values(axes: "Axes", values: dict[str, list[float]]) -> None:
         reach = [[0.0], [0.0]] if interval is None else [[mean - interval[0]], [interval[1] - mean]]
         axes.errorbar(place, mean, yerr=reach, fmt="D", color="#222222", markersize=5, capsize=5,
                       label="mean, 95% interval" if place == 0 else None)  # fmt: skip
-    room = PANEL / max(1, len(values))
+    room = panel / max(1, len(values))
     names = [shortened(value, 2.0, SMALL) for value in values]
     turned = max(text_width(name, SMALL) for name in names) > TURN_FROM * room
     axes.set_xticks(range(len(values)), names, fontsize=SMALL, rotation=20 if turned else 0)

@@ -6,6 +6,7 @@ What is drawn is what `glassformer.explain.architecture` found: nothing here kno
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from glassformer.cache import write_atomically
 from glassformer.errors import UsageError
@@ -45,17 +46,29 @@ def page_source(architecture: Architecture, *, title: str, command: str) -> str:
     notes = ["Numbers at the right are parameters; a repeated block is drawn once."]
     if architecture.unused:
         notes.append(f"{architecture.unused:,} parameters have no part in this pass.")
-    return f"""#set document(title: {_text(heading)})
+    return f"""#set document(title: {typst_text(heading)})
 #set page(width: {width:.2f}cm, height: auto, margin: {MARGIN}cm, fill: white)
-#set text(font: {_text(FONT)}, size: 8pt)
+#set text(font: {typst_text(FONT)}, size: 8pt)
 {diagram_source(architecture)}
 #v(7pt)
 #line(length: 100%, stroke: 0.4pt + luma(60%))
 #v(-5pt)
-#strong({_text(heading)})\\
-#small[#{_text(" ".join(notes))}]\\
-#command({_text(command)})
+#strong({typst_text(heading)})\\
+#small[#{typst_text(" ".join(notes))}]\\
+#command({typst_text(command)})
 """
+
+
+def diagram_figure(architecture: Architecture, kind: Literal["svg", "pdf"]) -> bytes:
+    """The diagram alone, as svg or pdf, to stand in a document that has a caption for it."""
+    import typst
+
+    source = f"""#set page(width: {diagram_width(architecture) + 0.2:.2f}cm, height: auto, margin: 0.1cm)
+#set text(font: {typst_text(FONT)}, size: 8pt)
+{diagram_source(architecture)}"""
+    made = typst.compile(source.encode(), format=kind, ignore_system_fonts=True)
+    assert isinstance(made, bytes)  # one page
+    return made
 
 
 def diagram_width(architecture: Architecture) -> float:
@@ -79,17 +92,19 @@ def diagram_source(architecture: Architecture, *, name: str = "diagram") -> str:
     for number, column in enumerate(columns):
         last = number == len(columns) - 1
         argument = architecture.arguments[number] if number < len(architecture.arguments) else "input"
-        body = [_call("end", _text(argument))]
+        body = [_call("end", typst_text(argument))]
         body += _sequence(root, column, column, marks, set())
         if last:
             body.append(_flow(root, column[-1] if column else -1, root.output))
-            body.append(_call("end", _text("output")))
+            body.append(_call("end", typst_text("output")))
         elif targets:
             body.append("tail")
             body.append(f'align(center, spot("{name}-context"))')
         sides.append("{ " + "; ".join(body) + " }")
     arrows = (
-        f'contexts("{name}-context", ({_tuple(_text(each) for each in marks.values())}))' if marks else ""
+        f'contexts("{name}-context", ({_tuple(typst_text(each) for each in marks.values())}))'
+        if marks
+        else ""
     )
     grid = f"grid(columns: (1fr,) * {len(sides)}, column-gutter: {GAP}cm, {', '.join(sides)})"
     return f"{FUNCTIONS}\n#block(width: 100%, {{ set block(spacing: 0pt); {grid}\n{arrows} }})\n"
@@ -185,17 +200,21 @@ def _drawn(part: Part, marks: dict[int, str], others: str) -> str:
     if part.children:
         numbers = range(len(part.children))
         body = "; ".join([*_sequence(part, numbers, numbers, marks, set()), "tail"])
-        return _call("group", _text(part.label), _text(times), _text(_counted(part)), f"{{ {body} }}")
+        return _call(
+            "group", typst_text(part.label), typst_text(times), typst_text(_counted(part)), f"{{ {body} }}"
+        )
     fill = next(colour for word, colour in FILLS.items() if word in part.label)
     detail = part.detail
     # attention in somebody else's hands is given the same tensor three times
     crossed = len(part.inputs) > 1 and len(part.reads) > 1 and "attention" in part.label
     side = f"context: {shown(part.inputs[1])}" if crossed else others
-    more = [f"side: {_text(side)}"] if side else []
+    more = [f"side: {typst_text(side)}"] if side else []
     if id(part) in marks:
         more.append(f'mark: spot("{marks[id(part)]}")')
     label = f"{part.label} × {part.repeats}" if part.repeats > 1 else part.label
-    return _call("part", _text(label), _text(detail), _text(_counted(part)), f'rgb("{fill}")', *more)
+    return _call(
+        "part", typst_text(label), typst_text(detail), typst_text(_counted(part)), f'rgb("{fill}")', *more
+    )
 
 
 def _counted(part: Part) -> str:
@@ -213,14 +232,17 @@ def _call(function: str, *arguments: str) -> str:
 
 def _parts(shape: Shape) -> str:
     """The factors of a shape, as typst has an array of strings."""
-    return f"({_tuple(_text(each) for each in (shown((dim,)) for dim in shape))})"
+    return f"({_tuple(typst_text(each) for each in (shown((dim,)) for dim in shape))})"
 
 
 def _tuple(parts: object) -> str:
     return "".join(f"{part}, " for part in parts)  # type: ignore[attr-defined]
 
 
-def _text(words: str) -> str:
-    """A string as typst writes it: the escapes of JSON that it knows are the only ones that are needed."""
-    plain = "".join(each if each.isprintable() else " " for each in words)
+def typst_text(words: str, *, lines: bool = False) -> str:
+    """A string as typst writes it: the escapes of JSON that it knows are the only ones that are needed.
+
+    lines: keep what ends a line.
+    """
+    plain = "".join(each if each.isprintable() or (lines and each == "\n") else " " for each in words)
     return json.dumps(plain, ensure_ascii=False)

@@ -103,7 +103,7 @@ FUNCTIONS = """
 
 // a command breaks between its words; only a word too long for half a line breaks anywhere
 #let command(words) = text(font: "DejaVu Sans Mono", size: 0.72em, words.split(" ").map(word =>
-  if word.len() < 36 { box(word) } else { word.clusters().join(sym.zws) }).join(" "))
+  if word.len() < 36 { box(word) } else { word.clusters().join(h(0pt)) }).join(" "))
 
 // from the end of one column to parts of the other, through the gap between them
 #let contexts(from, to) = layout(size => context {

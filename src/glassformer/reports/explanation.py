@@ -94,13 +94,25 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
-def _sections(explanation: Explanation) -> list[Section]:
+def _inputs(explanation: Explanation, inner: float) -> tuple[float, Callable[["Figure", float], None]]:
     if explanation.picture is not None:
-        height, draw = draw_grid_maps(explanation)
-    elif explanation.written:
-        height, draw = draw_written(explanation)
-    else:
-        height, draw = draw_text(explanation)
+        return draw_grid_maps(explanation, inner)
+    return draw_written(explanation, inner) if explanation.written else draw_text(explanation, inner)
+
+
+def _panel(panel: tuple[float, Callable[["Figure", float], None]], inner: float) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    height, draw = panel
+    figure = Figure((inner + 2 * MARGIN, height + 2 * MARGIN))
+    FigureCanvasAgg(figure)
+    draw(figure, height + MARGIN)
+    return figure
+
+
+def _sections(explanation: Explanation) -> list[Section]:
+    height, draw = _inputs(explanation, INNER)
     sections: list[Section] = [("What speaks for the answer", ATTRIBUTION_EXPLAINED, height, draw)]
     if explanation.maps:
         height, draw, shown = draw_heads(explanation)
@@ -116,15 +128,15 @@ def _sections(explanation: Explanation) -> list[Section]:
 
 
 @styled()
+def draw_inputs(explanation: Explanation, inner: float) -> "Figure":
+    """The input by attribution alone, on a page of this width between its margins, inches."""
+    return _panel(_inputs(explanation, inner), inner)
+
+
+@styled()
 def section_png(panel: tuple[float, Callable[["Figure", float], None]]) -> bytes:
     """One panel alone, for the HTML page."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    height, draw = panel
-    figure = Figure((INNER + 2 * MARGIN, height + 2 * MARGIN))
-    FigureCanvasAgg(figure)
-    draw(figure, height + MARGIN)
+    figure = _panel(panel, INNER)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DPI)
     return file.getvalue()

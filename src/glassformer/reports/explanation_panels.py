@@ -68,10 +68,10 @@ def flow(explanation: Explanation, width: float) -> list[tuple[float, int, int, 
     return found
 
 
-def draw_text(explanation: Explanation) -> tuple[float, Draw]:
+def draw_text(explanation: Explanation, inner: float = INNER) -> tuple[float, Draw]:
     """The whole text, once for each attribution, each token coloured."""
     before = 1.6
-    placed = flow(explanation, INNER - before)
+    placed = flow(explanation, inner - before)
     pitch = 1.45 * TEXT / 72
     tall = max(lines_height(3, TEXT), (placed[-1][1] + 1) * pitch) + 0.15
 
@@ -96,12 +96,13 @@ def draw_text(explanation: Explanation) -> tuple[float, Draw]:
     return tall * len(explanation.attributions), draw
 
 
-def draw_grid_maps(explanation: Explanation) -> tuple[float, Draw]:
+def draw_grid_maps(explanation: Explanation, inner: float = INNER) -> tuple[float, Draw]:
     """The picture, and beside it the patches by each attribution."""
     picture, grid = explanation.picture, explanation.grid
     assert picture is not None
     assert grid is not None
-    side, room = 2.0, INNER / (1 + len(explanation.attributions))
+    room = inner / (1 + len(explanation.attributions))
+    side = min(2.0, room - 0.5)
 
     def draw(figure: "Figure", top: float) -> None:
         bottom = top - 0.4 - side
@@ -127,11 +128,11 @@ def draw_grid_maps(explanation: Explanation) -> tuple[float, Draw]:
     return side + 0.85, draw
 
 
-def draw_written(explanation: Explanation) -> tuple[float, Draw]:
+def draw_written(explanation: Explanation, inner: float = INNER) -> tuple[float, Draw]:
     """Of each written token, over the source: one heat map an attribution."""
     methods = list(explanation.attributions.items())
     sources, written = explanation.parts[:TOKENS_SHOWN], explanation.written[:TOKENS_SHOWN]
-    room = INNER / len(methods)
+    room = inner / len(methods)
     side = room - 0.95
     tall = min(side, max(1.2, side * len(written) / len(sources)))
 

@@ -129,12 +129,15 @@ CONFUSION_EXPLAINED = (
 
 
 @styled()
-def draw_learning_curves(metrics: Mapping[str, Any], *, caption: str) -> "Figure":
+def draw_learning_curves(
+    metrics: Mapping[str, Any], *, caption: str | None, panel: float = 4.3, height: float = 3.3
+) -> "Figure":
     """Loss (nats) and accuracy (share) over the epochs, side by side, for train and validation.
 
     metrics: `task`; `history`, a list of {epoch, train_loss, train_accuracy, validation_loss,
-    validation_accuracy}, None for what was not recorded; `best_epoch`, marked where it is given. Raises
-    ValueError for an empty history.
+    validation_accuracy}, None for what was not recorded; `best_epoch`, marked where it is given. caption:
+    None leaves the title out too. panel, height: of one of the two, inches. Raises ValueError for an empty
+    history.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -144,9 +147,10 @@ def draw_learning_curves(metrics: Mapping[str, Any], *, caption: str) -> "Figure
     epochs = [entry["epoch"] for entry in history]
     for split in ("train", "validation"):
         for what in ("loss", "accuracy"):
-            if all(entry.get(f"{split}_{what}") is None for entry in history):
+            missing = all(entry.get(f"{split}_{what}") is None for entry in history)
+            if missing and caption is not None:
                 caption += f"\nThis run recorded no {split} {what}."
-    panel, height, before, below, legend = 4.3, 3.3, 0.95, 0.6, 0.35
+    before, below, legend = 0.95, 0.6, 0.35
     width = 2 * (before + panel) + 2 * MARGIN
     figure, top = new_page(width, legend + height + below, f"{metrics['task']}: learning curves", caption)
     for number, (what, label) in enumerate(
@@ -176,8 +180,10 @@ def draw_learning_curves(metrics: Mapping[str, Any], *, caption: str) -> "Figure
 
 
 @styled()
-def draw_confusion(figures: Mapping[str, Any], *, caption: str) -> "Figure":
+def draw_confusion(figures: Mapping[str, Any], *, caption: str | None) -> "Figure":
     """The confusion matrix as a heat map, and the ten pairs of classes confused most as bars.
+
+    caption: None draws the matrix alone, without a title, as small as it can be read.
 
     figures: `accuracy`, `accuracy_ci95`, `count`, `classes` and `confusion` of a classification report.
     colour = M_tp / sum_p M_tp, on a scale of square roots: at 0.9 accuracy a linear one would leave all
@@ -186,7 +192,8 @@ def draw_confusion(figures: Mapping[str, Any], *, caption: str) -> "Figure":
     names, counts = [" ".join(name.split()) for name in figures["classes"]], np.array(figures["confusion"])
     pairs = most_confused({"classes": names, "confusion": counts.tolist()})
     classes = len(names)
-    side = min(max(4.0, (0.56 if classes <= CELL_NUMBERS_UP_TO else 0.24) * classes), 12.0)
+    least, for_each = (1.8, 0.4) if caption is None else (4.0, 0.56)
+    side = min(max(least, (for_each if classes <= CELL_NUMBERS_UP_TO else 0.24) * classes), 12.0)
     cell = side / classes
     size = min(TEXT, max(5.0, 0.72 * 72 * cell))
     every = math.ceil(size * 1.1 / (72 * cell))  # so many classes that only some can be named
@@ -205,20 +212,25 @@ def draw_confusion(figures: Mapping[str, Any], *, caption: str) -> "Figure":
         f"Confusion on {figures['count']:,} test examples: accuracy {figures['accuracy']:.4f}, "
         f"95% interval {low:.4f} to {high:.4f}"
     )
-    body = header + max(side + below, pairs_height + 0.6)
-    figure, top = new_page(pairs_left + PAIRS_WIDTH + 2 * MARGIN, body, title, caption)
+    if caption is None:
+        figure, top = new_page(pairs_left, header + side + below, title, None)
+    else:
+        body = header + max(side + below, pairs_height + 0.6)
+        figure, top = new_page(pairs_left + PAIRS_WIDTH + 2 * MARGIN, body, title, caption)
     axes = add_axes(figure, left, top - header - side, side, side)
     bar = add_axes(figure, left + side + bar_gap, top - header - side, bar_width, side)
-    _draw_matrix(axes, bar, counts, cell)
+    _draw_matrix(axes, bar, counts, cell, roomy=caption is not None)
     where = range(0, classes, every)
     slanted: dict[str, Any] = {"ha": "right", "rotation_mode": "anchor"} if turned == 45 else {}
     axes.set_xticks(where, labels[::every], fontsize=size, rotation=turned, **slanted)
     axes.set_yticks(where, labels[::every], fontsize=size)
-    _draw_pairs(add_axes(figure, pairs_left, top - header - pairs_height, PAIRS_WIDTH, pairs_height), pairs)
+    if caption is not None:
+        room = add_axes(figure, pairs_left, top - header - pairs_height, PAIRS_WIDTH, pairs_height)
+        _draw_pairs(room, pairs)
     return figure
 
 
-def _draw_matrix(axes: "Axes", bar: "Axes", counts: np.ndarray, cell: float) -> None:
+def _draw_matrix(axes: "Axes", bar: "Axes", counts: np.ndarray, cell: float, *, roomy: bool) -> None:
     from matplotlib.colors import PowerNorm
 
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -236,7 +248,7 @@ def _draw_matrix(axes: "Axes", bar: "Axes", counts: np.ndarray, cell: float) -> 
             axes.text(predicted, true, f"{count:,}", **place)
     ticks = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1]
     scale = axes.figure.colorbar(image, cax=bar, ticks=ticks, format="{x:g}")
-    scale.set_label("share of the true class (square-root scale)")
+    scale.set_label("share of the true class (square-root scale)" if roomy else "share of the row")
     scale.outline.set_linewidth(0.5)
 
 
@@ -265,7 +277,7 @@ def _draw_pairs(axes: "Axes", pairs: list[tuple[str, str, int, int]]) -> None:
 
 
 @styled()
-def draw_examples(rows: Rows, *, title: str, caption: str) -> "Figure":
+def draw_examples(rows: Rows, *, title: str, caption: str | None) -> "Figure":
     """A page of pictures, a row a heading, the label under each picture.
 
     rows: (heading, pictures); a picture is a uint8 array (channels height width) of one channel, drawn grey,

@@ -4,6 +4,7 @@ Lengths are inches, sizes of type are points. Everything is placed by measured t
 clipped or overlaps.
 """
 
+import io
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ STYLE: dict[str, Any] = {
     "text.parse_math": False,  # a class may be called '$5 to $10'
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "pdf.fonttype": 42,  # whole letters instead of drawings of them, so that a text can be searched
 }
 
 
@@ -43,11 +45,18 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_page(width: float, body: float, title: str, caption: str) -> tuple["Figure", float]:
-    """A page with its title above and its caption below, and the top of the room between, `body` high."""
+def new_page(width: float, body: float, title: str, caption: str | None) -> tuple["Figure", float]:
+    """A page with its title above and its caption below, and the top of the room between, `body` high.
+
+    Without a caption there is no title either: the page that it will stand on has both.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    if caption is None:
+        figure = Figure((width, body + 0.1))
+        FigureCanvasAgg(figure)
+        return figure, body + 0.05
     above, below = wrapped(title, width - 2 * MARGIN, TITLE), wrapped(caption, width - 2 * MARGIN, TEXT)
     top = MARGIN + lines_height(len(below), TEXT) + 0.15 + body
     figure = Figure((width, top + 0.15 + lines_height(len(above), TITLE) + MARGIN))
@@ -129,6 +138,14 @@ def wrapped(text: str, width: float, size: float) -> list[str]:
                     lines.append(line)
         lines.append(line)
     return lines
+
+
+def as_bytes(figure: "Figure", kind: str) -> bytes:
+    """The figure as pdf or svg, to stand in a document."""
+    file = io.BytesIO()
+    with styled():
+        figure.savefig(file, format=kind, bbox_inches="tight", pad_inches=0.02)
+    return file.getvalue()
 
 
 def save(figure: "Figure", path: Path) -> None:

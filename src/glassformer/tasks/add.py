@@ -105,6 +105,10 @@ on one core of an AMD EPYC, 2026-11-25""",
             )
         return f"{a:0>{digits}}+{b:0>{digits}}"
 
+    def source_text(self, tokens: list[str], config: TrainConfig[Any, Any]) -> str:
+        """The digits without blanks."""
+        return "".join(tokens)
+
     def written(self, tokens: list[str], given: str, config: TrainConfig[Any, Any]) -> str:
         """The digits turned round, without leading zeros."""
         return "".join(reversed(tokens)).lstrip("0") or "0"

@@ -81,6 +81,12 @@ class Prepared:
     inputs: Mapping[str, "SplitSource"] = field(default_factory=dict)
 
 
+def evenly(examples: int, count: int) -> list[int]:
+    """Numbers of `count` examples, all of them where there are no more, spread over `examples`."""
+    count = min(count, examples)
+    return [(2 * place + 1) * examples // (2 * count) for place in range(count)]
+
+
 class Task(ABC):
     """One task: its data, model, loss, presets, and how a prediction is shown."""
 
@@ -249,6 +255,15 @@ class Task(ABC):
         A picture is (channels height width), uint8. Raises UsageError where a task has none.
         """
         raise UsageError(f"{self.name} has no pictures to show; choose a task on images, such as digits")
+
+    def some_examples(
+        self, prepared: Prepared, config: TrainConfig[Any, Any], count: int
+    ) -> list[tuple[Any, str]]:
+        """Validation examples, evenly spaced in the split, as people read them: (input, right answer).
+
+        An input is a text or, for images, pixels: (channels height width), uint8.
+        """
+        return []
 
     @abstractmethod
     def other_test(

@@ -11,7 +11,7 @@ from tyro.conf import arg
 from glassformer.cache import cache_folder, cache_key
 from glassformer.errors import UsageError
 from glassformer.models.configs import require_fraction
-from glassformer.tasks.base import Prepared, Report
+from glassformer.tasks.base import Prepared, Report, evenly
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.config import TrainConfig
 
@@ -283,6 +283,17 @@ class ImageClassification(Classification):
                 labels = [_mixed_label(row, prepared.class_names) for row in batch["targets"].tolist()]
             rows.append((heading, list(zip(pixels, labels, strict=True))))
         return rows, prepared.notes
+
+    def some_examples(
+        self, prepared: Prepared, config: TrainConfig[Any, Any], count: int
+    ) -> list[tuple["np.ndarray", str]]:
+        """Pixels and the names of their classes."""
+        import numpy as np
+
+        pixels, labels = prepared.inputs["validation"].read()
+        assert isinstance(pixels, np.ndarray)
+        numbers = np.asarray(labels).tolist()
+        return [(pixels[i], prepared.class_names[numbers[i]]) for i in evenly(len(pixels), count)]
 
     def _shape_facts(self, config: TrainConfig[Any, Any]) -> dict[str, int]:
         return dict(zip(("channels", "height", "width"), self.shape(config), strict=True))

@@ -168,6 +168,10 @@ not measured""",
                 )
         return super().encode(inputs, tokenizer, config)
 
+    def source_text(self, tokens: list[str], config: TrainConfig[Any, Any]) -> str:
+        """As the sources of the file are written."""
+        return ("" if config.data.level == "character" else " ").join(tokens)
+
     def written(self, tokens: list[str], given: str, config: TrainConfig[Any, Any]) -> str:
         """As the targets of the file are written."""
         return ("" if config.data.level == "character" else " ").join(tokens)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glassformer.tasks.base import Report, Task
+from glassformer.tasks.base import Prepared, Report, Task, evenly
 from glassformer.tasks.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class SequenceToSequence(Task):
     @abstractmethod
     def source_tokens(self, text: str, config: TrainConfig[Any, Any]) -> str:
         """An input as the tokeniser takes it. Raises UsageError for one that cannot be answered."""
+
+    def source_text(self, tokens: list[str], config: TrainConfig[Any, Any]) -> str:
+        """The tokens of an input, as people write them."""
+        return " ".join(tokens)
 
     @abstractmethod
     def written(self, tokens: list[str], given: str, config: TrainConfig[Any, Any]) -> str:
@@ -209,6 +213,30 @@ class SequenceToSequence(Task):
             tokens = [str(tokenizer.id_to_token(each)) for each in ended]
             outputs.append(self.written(tokens, text, config))
         return [Written(text, output) for text, output in zip(given, outputs, strict=True)]
+
+    def some_examples(
+        self, prepared: Prepared, config: TrainConfig[Any, Any], count: int
+    ) -> list[tuple[str, str]]:
+        """Sources and targets."""
+        import numpy as np
+
+        from glassformer.data.tokenizer import SPECIAL, UNK
+
+        tokenizer = prepared.tokenizer
+        assert tokenizer is not None
+        found = []
+        sources, targets = (np.asarray(each) for each in prepared.inputs["validation"].read())
+        rows = evenly(len(sources), count)
+        for pair in zip(sources[rows], targets[rows], strict=True):
+            # padding and the end have low numbers, symbols follow them
+            source, target = (
+                [str(tokenizer.id_to_token(each)) for each in ids.tolist()
+                 if each == UNK or each >= len(SPECIAL)]
+                for ids in pair
+            )  # fmt: skip
+            given = self.source_text(source, config)
+            found.append((given, self.written(target, given, config)))
+        return found
 
     def told(self, prediction: Written) -> str:
         """What was written."""

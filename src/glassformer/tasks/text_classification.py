@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from glassformer.cache import cache_folder, cache_key, write_atomically
 from glassformer.errors import UsageError
 from glassformer.models.configs import require_fraction, require_positive
-from glassformer.tasks.base import Prepared, Report
+from glassformer.tasks.base import Prepared, Report, evenly
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.config import TrainConfig
 
@@ -242,6 +242,16 @@ class TextClassification(Classification):
         rows = np.arange(len(labels))
         source = _text_source(Source(given, rows, labels), checksum, class_names)
         return Examples(encoded, rows, labels), source, []
+
+    def some_examples(
+        self, prepared: Prepared, config: TrainConfig[Any, Any], count: int
+    ) -> list[tuple[str, str]]:
+        """Texts and the names of their classes."""
+        import numpy as np
+
+        texts, labels = prepared.inputs["validation"].read()
+        given, numbers = list(texts), np.asarray(labels).tolist()
+        return [(str(given[i]), prepared.class_names[numbers[i]]) for i in evenly(len(given), count)]
 
     def _tokenizer(
         self, train: Source, checksum: str, config: TrainConfig[Any, Any], report: Report

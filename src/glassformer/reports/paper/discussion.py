@@ -1,0 +1,211 @@
+"""What the figures say, in sentences that follow from them and hold no more than they do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from glassformer.evaluation import most_confused
+from glassformer.experiments.comparison import ENOUGH_SEEDS, MORE, NO_MORE, UNDECIDED
+from glassformer.experiments.comparison_table import interval_text
+from glassformer.explain.explanation import Explanation
+
+CLOSE = 0.01
+"""Shares that differ by less are called alike."""
+
+
+def of_run(
+    metrics: Mapping[str, Any], accuracy: str, explanation: Explanation | None, *, alone: bool
+) -> list[str]:
+    """Sentences about one run.
+
+    accuracy: what the task calls it. alone: no study stands beside that has other seeds.
+    """
+    found = [*_against_baselines(metrics, accuracy), *_learning(metrics, accuracy), *_classes(metrics)]
+    if explanation is not None and explanation.faithfulness:
+        found.append(_looks(explanation))
+    if alone:
+        found.append(
+            f"This is one run, of seed {metrics['seed']}: the intervals are those of the choice of test "
+            "examples, and say nothing of what another seed would give (glassformer compare trains several)."
+        )
+    return found
+
+
+def _against_baselines(metrics: Mapping[str, Any], accuracy: str) -> list[str]:
+    test = metrics["test"]
+    low, high = test["accuracy_ci95"]
+    where: dict[str, list[str]] = {"above": [], "below": [], "across": []}
+    for name, baseline in metrics["baselines"].items():
+        its_low, its_high = baseline["test"]["accuracy_ci95"]
+        place = "above" if low > its_high else "below" if high < its_low else "across"
+        where[place].append(f"{name} ({baseline['test']['accuracy']:.4f})")
+    found = []
+    if where["above"]:
+        found.append(
+            f"With a test {accuracy} of {test['accuracy']:.4f} the model is better than "
+            f"{_listed(where['above'])}: the intervals do not meet."
+        )
+    if where["below"]:
+        found.append(
+            f"It did not help against {_listed(where['below'])}, which {_is(where['below'])} cheaper and "
+            f"better than the model's {test['accuracy']:.4f}: the intervals do not meet."
+        )
+    if where["across"]:
+        found.append(
+            f"Against {_listed(where['across'])} nothing is decided: the intervals overlap, so that "
+            f"{test['count']:,} test examples do not tell which is better."
+        )
+    return found or [
+        f"Without baselines a test {accuracy} of {test['accuracy']:.4f} has nothing to stand beside."
+    ]
+
+
+def _learning(metrics: Mapping[str, Any], accuracy: str) -> list[str]:
+    found = []
+    history, best = metrics.get("history") or [], metrics.get("best_epoch")
+    kept = next((entry for entry in history if entry["epoch"] == best), None)
+    if kept and kept.get("train_accuracy") is not None and kept.get("validation_accuracy") is not None:
+        train, validation = kept["train_accuracy"], kept["validation_accuracy"]
+        figures = f"{train:.4f} on train and {validation:.4f} on validation"
+        if train - validation > CLOSE:
+            found.append(
+                f"In the kept epoch {accuracy} was {figures}: part of what it learnt holds for the training "
+                "examples alone."
+            )
+        elif validation - train > CLOSE:
+            found.append(
+                f"In the kept epoch {accuracy} was {figures}; what is harder in training, such as dropout or "
+                "augmentation, costs more than examples that were not seen."
+            )
+        else:
+            found.append(f"In the kept epoch {accuracy} was {figures}, within {CLOSE} of each other.")
+    if kept and kept.get("validation_accuracy") == 1:
+        found.append(f"On validation nothing is left to gain: all is right in epoch {best}.")
+    elif history and best is not None and len(history) > 1:
+        last = history[-1]["epoch"]
+        found.append(
+            f"Validation was best in the last epoch, {last}: longer training may gain more."
+            if best == last
+            else f"Validation was best in epoch {best} of {last}: the epochs after it gained nothing."
+        )
+    test, validation = metrics["test"], metrics.get("validation")
+    if validation:
+        low, high = test["accuracy_ci95"]
+        inside = low <= validation["accuracy"] <= high
+        found.append(
+            f"Validation, which chose the epoch, reads {validation['accuracy']:.4f}, "
+            + ("within" if inside else "outside")
+            + f" the interval of test ({interval_text(test['accuracy_ci95'])})."
+        )
+    return found
+
+
+def _classes(metrics: Mapping[str, Any]) -> list[str]:
+    test = metrics["test"]
+    if "per_class" not in test or len(test["classes"]) < 2:
+        return []
+    found = []
+    weakest = min(test["per_class"].items(), key=lambda row: row[1]["recall"])
+    strongest = max(test["per_class"].items(), key=lambda row: row[1]["recall"])
+    if weakest[1]["recall"] < strongest[1]["recall"]:
+        found.append(
+            f"Class {weakest[0]} is found least often (recall {weakest[1]['recall']:.4f}), {strongest[0]} "
+            f"most often ({strongest[1]['recall']:.4f})."
+        )
+    pairs = most_confused({"classes": test["classes"], "confusion": test["confusion"]})
+    if len(test["classes"]) > 2 and pairs:
+        true, predicted, errors, examples = pairs[0]
+        found.append(
+            f"The most frequent error takes {true} for {predicted}, {errors:,} of {examples:,} times."
+        )
+    if "calibration_error" in test:
+        found.append(
+            f"The probabilities are off by {test['calibration_error']:.4f} on average (expected calibration "
+            "error)."
+        )
+    return found
+
+
+def _looks(explanation: Explanation) -> str:
+    good = [each.name for each in explanation.faithfulness if each.verdict == "better"]
+    bad = [each.name for each in explanation.faithfulness if each.verdict != "better"]
+    first = f"{_listed(good)} {_point(good)} at what the model uses" if good else ""
+    second = f"{_listed(bad)} {_do(bad)} no better than a random order" if bad else ""
+    text = "; ".join(part for part in (first, second) if part)
+    return f"Of the pictures, {text}, measured by deletion."
+
+
+def of_study(result: Mapping[str, Any]) -> list[str]:
+    """Sentences about a comparison: what helped, what did not, what is not decided."""
+    models = [row for row in result["rows"] if row["kind"] == "model" and row["validation"]]
+    rivals = [row for row in result["rows"] if row["kind"] == "baseline" and row["validation"]]
+    found = []
+    if models:
+        best = models[0]
+        found.append(
+            f"The best configuration by validation is {best['label']}, {best['validation']['mean']:.4f} on "
+            f"average over {_counted(len(best['seeds']), 'seed')}; on test it reads "
+            f"{best['test']['mean']:.4f}."
+        )
+    if models and rivals:
+        gap = models[0]["validation"]["mean"] - rivals[0]["validation"]["mean"]
+        found.append(
+            f"The best baseline, {rivals[0]['label']}, reaches {rivals[0]['validation']['mean']:.4f} on "
+            f"validation: the model is {abs(gap):.4f} {'above' if gap > 0 else 'below'} it."
+        )
+    by = {
+        word: [pair for pair in result["pairs"] if pair["verdict"] == word]
+        for word in (MORE, NO_MORE, UNDECIDED)
+    }
+    for pair in by[MORE]:
+        better, worse = pair["first"], pair["second"]
+        gain, interval = pair["difference"], pair["ci95"]
+        if gain < 0:
+            better, worse, gain = worse, better, -gain
+            interval = [-interval[1], -interval[0]]
+        found.append(
+            f"It helped to choose {pair['option']} {better} over {worse}: {gain:+.4f} on validation, 95% "
+            f"interval {interval_text(interval, sign=True)}, more than the seeds explain "
+            f"(p {pair['p_holm']:.3f} after Holm)."
+        )
+    if by[NO_MORE]:
+        found.append(f"No more than the seeds explain: {_pairs(by[NO_MORE])}.")
+    if by[UNDECIDED]:
+        seeds = len(result["seeds"])
+        why = (
+            f"; {_counted(seeds, 'seed')} are few, and from {ENOUGH_SEEDS} on the test decides"
+            if seeds < ENOUGH_SEEDS else ""
+        )  # fmt: skip
+        found.append(f"Undecided: {_pairs(by[UNDECIDED])}{why}.")
+    if failures := result["failures"]:
+        found.append(
+            f"{_counted(len(failures), 'run')} failed and stand in no figure: {', '.join(failures)}."
+        )
+    return found
+
+
+def _pairs(pairs: list[dict[str, Any]]) -> str:
+    return "; ".join(
+        f"{pair['option']} {pair['first']} against {pair['second']}"
+        + (f" ({pair['difference']:+.4f})" if pair["difference"] is not None else "")
+        for pair in pairs
+    )
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'s' * (count != 1)}"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _is(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _do(names: list[str]) -> str:
+    return "does" if len(names) == 1 else "do"
+
+
+def _point(names: list[str]) -> str:
+    return "points" if len(names) == 1 else "point"

@@ -1,0 +1,60 @@
+"""One look inside a run, for its paper: an input chosen by a rule, so that nobody picked it."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from glassformer.errors import UsageError
+from glassformer.explain.explanation import Explanation, explain
+from glassformer.reports.paper.record import Record
+from glassformer.tasks.base import Report
+
+LEAST_WORDS, LOOKED_THROUGH = 15, 200
+FIRST = "It is the first of some validation examples, evenly spaced in the split."
+
+
+def look_inside(
+    record: Record, given: str | None, examples: int, seed: int, data_dir: str | None, report: Report
+) -> tuple[Explanation | None, str]:
+    """The explanation, and how its input was chosen; None and the reason where there is none.
+
+    given: an input of the user's own; else one of validation, see `chosen`. examples: of validation, to
+    measure on what the picture is worth. Raises UsageError for an input that the model does not take.
+    """
+    settings: dict[str, Any] = {
+        "examples": examples, "ablation": False, "seed": seed, "data_dir": data_dir, "report": report,
+    }  # fmt: skip
+    if given is not None:
+        return explain(record.run, given, **settings), "The input was given."
+    if record.prepared is None:
+        return None, f"The data is not at hand ({record.missing}), so no example was looked at."
+    candidates = record.run.task.some_examples(record.prepared, record.run.config, LOOKED_THROUGH)
+    if not candidates:
+        return None, "The task shows no examples, so none was looked at."
+    try:
+        if isinstance(candidates[0][0], np.ndarray):
+            from PIL import Image
+
+            pixels = np.asarray(candidates[0][0])
+            with TemporaryDirectory(prefix="glassformer-") as folder:
+                # the model reads files, of any size; this one has the size of its data
+                path = Path(folder) / "validation.png"
+                Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(path)
+                return explain(record.run, str(path), **settings), FIRST
+        text, rule = chosen([text for text, _ in candidates])
+        return explain(record.run, text, **settings), rule
+    except UsageError as error:
+        return None, f"Not looked into: {error}."
+
+
+def chosen(texts: list[str]) -> tuple[str, str]:
+    """The text to look at, and the rule: the shortest of some, so that it can be printed, but no mere cry."""
+    long = [text for text in texts if len(text.split()) >= LEAST_WORDS]
+    if not long:
+        return texts[0], FIRST
+    return min(long, key=len), (
+        f"It is the shortest of {len(texts):,} validation examples, evenly spaced in the split, that has "
+        f"{LEAST_WORDS} words or more."
+    )
