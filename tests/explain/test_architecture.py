@@ -128,7 +128,7 @@ def test_shapes_are_those_of_a_pass_of_other_sizes(
 def test_parameters_add_up(
     name: str, options: dict[str, Any], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from glassformer.training.fit import count_parameters
+    from glassformer.training.judge import count_parameters
 
     task, model, batch = built(name, options, data, monkeypatch)
     architecture = describe(model, batch, lambda model, batch: task.loss(model, batch, 0.0))

@@ -19,8 +19,7 @@ from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.base import Prepared, Report, Task
 from glassformer.tasks.config import MachineConfig, TrainConfig
 from glassformer.training.callbacks import save_model
-from glassformer.training.fit import count_parameters
-from glassformer.training.judge import judge
+from glassformer.training.judge import count_parameters, judge
 from glassformer.training.loaded import load
 from glassformer.training.machine import Machine
 from glassformer.training.provenance import machine, provenance

@@ -27,7 +27,7 @@ from glassformer.progress import with_progress
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Prepared, Report, Task
 from glassformer.tasks.config import MachineConfig, OptimConfig, TrainConfig
-from glassformer.training.fit import count_parameters
+from glassformer.training.judge import count_parameters
 from glassformer.training.machine import prepare_machine
 
 ON_ITS_WAY = {0.125: 0.005, 0.25: 0.05, 0.5: 0.25}

@@ -15,9 +15,9 @@ from glassformer.explain.questions import ImageQuestion, Question, SequenceQuest
 from glassformer.nn.pooling import ClsPool
 from glassformer.tasks.base import Report
 from glassformer.tasks.text_classification import TextClassification
-from glassformer.training.fit import require_same_data
 from glassformer.training.judge import on_device
 from glassformer.training.loaded import LoadedRun
+from glassformer.training.run_folder import require_same_data
 
 CLS = "[CLS]"
 

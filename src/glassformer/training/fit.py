@@ -19,10 +19,10 @@ from glassformer.cache import write_atomically
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Prepared, Report, Task
-from glassformer.tasks.config import MachineConfig, TrainConfig
+from glassformer.tasks.config import TrainConfig
 from glassformer.training.callbacks import Clock, History, InterruptedRun, Listener, RunKeeper
 from glassformer.training.checkpoint_io import SafetensorsCheckpointIO
-from glassformer.training.judge import answers, judge, judge_baselines, print_table
+from glassformer.training.judge import answers, count_parameters, judge, judge_baselines, print_table
 from glassformer.training.machine import Machine, prepare_machine
 from glassformer.training.module import TrainingModule
 from glassformer.training.optimizers import make_optimizer
@@ -34,16 +34,16 @@ from glassformer.training.run_folder import (
     MODEL,
     PROVENANCE,
     SCHEMA_VERSION,
+    SPLITS,
     TOKENIZER,
     claim,
     new_run_folder,
     read_config,
-    read_json,
+    require_same_data,
+    same_choices,
     write_config,
     write_json,
 )
-
-SPLITS = ("train", "validation", "test")
 
 
 def train(
@@ -252,27 +252,6 @@ def _figures(
     return figures
 
 
-def same_choices(folder: Path, config: TrainConfig[Any, Any]) -> MachineConfig:
-    """The machine that a run was trained on, as far as it is here: 'auto' must not choose anew."""
-    choices = read_json(folder / PROVENANCE)["choices"]
-    precision = choices["precision"] if config.precision == "auto" else config.precision
-    return MachineConfig(config.device, precision, config.threads or choices["threads"])
-
-
-def require_same_data(folder: Path, prepared: Prepared) -> None:
-    """Raises DataError where the data is no longer what the run was trained on.
-
-    The splits are drawn from it anew, so other rows would put trained ones among the test ones.
-    """
-    recorded = read_json(folder / PROVENANCE)["data_sha256"]
-    changed = [split for split in SPLITS if recorded.get(split) != prepared.checksums[split]]
-    if changed:
-        raise DataError(
-            f"the {' and '.join(changed)} data of {folder} has changed since it was trained; bring back "
-            "the old files, train anew, or judge the run on a file of its own with evaluate --data.test FILE"
-        )
-
-
 def _trainer(
     folder: Path, config: TrainConfig[Any, Any], machine: Machine, callbacks: list[Any], log_every: int
 ) -> Trainer:
@@ -295,8 +274,3 @@ def _trainer(
         log_every_n_steps=log_every,
         use_distributed_sampler=False,
     )
-
-
-def count_parameters(model: torch.nn.Module) -> int:
-    """Distinct trainable scalars."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -173,3 +173,8 @@ def confusion_table(figures: dict[str, Any]) -> Table:
     for true, predicted, count, _ in most_confused(figures, CLASSES_SHOWN):
         table.add_row(true, predicted, f"{count:,}")
     return table
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """Distinct trainable scalars."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -13,10 +13,16 @@ from glassformer.data.splits import count_shared
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import MachineConfig
-from glassformer.training.fit import count_parameters, require_same_data, same_choices
-from glassformer.training.judge import answers, judge, judge_baselines
+from glassformer.training.judge import answers, count_parameters, judge, judge_baselines
 from glassformer.training.machine import prepare_machine
-from glassformer.training.run_folder import MODEL, SCHEMA_VERSION, TOKENIZER, read_config
+from glassformer.training.run_folder import (
+    MODEL,
+    SCHEMA_VERSION,
+    TOKENIZER,
+    read_config,
+    require_same_data,
+    same_choices,
+)
 
 
 def load(run: str | Path, machine: MachineConfig | None = None) -> "LoadedRun":

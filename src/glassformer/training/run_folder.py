@@ -13,13 +13,14 @@ from glassformer.cache import write_atomically
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import FACTS
 from glassformer.tasks import find_task
-from glassformer.tasks.base import Task
-from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.base import Prepared, Task
+from glassformer.tasks.config import FitConfig, MachineConfig, OptimConfig, TrainConfig
 
 SCHEMA_VERSION = 1
 CONFIG, MODEL, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
 METRICS, PROVENANCE = "metrics.json", "provenance.json"
 LAST = "checkpoints/last.safetensors"
+SPLITS = ("train", "validation", "test")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -133,3 +134,24 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is missing or broken ({error}); the run is incomplete") from error
+
+
+def same_choices(folder: Path, config: TrainConfig[Any, Any]) -> MachineConfig:
+    """The machine that a run was trained on, as far as it is here: 'auto' must not choose anew."""
+    choices = read_json(folder / PROVENANCE)["choices"]
+    precision = choices["precision"] if config.precision == "auto" else config.precision
+    return MachineConfig(config.device, precision, config.threads or choices["threads"])
+
+
+def require_same_data(folder: Path, prepared: Prepared) -> None:
+    """Raises DataError where the data is no longer what the run was trained on.
+
+    The splits are drawn from it anew, so other rows would put trained ones among the test ones.
+    """
+    recorded = read_json(folder / PROVENANCE)["data_sha256"]
+    changed = [split for split in SPLITS if recorded.get(split) != prepared.checksums[split]]
+    if changed:
+        raise DataError(
+            f"the {' and '.join(changed)} data of {folder} has changed since it was trained; bring back "
+            "the old files, train anew, or judge the run on a file of its own with evaluate --data.test FILE"
+        )

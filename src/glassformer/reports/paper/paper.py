@@ -11,7 +11,6 @@ from glassformer.cache import write_atomically
 from glassformer.errors import DataError, UsageError
 from glassformer.experiments.compare import COMPARISON
 from glassformer.experiments.study import RUNS, STUDY, metrics_of
-from glassformer.experiments.tune import RESULT
 from glassformer.reports.paper import discussion, run_sections, study_sections
 from glassformer.reports.paper.document import Block, Bullets, Code, Document, Markdown, Section, said
 from glassformer.reports.paper.html_page import as_html
@@ -27,6 +26,8 @@ TASK, MODEL, PROCESS, RESULTS, DISCUSSION, PROOF = HEADINGS = (
     "Task and data", "Model", "Process", "Results", "Discussion", "Proof",
 )  # fmt: skip
 KINDS = (".pdf", ".html")
+TUNING = "tuning.json"
+"""What a search ends with; see `glassformer.experiments.tune`, whose import takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _study(folder: Path) -> dict[str, Any] | None:
     """The table of a study, None for the folder of a run. Raises UsageError for anything else."""
     if (folder / CONFIG).is_file():
         return None
-    if (folder / RESULT).is_file():
+    if not (folder / STUDY).is_file() and (folder / TUNING).is_file():
         raise UsageError(
             f"{folder} is a search, which never looks at test; train its best.yaml and report that run"
         )

@@ -12,9 +12,8 @@ from glassformer.explain.architecture import Architecture, describe
 from glassformer.models.configs import FACTS
 from glassformer.tasks.base import Prepared, Report
 from glassformer.tasks.config import MachineConfig
-from glassformer.training.fit import require_same_data
 from glassformer.training.loaded import LoadedRun, load
-from glassformer.training.run_folder import METRICS, PROVENANCE, read_json
+from glassformer.training.run_folder import METRICS, PROVENANCE, read_json, require_same_data
 
 SHOWN_CLASSES = 5
 
