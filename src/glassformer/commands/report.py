@@ -32,7 +32,7 @@ class ReportOptions(MachineConfig):
     """Markdown of your own: what stands under '# Discussion', say, opens that section of the paper."""
     look: Annotated[str | None, arg(metavar="INPUT")] = None
     """Input to look at: a text, a sequence, an image file. Default: a validation example, by a rule."""
-    examples: int = 100
+    examples: int = 50
     """Validation examples to measure on whether that look is true to the model; 0 leaves the look out."""
     data_dir: str | None = None
     """Folder with local copies of the public data sets. Default: as in training."""

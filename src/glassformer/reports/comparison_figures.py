@@ -96,14 +96,15 @@ def draw_effects(
     across = min(across, len(effects))
     down = math.ceil(len(effects) / across)
     width = across * (BEFORE + panel) + 2 * MARGIN
-    body = LEGEND + down * (ABOVE + height + BELOW)
+    above = ABOVE if caption is not None else 0.15
+    body = LEGEND + down * (above + height + BELOW)
     title = f"{result['task']}: what each option does"
     figure, top = new_page(width, body, title, caption)
     low, high = _limits(effects, rivals)
     for number, (option, values) in enumerate(effects.items()):
         column, row = number % across, number // across
         left = MARGIN + column * (BEFORE + panel) + BEFORE - MARGIN
-        bottom = top - LEGEND - row * (ABOVE + height + BELOW) - ABOVE - height
+        bottom = top - LEGEND - row * (above + height + BELOW) - above - height
         axes = add_axes(figure, left, bottom, panel, height)
         _draw_values(axes, values, panel)
         if rivals and low <= (best := rivals[0]["validation"]["mean"]) <= high:

@@ -42,7 +42,7 @@ class Choices:
     author: str = ""
     text: Path | None = None
     look: str | None = None
-    examples: int = 100
+    examples: int = 50
     seed: int = 0
     data_dir: str | None = None
 

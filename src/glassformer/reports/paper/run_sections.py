@@ -228,7 +228,12 @@ def confusion_blocks(record: Record) -> list[Block]:
     caption = (
         "Confusion on test: a row is a true class, a column what the model said; shading is the row's share."
     )
-    figure = Figure(lambda kind: as_bytes(picture, kind), caption, alt="confusion matrix", height=8.0)
+    figure = Figure(
+        lambda kind: as_bytes(picture, kind),
+        caption,
+        alt="confusion matrix",
+        height=4.5 + 0.35 * min(classes, 10),
+    )
     return [Beside((figure,), (_class_table(test),), share=0.55)]
 
 

@@ -54,6 +54,13 @@ STYLE = """
   table.hline(stroke: 0.8pt), table.header(..heads), table.hline(stroke: 0.4pt),
   ..cells, table.hline(stroke: 0.8pt))
 
+// as wide as it may be, and no higher
+#let picture(file, width, highest, alt) = layout(size => {
+  let wide = image(file, width: width * size.width, alt: alt)
+  if highest == none or measure(wide).height <= highest { wide }
+  else { image(file, height: highest, alt: alt) }
+})
+
 #let facts(..rows) = { set par(justify: false); set text(size: 8.8pt); grid(
   columns: (auto, 1fr), column-gutter: 1em, row-gutter: 0.55em, ..rows) }
 """
@@ -158,10 +165,11 @@ class _Writer:
             name = f"figure-{len(self.drawn) + 1}.pdf"
             (self.folder / name).write_bytes(figure.draw("pdf"))
             self.drawn[id(figure)] = name
-        size = f"width: {figure.width * 100:.0f}%"
-        if figure.height:
-            size += f", height: {figure.height * self.scale:.2f}cm"
-        image = f'image("{self.drawn[id(figure)]}", {size}, fit: "contain", alt: {typst_text(figure.alt)})'
+        highest = f"{figure.height * self.scale:.2f}cm" if figure.height else "none"
+        image = (
+            f'picture("{self.drawn[id(figure)]}", {figure.width * 100:.0f}%, {highest}, '
+            f"{typst_text(figure.alt)})"
+        )
         return f"#figure({image}, caption: [#text({typst_text(figure.caption)})], kind: image)"
 
 
