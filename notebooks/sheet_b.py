@@ -387,8 +387,8 @@ display(
     Markdown(
         f"**The smallest found in this run:** {entry['parameters']} parameters ({entry['model']}), right on "
         f"{entry['accuracy_all']:.4f} of all {entry['count_all']:,} strings and on "
-        f"{entry['accuracy_unseen']:.4f} of the {entry['count_unseen']:,} unseen ones; {entry['seeds_made']} of "
-        f"{entry['seeds_tried']} random starts made it. "
+        f"{entry['accuracy_unseen']:.4f} of the {entry['count_unseen']:,} unseen ones; "
+        f"{entry['seeds_made']} of {entry['seeds_tried']} random starts made it. "
         f"Its parameters by part: {', '.join(f'{name} {count}' for name, count in parts.items() if count)}."
     )
 )
