@@ -1,10 +1,11 @@
 # make demo: set up and see it work. make test: set up and check everything. make docs: build the site.
+# make notebooks: execute the notebooks of the exercise sheets, in full size, into runs/notebooks/ (an hour or so).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo install test lint docs clean
+.PHONY: demo install test lint docs notebooks clean
 
 demo: install
 	@echo "== train: is the number of ones even or odd? (about a minute) =="
@@ -38,6 +39,9 @@ lint: $(VENV)/installed-dev
 
 docs: $(VENV)/installed-dev
 	@$(BIN)/python docs/tools/build.py
+
+notebooks: $(VENV)/installed-dev
+	@$(BIN)/python docs/tools/notebooks.py
 
 clean:
 	rm -rf $(VENV) site .cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -204,8 +204,9 @@ show(
 # the best epoch, in runs of neighbours: the file lies film by film, and single rows would ask the model
 # about films that it knows.
 #
-# The sheet's setting: a fifth of the training reviews, at most 512 tokens, a vocabulary of 50,000, batches
-# of 16.
+# The run below is in the sheet's own setting:
+#
+# > a fifth of the training reviews, at most 512 tokens, a vocabulary of 50,000, batches of 16
 
 # %%
 if QUICK:

@@ -379,7 +379,7 @@ torch.testing.assert_close(model(ids, written)[:, :-1], model(ids, changed)[:, :
 # %% [markdown]
 # ## 2.3 The architecture, with the dimensions at each step
 #
-# Drawn from watching the model of section 2.4 run, not from a drawing of it: every part with the shapes
+# Drawn from watching the model trained below run, not from a drawing of it: every part with the shapes
 # that go in and come out, and its parameters at the right.
 
 # %%

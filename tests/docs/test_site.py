@@ -27,7 +27,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The copy, with its site in it."""
     root = tmp_path_factory.mktemp("repository")
     generated = shutil.ignore_patterns("__pycache__", "*.svg", "*.png", "*.egg-info")
-    for name in ("docs", "src", "benchmarks", "README.md", "zensical.toml"):
+    for name in ("docs", "src", "benchmarks", "notebooks", "README.md", "zensical.toml"):
         whole, copy = ROOT / name, root / name
         shutil.copytree(whole, copy, ignore=generated) if whole.is_dir() else shutil.copy(whole, copy)
     done = subprocess.run(
