@@ -129,6 +129,7 @@ for number, (start, end) in enumerate(zip(points[0].tolist(), moved[0].tolist(),
     plane.annotate(f"{number}", start, (4, 4), textcoords="offset points")
 plane.plot(*points[0].T, "s", color=ORANGE, label="token x")
 plane.plot(*moved[0].T, "o", color=BLUE, label="output y")
+plane.margins(0.12)
 plane.set(xlabel="first feature", ylabel="second feature")
 plane.legend(frameon=False)
 image = matrix.imshow(weights[0], cmap="Blues", vmin=0, vmax=1)
@@ -281,7 +282,7 @@ panels[0].loglog(SIZES, [math.sqrt(d) for d in SIZES], color="#888888", label="r
 panels[0].set(xlabel="d, features", ylabel="standard deviation of q · k")
 for axes, ending, label in (
     (panels[1], "", "largest weight"),
-    (panels[2], " slope", "size of the softmax's derivative"),
+    (panels[2], " slope", "size of the derivative"),
 ):
     axes.semilogx(SIZES, measured[f"plain{ending}"], "o-", color=ORANGE, label="not divided")
     axes.semilogx(SIZES, measured[f"divided{ending}"], "s-", color=BLUE, label="divided by the root of d")

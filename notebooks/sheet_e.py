@@ -93,7 +93,8 @@ def show(figure: plt.Figure, caption: str) -> None:
 # pixels, with the question: *is the digit odd?*
 #
 # - **A row** is one image. **Its features** are its pixels, row by row, each a number from 0 (paper) to 16
-#   (ink): how many points of a square of four by four were inked when the image was scanned.
+#   (ink): how many points of a square of four by four were inked when the image was scanned. Pixels that
+#   are alike in all images say nothing and are left out.
 # - **The label** is 1 where the digit is 1, 3, 5, 7 or 9, and 0 otherwise. The ten digits are about equally
 #   frequent, so the two classes are balanced, and always giving the same answer is right about half of the
 #   time.
@@ -245,7 +246,9 @@ display(Markdown(table + "\n".join(rows) + "\n\n" + " ".join(f"{line}." for line
 # %%
 show(
     draw_regions(comparison, caption="Both models fitted again on these two features alone."),
-    "Figure 3. Decision regions: a straight line for logistic regression, a bent one for the network.",
+    "Figure 3. Decision regions. The line between the classes is straight for logistic regression, "
+    "whatever the data; "
+    "the network's may bend.",
 )
 
 # %% [markdown]
