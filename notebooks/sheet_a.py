@@ -259,7 +259,7 @@ lines = ["| part | parameters | share |", "|---|---|---|"]
 total = sum(parts.values())
 lines += [f"| {name} | {count:,} | {count / total:.1%} |" for name, count in parts.items() if count]
 display(Markdown("\n".join(lines) + f"\n\nOptions: `{run.config.model}`"))
-assert parts["embed"] == max(parts.values())
+assert QUICK or parts["embed"] == max(parts.values())
 
 # %% [markdown]
 # Most parameters are the words' vectors. With few reviews that is where overfitting begins, since a rare

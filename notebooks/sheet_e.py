@@ -555,8 +555,8 @@ for text, output, want in mistakes[:5]:
 # Commentary:
 #
 # - **Unseen against trained on** is the comparison that counts. A model that had learned its sequences by
-#   heart would be right on those and lost on the others; a difference near zero says that it has found the
-#   rule. The rule is the only thing that fits into so few parameters, too.
+#   heart would be right on those and lost on the others, of which there are more than ten times as many; a
+#   difference near zero says that it has found the rule.
 # - **The baseline** is logistic regression on the places. In a reversal every symbol goes to a fixed place,
 #   so a linear map can do it as well: the task shows that the machinery works, not that it is needed. The
 #   harder tasks below do.

@@ -130,6 +130,7 @@ def _draw_balance(axes: "Axes", comparison: Comparison) -> None:
     axes.set_xticks([0, 1], names)
     axes.set_xlim(-0.6, 1.6)
     axes.set_ylim(0, 1.15 * max(table.counts))
+    axes.set_xlabel("class")
     axes.set_ylabel("rows")
     axes.set_title("the classes", fontsize=TEXT, loc="left")
 
