@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
@@ -47,7 +48,7 @@ def scripts() -> list[Path]:
 
 def notebook_of(script: Path) -> NotebookNode:
     """The notebook of a Python file in the percent format: the same cells, and no outputs."""
-    read = jupytext.read(script, fmt="py:percent")
+    read: Any = jupytext.reads(script.read_text(encoding="utf-8"), fmt="py:percent")
     cells = []
     for number, cell in enumerate(read.cells, start=1):
         make = nbformat.v4.new_markdown_cell if cell.cell_type == "markdown" else nbformat.v4.new_code_cell
