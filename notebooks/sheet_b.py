@@ -454,11 +454,12 @@ lines = [
 display(Markdown("**Each option, as this run measured it:**\n\n" + "\n".join(lines)))
 
 # %% [markdown]
-# What to look for in the figure, and why it should be so:
+# What to expect, and why; the figure and the list say what came of it in this run:
 #
-# - **Learning rate** has the strongest say. Too low, and the loss is still at that of a guess when time is
-#   up; too high, and the steps are longer than the bends that have to be found. There is a band in between,
-#   and it moves with the batch size: smaller batches make more, and noisier, steps in the same epochs.
+# - **Learning rate** decides whether it is learned at all. Too low, and the loss is still at that of a
+#   guess when time is up; too high, and the steps are longer than the bends that have to be found. There is
+#   a band in between, and it moves with the batch size: smaller batches make more, and noisier, steps in
+#   the same epochs.
 # - **Seeds** differ widely wherever a setting works only sometimes: the loss lies on a plateau first, and a
 #   start either gets off it in time or does not. A mean over seeds hides that; the small marks show it.
 # - **Activation.** The answer is a zigzag of the share of ones. ReLU has kinks, and kinks make zigzags;
@@ -466,9 +467,11 @@ display(Markdown("**Each option, as this run measured it:**\n\n" + "\n".join(lin
 # - **Layers and width** give room for more bends. Beyond what the task needs, they make training slower,
 #   not better.
 # - **Positions** only distract: they tell the model apart what it should treat alike.
-# - **Pooling.** The maximum over tokens can ask whether there is a one, not how many there are, unless
-#   attention has put the share into every token already. The mean keeps counts by itself.
-# - **Heads** hardly matter here: without positions every token sees the same bag, and one softmax is enough
-#   to weigh ones against zeros.
+# - **Pooling.** The maximum over tokens alone can ask whether there is a one, not how many there are. But
+#   attention puts the share of ones into every token first, so the maximum works too; the mean keeps counts
+#   by itself.
+# - **Heads.** Without positions every token sees the same bag, and one softmax is enough to weigh ones
+#   against zeros. What several heads add is chances: more random starts of the same thing, of which one has
+#   to leave the plateau.
 #
 # Three seeds can show a large difference and no small one: *undecided* is not *no difference*.
