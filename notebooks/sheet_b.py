@@ -466,7 +466,7 @@ display(Markdown("**Each option, as this run measured it:**\n\n" + "\n".join(lin
 #   GELU has to build each kink from a smooth bend.
 # - **Layers and width** give room for more bends. Beyond what the task needs, they make training slower,
 #   not better.
-# - **Positions** only distract: they tell the model apart what it should treat alike.
+# - **Positions** only distract: they tell apart what the model should treat alike.
 # - **Pooling.** The maximum over tokens alone can ask whether there is a one, not how many there are. But
 #   attention puts the share of ones into every token first, so the maximum works too; the mean keeps counts
 #   by itself.

@@ -287,7 +287,7 @@ if QUICK:
         "--fit.epochs 2 --threads 1"
     )
 else:
-    SIZE = "--model.layers 4 --model.d-model 128 --model.heads 4 --model.d-ff 256 --fit.epochs 8"
+    SIZE = "--model.layers 3 --model.d-model 96 --model.heads 4 --model.d-ff 192 --fit.epochs 6"
 RUN = WORK / "cifar10"
 glassformer(f"train cifar10 {SIZE} --no-baselines --run-dir {RUN}")
 
