@@ -327,7 +327,7 @@ show(
 #   validation and the gap widens, the model begins to learn its images by heart; then more augmentation
 #   helps more than more layers.
 # - **Confusions** are mostly between things that look alike: animals with animals, vehicles with vehicles.
-#   That is a sign that the model looks at the thing, and not at the background alone.
+#   Where airplanes and ships are taken for each other, the background, sky or water, may have had its say.
 #
 # ## What it attends to
 #
