@@ -365,12 +365,14 @@ show_code(TrainingModule.training_step, TrainingModule.validation_step, Training
 # ## 3.2 Train and evaluate both
 #
 # The same reviews, tokeniser, split and number of epochs for both; a part of the training reviews only, so
-# that it ends soon (all of them: leave out `--data.fraction`). The test reviews are all judged, once, at
-# the end of each run.
+# that it ends soon (all of them, and whole: leave out both `--data` options). The test reviews are all
+# judged, once, at the end of each run.
 
 # %%
 SHARE = (
-    "--data.fraction 0.5 --threads 1 --fit.epochs 1 --data.max-tokens 64" if QUICK else "--data.fraction 0.2"
+    "--data.fraction 0.5 --threads 1 --fit.epochs 1 --data.max-tokens 64"
+    if QUICK
+    else "--data.fraction 0.2 --data.max-tokens 512"
 )
 RUNS = {"transformer": WORK / "transformer", "recurrent": WORK / "recurrent"}
 for name, folder in RUNS.items():
@@ -450,7 +452,7 @@ assert {"train/loss", "validation/accuracy", "kept/test_accuracy"} <= set(record
 PART = (
     "--data.fraction 0.5 --threads 1 --fit.epochs 1 --data.max-tokens 32 --seeds 1"
     if QUICK
-    else "--data.fraction 0.1 --data.max-tokens 256 --seeds 2"
+    else "--data.fraction 0.1 --data.max-tokens 256 --seeds 2 --jobs 2"
 )
 VARIED = {
     "transformer": "--vary model.layers=1,2"
