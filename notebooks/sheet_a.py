@@ -363,7 +363,8 @@ display(Markdown("**Each option, as this run measured it:**\n\n" + "\n".join(lin
 #
 # - **Positions.** Which words a review holds says most about its sentiment; their order decides only some.
 #   So a model without positions is hard to beat here, and positions that are *learned* cost parameters that
-#   few reviews pay for: places far back are seen only in long reviews. Sinusoids cost none.
+#   few reviews pay for: places far back are seen only in long reviews. Sinusoids cost none, but they are as
+#   large as the words' vectors or larger while these are young, and may drown them: see Figure 5.
 # - **Layers.** One block that takes means of words has most of what can be had. Each further block is more
 #   to overfit with and more to wait for. With all the reviews, or a pretrained model, depth pays.
 # - **Heads.** At one width, more heads are narrower ones; the number of parameters stays. Several heads can
@@ -378,6 +379,21 @@ display(Markdown("**Each option, as this run measured it:**\n\n" + "\n".join(lin
 #   disadvantage. *Undecided* in the list above means that so few seeds cannot tell, not that there is no
 #   difference.
 #
+# # 7. The paper
+#
+# > A PDF of up to 4 pages that documents and discusses model, data, process, performance evaluation and
+# > results.
+#
+# One command writes it, and every number in it is read from the runs. `--text own.md` puts words of one's
+# own into its sections.
+
+# %%
+PAPER = WORK / "report.pdf"
+EXAMPLES = 4 if QUICK else 50
+TITLE = "Which choices matter on film reviews?"
+glassformer(f"report {STUDY} --title '{TITLE}' --examples {EXAMPLES} --out {PAPER}")
+print(f"{PAPER}: {PAPER.stat().st_size:,} bytes")
+
+# %% [markdown]
 # **Not here:** the sheet also offers the fine-tuning of a pretrained BERT, which Glassformer does not do
-# yet, and asks for a PDF of up to four pages; this notebook holds its content (Jupyter can print it), the
-# command for it does not exist yet. [The README](../README.md) has the measured figures on all reviews.
+# yet. [The README](../README.md) has the measured figures on all reviews.

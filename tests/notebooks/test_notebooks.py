@@ -26,7 +26,7 @@ NAMES = [script.stem for script in SCRIPTS]
 SVG = "{http://www.w3.org/2000/svg}"
 CONTAINS = {
     "sheet_a": ["attention with padding against torch.nn.MultiheadAttention", "sinusoids against the formula",
-                "Best by validation accuracy", "an epoch took", "Each option"],
+                "Best by validation accuracy", "an epoch took", "Each option", "report.pdf: "],
     "sheet_b": ["one head against torch.nn.MultiheadAttention", " passed in ",
                 "block against torch.nn.TransformerEncoderLayer", "unseen strings right",
                 "The smallest found in this run", "Each option"],
