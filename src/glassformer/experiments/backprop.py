@@ -293,7 +293,8 @@ def described(result: dict[str, Any]) -> list[str]:
     even = max(data["classes"].values()) <= BALANCED_UP_TO * data["rows"]
     return [
         f"{data['name']}: {data['about']}",
-        f"{data['rows']:,} rows, {data['features']:,} features; {' and '.join(counts)}: "
+        f"{data['rows']:,} rows, {data['features']:,} feature{'s' * (data['features'] != 1)}; "
+        f"{' and '.join(counts)}: "
         f"{'balanced' if even else 'not balanced'}",
         f"split 80/20 by seed {result['seed']}, the classes' shares kept: {data['train']:,} rows to train "
         f"on, {data['test']:,} to test on",

@@ -18,7 +18,6 @@ from glassformer.errors import DataError, UsageError
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.base import Prepared, Report, Task
 from glassformer.tasks.config import MachineConfig, TrainConfig
-from glassformer.training.callbacks import save_model
 from glassformer.training.judge import count_parameters, judge
 from glassformer.training.loaded import load
 from glassformer.training.machine import Machine
@@ -29,6 +28,7 @@ from glassformer.training.run_folder import (
     SCHEMA_VERSION,
     TOKENIZER,
     read_json,
+    save_model,
     write_config,
     write_json,
 )

@@ -18,6 +18,7 @@ from glassformer.reports.page import (
     BLUE,
     MARGIN,
     ORANGE,
+    SMALL,
     TEXT,
     add_axes,
     legend_above,
@@ -101,7 +102,8 @@ def draw_data(comparison: Comparison, *, caption: str) -> "Figure":
     telling = most_telling(X, y)[:TELLING]
     rows = -(-(1 + len(telling)) // columns)
     width = columns * (before + panel) + 2 * MARGIN
-    title = f"{table.name}: {len(table.labels):,} rows, {len(table.feature_names):,} features"
+    features = len(table.feature_names)
+    title = f"{table.name}: {len(table.labels):,} rows, {features:,} feature{'s' * (features != 1)}"
     figure, top = new_page(width, rows * (above + height + below), title, caption)
     places = [
         (MARGIN + before + column * (before + panel), top - row * (above + height + below) - above - height)
@@ -117,6 +119,8 @@ def draw_data(comparison: Comparison, *, caption: str) -> "Figure":
         head = f"{shortened(name, panel - 0.8, TEXT)}, r = {r[number]:.2f}"
         axes.set_title(head, fontsize=TEXT, loc="left")
         axes.set_xlabel(shortened(table.unit or name, panel, TEXT))
+        if number == telling[0]:
+            axes.legend(fontsize=SMALL, framealpha=0.7)
     return figure
 
 

@@ -12,13 +12,11 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from safetensors.torch import save_file
 
-from glassformer.cache import write_atomically
 from glassformer.errors import DataError
 from glassformer.tasks.base import Batches
 from glassformer.tasks.config import FitConfig
-from glassformer.training.run_folder import LAST, MODEL
+from glassformer.training.run_folder import LAST, save_model
 
 
 class InterruptedRun(Exception):
@@ -135,12 +133,6 @@ class RunKeeper(Callback):
 
 SAVE_EVERY_SECONDS = 300
 """So that a machine that dies takes five minutes of training with it, not an epoch."""
-
-
-def save_model(model: torch.nn.Module, folder: Path) -> None:
-    """Writes model.safetensors: the weights, whole or not at all."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_atomically(folder / MODEL, lambda scratch: save_file(weights, scratch))
 
 
 class Listener(Callback):

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -15,6 +15,9 @@ from glassformer.models.configs import FACTS
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Prepared, Task
 from glassformer.tasks.config import FitConfig, MachineConfig, OptimConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SCHEMA_VERSION = 1
 CONFIG, MODEL, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
@@ -75,6 +78,14 @@ def write_config(folder: Path, task: str, config: TrainConfig[Any, Any], class_n
     content["model"] = {key: value for key, value in content["model"].items() if key not in FACTS}
     text = yaml.safe_dump(content, sort_keys=False)
     write_atomically(folder / CONFIG, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+
+
+def save_model(model: "nn.Module", folder: Path) -> None:
+    """Writes model.safetensors: the weights, whole or not at all."""
+    from safetensors.torch import save_file
+
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_atomically(folder / MODEL, lambda scratch: save_file(weights, scratch))
 
 
 @dataclass(frozen=True)

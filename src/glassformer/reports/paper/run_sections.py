@@ -172,11 +172,11 @@ def curves(record: Record) -> list[Block]:
         return [said("The run recorded no learning curves.")]
     figure = draw_learning_curves(metrics, caption=None, panel=2.75, height=1.95)
     caption = (
-        "Loss and accuracy after each epoch. Train: means over the epoch while the weights still moved, with "
-        "any dropout and augmentation, so it may look worse than validation. Validation: the weights that "
-        "would be kept. Dotted: the kept epoch."
+        f"Loss and {record.accuracy_word} after each epoch. Train: means over the epoch while the weights "
+        "still moved, with any dropout and augmentation, so it may look worse than validation. Validation: "
+        "the weights that would be kept. Dotted: the kept epoch."
     )
-    return [Figure(lambda kind: as_bytes(figure, kind), caption, alt="learning curves: loss and accuracy")]
+    return [Figure(lambda kind: as_bytes(figure, kind), caption, alt="learning curves")]
 
 
 def result_table(record: Record) -> Table:
