@@ -94,13 +94,14 @@ def test_two_processes_finish_one_study_together(tmp_path: Path) -> None:
 
 def test_hopeless_trials_end_early(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Rates far too small to learn with, after some that learn."""
-    words = ["tune", "parity", *TINY, "--search", "optim.learning_rate=1e-9,0.01", "--fit.epochs", "8"]
-    assert main([*words, "--trials", "9", "--study", str(tmp_path / "pruned"), "--seed", "1"]) == 0
+    words = ["tune", "parity", *TINY, "--search", "optim.learning_rate=1e-9,0.03"]
+    words += ["--fit.epochs", "8", "--fit.stop-above", "0"]
+    assert main([*words, "--trials", "12", "--study", str(tmp_path / "pruned"), "--seed", "1"]) == 0
     result = json.loads((tmp_path / "pruned" / "tuning.json").read_text(encoding="utf-8"))
     early = [trial for trial in result["trials"] if trial["state"] == "pruned"]
     assert early
-    assert all(len(trial["epochs"]) < 8 for trial in early)
-    assert f"9 trials, {len(early)} of them ended early" in capsys.readouterr().out
+    assert all(3 <= len(trial["epochs"]) < 8 for trial in early), "a third of the epochs is left to each"
+    assert f"12 trials, {len(early)} of them ended early" in capsys.readouterr().out
 
 
 def test_a_search_is_refused_before_anything_is_trained(

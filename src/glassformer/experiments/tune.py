@@ -4,6 +4,7 @@ A study is a journal file in its folder, or a database; any number of processes,
 that see it, work on one study until it has its trials. Every trial is a run folder without a test figure.
 """
 
+import math
 import platform
 import shutil
 import time
@@ -30,7 +31,11 @@ JOURNAL, BEST, RESULT, TRIALS = "journal.log", "best.yaml", "tuning.json", "tria
 COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 RANDOM_FIRST = 10
 """Trials drawn at random, a third of all at most, before the sampler begins to learn from them."""
-PRUNE_AFTER_TRIALS, PRUNE_AFTER_EPOCHS = 3, 1
+PRUNE_AFTER_TRIALS, PRUNE_AFTER_SHARE = 5, 1 / 3
+"""No trial ends early before so many others have ended, nor in this share of its epochs.
+
+After one epoch most are at chance, and a median of chance picks at random: it ended all that became good.
+"""
 
 
 def tune(
@@ -49,14 +54,15 @@ def tune(
     """Works on the study until it has so many trials; writes best.yaml and tuning.json, and gives the latter.
 
     storage: a database's URL; None keeps a journal in the folder. A trial that the median of the others at
-    its epoch beats is ended early. Raises UsageError for a study of another task or of other options,
-    DataError where no trial came to an end.
+    its epoch beats is ended early, once it has had a third of its epochs. Raises UsageError for a study of
+    another task or of other options, DataError where no trial came to an end.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", module="optuna")
     pruner: Any = optuna.pruners.NopPruner()
     if prune:
-        pruner = optuna.pruners.MedianPruner(PRUNE_AFTER_TRIALS, PRUNE_AFTER_EPOCHS)
+        least = max(1, math.ceil(PRUNE_AFTER_SHARE * configure({}).fit.epochs))
+        pruner = optuna.pruners.MedianPruner(PRUNE_AFTER_TRIALS, least)
     said = {
         "task": task_name,
         "seed": seed,
