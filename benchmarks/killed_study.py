@@ -50,6 +50,8 @@ def main() -> None:
             process = _study(killed)
             moments.append(generator.uniform(0.1, 0.5) * seconds)
             time.sleep(moments[-1])
+            if process.poll() is not None:
+                sys.exit("the study had ended before it was killed; give it more to do")
             process.send_signal(signal.SIGKILL)
             process.wait()
             time.sleep(2)  # its runs notice, and end

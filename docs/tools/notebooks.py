@@ -82,6 +82,10 @@ def main(words: list[str]) -> int:
         for script in scripts():
             nbformat.write(notebook_of(script), script.with_suffix(".ipynb"))
         return 0
+    known = [script.stem.removeprefix("sheet_") for script in scripts()]
+    if wrong := [word for word in words if word not in known]:
+        print(f"notebooks: there is no sheet {wrong[0]!r}; choose {', '.join(known)}", file=sys.stderr)
+        return 2
     chosen = [script for script in scripts() if not words or script.stem.removeprefix("sheet_") in words]
     failed = False
     for script in chosen:

@@ -44,6 +44,8 @@ def run(words: list[str]) -> int:
     options = parse(ReportOptions, "glassformer report", words)
     if options.examples < 0 or options.examples == 1:
         raise UsageError(f"examples={options.examples} has no interval; choose 2 or more, or 0 for no look")
+    if options.look is not None and not options.examples:
+        raise UsageError("--look asks for a look and --examples 0 for none; leave one of them out")
     if not 0 <= options.seed < 2**32:
         raise UsageError(f"seed={options.seed} is out of range; choose 0 to {2**32 - 1}")
     folder = Path(options.folder)

@@ -47,8 +47,8 @@ class Job:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds the study against other processes. Raises UsageError where another one writes it."""
+def locked(folder: Path, advice: str = "wait for it, or give another --study") -> Iterator[None]:
+    """Holds the study against other processes. Raises UsageError with the advice where one writes it."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give another --study")
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,9 +56,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise UsageError(
-            f"{folder} is being written by another process; wait for it, or give another --study"
-        ) from None
+        raise UsageError(f"{folder} is being written by another process; {advice}") from None
     try:
         yield
     finally:

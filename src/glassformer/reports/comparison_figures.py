@@ -62,6 +62,8 @@ def by_value(result: Mapping[str, Any], option: str) -> dict[str, list[float]]:
     for value in dict.fromkeys(row["settings"][option] for row in rows):
         # one at a time, only the base and those that vary this option tell of it
         of_value = [row for row in rows if row["settings"][option] == value and _tells_of(row, option, rows)]
+        if not of_value:  # its base failed
+            continue
         seeds = [seed for seed in result["seeds"] if all(seed in row["seeds"] for row in of_value)]
         accuracy = lambda row, seed: row["validation"]["each"][row["seeds"].index(seed)]  # noqa: E731
         found[value] = [float(np.mean([accuracy(row, seed) for row in of_value])) for seed in seeds]
@@ -92,6 +94,7 @@ def draw_effects(
     if not models:
         raise ValueError("no run of the comparison finished, so there is nothing to draw")
     effects = {option: by_value(result, option) for option in models[0]["settings"]}
+    effects = {option: values for option, values in effects.items() if values}
     rivals = [row for row in result["rows"] if row["kind"] == "baseline" and row["validation"]]
     across = min(across, len(effects))
     down = math.ceil(len(effects) / across)

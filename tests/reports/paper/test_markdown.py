@@ -80,6 +80,12 @@ def test_all_of_markdown_comes_out() -> None:
         assert words in text, words
 
 
+@pytest.mark.parametrize("text", ["| a | b |\n| --- | --- |", "[empty]()", "0. zero\n1. one", "![x](y.png)"])
+def test_what_is_seldom_written_compiles(text: str) -> None:
+    assert "0. zero" not in text or "0. zero" in pdf_text(as_typst(text))
+    pdf_text(as_typst(text))
+
+
 def test_typst_in_it_is_shown_and_not_run() -> None:
     text = pdf_text(as_typst(TYPST))
     for words in ('#import "evil.typ"', '$x$ [#panic("no")]', "@label <b>bold</b> *a"):
@@ -90,5 +96,7 @@ def test_html_in_it_is_shown_and_pictures_are_not_fetched() -> None:
     page = as_html("<script>x</script> ![alt](https://example.org/a.png) [bad](javascript:alert(1))")
     assert "<script" not in page
     assert "<img" not in page
+    assert "a.png" not in page
+    assert "a.png" not in as_typst("![alt](a.png)")
     assert 'href="javascript' not in page
     assert "&lt;script&gt;" in page

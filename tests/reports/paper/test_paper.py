@@ -276,6 +276,45 @@ def test_the_study_tells_what_the_comparison_holds(runs: dict[str, Path]) -> Non
     (pair,) = result["pairs"]
     assert f"{pair['p_holm']:.3f} {pair['verdict']}" in text
     assert f"{pair['difference']:+.4f}" in text
+    assert "This is one run" not in text
+
+
+def test_a_look_of_ones_own_and_the_pages_own_letters(runs: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "own.html"
+    given = "a wonderful film with a dull story"
+    assert main(["report", str(runs["text"]), "--look", given, "--examples", "4", "--out", str(out)]) == 0
+    assert "The input was given." in out.read_text()
+
+
+def test_no_figure_is_higher_than_a_page_and_no_word_leaves_its_cell(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """Text beyond the paper's edge would be lost in print."""
+    path = tmp_path / "long.csv"
+    names = [f"class {'very ' * 12}{letter}" for letter in "ab"]
+    rows = [(f"{'x' * 160} {number} film", names[number % 2]) for number in range(60)]
+    write_csv(path, rows)
+    run = tmp_path / "run"
+    words = [*SMALL, "--data.train", str(path), "--data.vocab", "60", "--fit.epochs", "1"]
+    assert main(["train", "text", *words, "--run-dir", str(run)]) == 0
+    own = tmp_path / "own.md"
+    own.write_text(f"# Model\n{'y' * 400}\n")
+    look = " ".join(["film"] * 290)
+    more = ["--text", str(own), "--look", look, "--examples", "2", "--out", str(run / "report.pdf")]
+    assert main(["report", str(run), *more]) == 0
+    edges: list[float] = []
+    for page in PdfReader(run / "report.pdf").pages:
+        width = float(page.mediabox.width)
+
+        def place(text: str, cm: Any, tm: Any, font: Any, size: Any, width: float = width) -> None:
+            if text.strip():
+                edges.extend((tm[4] * cm[0] + cm[4], width))
+
+        page.extract_text(visitor_text=place)
+    assert max(edges[::2]) < edges[1]
+    assert min(edges[::2]) > 0
+    text = text_of(run).replace(" ", "")
+    assert "y" * 400 in text
 
 
 def test_the_html_needs_nothing_and_shows_what_is_typed(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -318,9 +357,11 @@ def test_bad_input_gets_one_line_and_writes_nothing(
     (copy / "metrics.json").unlink()
     assert "train --resume" in refused(capsys, copy, "--out", out)
     assert "neither a run nor a study" in refused(capsys, tmp_path, "--out", out)
-    assert "choose .pdf or .html" in refused(capsys, runs["parity"], "--out", tmp_path / "x.docx")
+    assert "choose a file, .pdf or .html" in refused(capsys, runs["parity"], "--out", tmp_path / "x.docx")
     assert "cannot be read" in refused(capsys, runs["parity"], "--out", out, "--text", tmp_path / "no.md")
     assert "examples=1" in refused(capsys, runs["parity"], "--examples", 1)
+    assert "leave one of them out" in refused(capsys, runs["parity"], "--examples", 0, "--look", "0" * 7)
+    assert "choose a file" in refused(capsys, runs["parity"], "--out", tmp_path)
     assert "7 bits" in refused(capsys, runs["parity"], "--look", "01", "--out", out)
     long = tmp_path / "long.md"
     long.write_text("# Discussion\n" + "Many words of mine, again and again.\n\n" * 400)
@@ -346,6 +387,7 @@ def test_a_bad_study_gets_one_line(
     assert "half-written or broken" in refused(capsys, folder)
     (folder / "comparison.json").unlink()
     assert "is not finished" in refused(capsys, folder)
+    (folder / "study.json").unlink()
     (folder / "tuning.json").write_text("{}")
     assert "is a search" in refused(capsys, folder)
     assert not list(folder.glob("report.*.*"))

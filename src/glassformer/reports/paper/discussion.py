@@ -8,8 +8,7 @@ from glassformer.experiments.comparison import ENOUGH_SEEDS, MORE, NO_MORE, UNDE
 from glassformer.experiments.comparison_table import interval_text
 from glassformer.explain.explanation import Explanation
 
-CLOSE = 0.01
-"""Shares that differ by less are called alike."""
+NAME_LETTERS = 40
 
 
 def of_run(
@@ -46,8 +45,8 @@ def _against_baselines(metrics: Mapping[str, Any], accuracy: str) -> list[str]:
         )
     if where["below"]:
         found.append(
-            f"It did not help against {_listed(where['below'])}, which {_is(where['below'])} cheaper and "
-            f"better than the model's {test['accuracy']:.4f}: the intervals do not meet."
+            f"It did not help against {_listed(where['below'])}, which {_is(where['below'])} better than the "
+            f"model's {test['accuracy']:.4f}: the intervals do not meet."
         )
     if where["across"]:
         found.append(
@@ -62,24 +61,18 @@ def _against_baselines(metrics: Mapping[str, Any], accuracy: str) -> list[str]:
 def _learning(metrics: Mapping[str, Any], accuracy: str) -> list[str]:
     found = []
     history, best = metrics.get("history") or [], metrics.get("best_epoch")
+    validation = metrics["validation"]
+    interval = validation.get("accuracy_ci95")
     kept = next((entry for entry in history if entry["epoch"] == best), None)
-    if kept and kept.get("train_accuracy") is not None and kept.get("validation_accuracy") is not None:
-        train, validation = kept["train_accuracy"], kept["validation_accuracy"]
-        figures = f"{train:.4f} on train and {validation:.4f} on validation"
-        if train - validation > CLOSE:
-            found.append(
-                f"In the kept epoch {accuracy} was {figures}: part of what it learnt holds for the training "
-                "examples alone."
-            )
-        elif validation - train > CLOSE:
-            found.append(
-                f"In the kept epoch {accuracy} was {figures}; what is harder in training, such as dropout or "
-                "augmentation, costs more than examples that were not seen."
-            )
-        else:
-            found.append(f"In the kept epoch {accuracy} was {figures}, within {CLOSE} of each other.")
-    if kept and kept.get("validation_accuracy") == 1:
-        found.append(f"On validation nothing is left to gain: all is right in epoch {best}.")
+    if kept and interval and kept.get("train_accuracy") is not None:
+        train, (low, high) = kept["train_accuracy"], interval
+        where = "above" if train > high else "below" if train < low else "within"
+        found.append(
+            f"In the kept epoch {accuracy} was {train:.4f} on train, a mean while the weights still moved, "
+            f"{where} the interval of validation ({interval_text(interval)})."
+        )
+    if validation["accuracy"] == 1:
+        found.append("On validation nothing is left to gain: every answer is right.")
     elif history and best is not None and len(history) > 1:
         last = history[-1]["epoch"]
         found.append(
@@ -87,35 +80,36 @@ def _learning(metrics: Mapping[str, Any], accuracy: str) -> list[str]:
             if best == last
             else f"Validation was best in epoch {best} of {last}: the epochs after it gained nothing."
         )
-    test, validation = metrics["test"], metrics.get("validation")
-    if validation:
-        low, high = test["accuracy_ci95"]
-        inside = low <= validation["accuracy"] <= high
-        found.append(
-            f"Validation, which chose the epoch, reads {validation['accuracy']:.4f}, "
-            + ("within" if inside else "outside")
-            + f" the interval of test ({interval_text(test['accuracy_ci95'])})."
-        )
+    test = metrics["test"]
+    low, high = test["accuracy_ci95"]
+    inside = low <= validation["accuracy"] <= high
+    found.append(
+        f"Validation, which chose the epoch, reads {validation['accuracy']:.4f}, "
+        + ("within" if inside else "outside")
+        + f" the interval of test ({interval_text(test['accuracy_ci95'])})."
+    )
     return found
 
 
 def _classes(metrics: Mapping[str, Any]) -> list[str]:
     test = metrics["test"]
-    if "per_class" not in test or len(test["classes"]) < 2:
+    if "per_class" not in test:
         return []
     found = []
-    weakest = min(test["per_class"].items(), key=lambda row: row[1]["recall"])
-    strongest = max(test["per_class"].items(), key=lambda row: row[1]["recall"])
-    if weakest[1]["recall"] < strongest[1]["recall"]:
-        found.append(
-            f"Class {weakest[0]} is found least often (recall {weakest[1]['recall']:.4f}), {strongest[0]} "
-            f"most often ({strongest[1]['recall']:.4f})."
-        )
+    rows = {name: row for name, row in test["per_class"].items() if row["count"]}
+    recalls = [row["recall"] for row in rows.values()]
+    if rows and min(recalls) < max(recalls):
+        ends = []
+        for recall in (min(recalls), max(recalls)):
+            names = [name for name, row in rows.items() if row["recall"] == recall]
+            ends.append(f"{_quoted(names[0])}{' and others' * (len(names) > 1)} ({recall:.4f})")
+        found.append(f"Recall is lowest for {ends[0]} and highest for {ends[1]}.")
     pairs = most_confused({"classes": test["classes"], "confusion": test["confusion"]})
     if len(test["classes"]) > 2 and pairs:
         true, predicted, errors, examples = pairs[0]
         found.append(
-            f"The most frequent error takes {true} for {predicted}, {errors:,} of {examples:,} times."
+            f"The most frequent error takes {_quoted(true)} for {_quoted(predicted)}, {errors:,} of "
+            f"{examples:,} times."
         )
     if "calibration_error" in test:
         found.append(
@@ -148,9 +142,10 @@ def of_study(result: Mapping[str, Any]) -> list[str]:
         )
     if models and rivals:
         gap = models[0]["validation"]["mean"] - rivals[0]["validation"]["mean"]
+        place = f"{abs(gap):.4f} {'above' if gap > 0 else 'below'} it" if gap else "exactly there"
         found.append(
             f"The best baseline, {rivals[0]['label']}, reaches {rivals[0]['validation']['mean']:.4f} on "
-            f"validation: the model is {abs(gap):.4f} {'above' if gap > 0 else 'below'} it."
+            f"validation: the model is {place}."
         )
     by = {
         word: [pair for pair in result["pairs"] if pair["verdict"] == word]
@@ -170,16 +165,11 @@ def of_study(result: Mapping[str, Any]) -> list[str]:
     if by[NO_MORE]:
         found.append(f"No more than the seeds explain: {_pairs(by[NO_MORE])}.")
     if by[UNDECIDED]:
-        seeds = len(result["seeds"])
-        why = (
-            f"; {_counted(seeds, 'seed')} are few, and from {ENOUGH_SEEDS} on the test decides"
-            if seeds < ENOUGH_SEEDS else ""
-        )  # fmt: skip
+        few = min(len(pair["seeds"]) for pair in by[UNDECIDED])
+        why = f"; the fewest seeds that a pair has are {few}, and from {ENOUGH_SEEDS} on the test decides"
         found.append(f"Undecided: {_pairs(by[UNDECIDED])}{why}.")
     if failures := result["failures"]:
-        found.append(
-            f"{_counted(len(failures), 'run')} failed and stand in no figure: {', '.join(failures)}."
-        )
+        found.append(f"Failed, and in no figure: {', '.join(failures)}.")
     return found
 
 
@@ -197,6 +187,11 @@ def _counted(count: int, word: str) -> str:
 
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _quoted(name: str) -> str:
+    plain = " ".join(name.split())
+    return f"'{plain if len(plain) <= NAME_LETTERS else plain[:NAME_LETTERS] + '…'}'"
 
 
 def _is(names: list[str]) -> str:

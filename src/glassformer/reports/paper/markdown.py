@@ -35,7 +35,7 @@ def read_sections(path: Path, headings: Sequence[str]) -> dict[str, str]:
     missing, begins without a heading, or names a section that no paper has.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}); give a Markdown file") from None
     except UnicodeDecodeError as error:
@@ -77,7 +77,9 @@ def as_typst(text: str) -> str:
 def _parser() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser.add_render_rule("image", lambda *args: "")
+    return parser
 
 
 def _block(tokens: Sequence["Token"]) -> list[str]:
@@ -103,7 +105,7 @@ def _block(tokens: Sequence["Token"]) -> list[str]:
             found.append(f"par(strong[{inner}])")
         elif token.type in ("bullet_list_open", "ordered_list_open"):
             kind = WRAPPED[token.type]
-            start = f"start: {int(token.attrs['start'])}, " if token.attrs.get("start") else ""
+            start = f"start: {int(token.attrs['start'])}, " if "start" in token.attrs else ""
             found.append(f"{kind}{start}{', '.join(_block(inside))})")
         elif token.type == "list_item_open":
             found.append(f"{{ {'; '.join(_block(inside))} }}")
@@ -128,7 +130,7 @@ def _table(tokens: Sequence["Token"]) -> str:
     cells = [f"[{_inline(each.children or ())}]" for each in tokens if each.type == "inline"]
     columns = sum(each.type == "th_open" for each in tokens)
     heads = ", ".join(f"strong({cell})" for cell in cells[:columns])
-    return f"plain-table({columns}, ({heads},), ({', '.join(cells[columns:])},))"
+    return f"plain-table({columns}, ({heads},), ({''.join(f'{cell}, ' for cell in cells[columns:])}))"
 
 
 def _inline(tokens: Iterable["Token"]) -> str:
@@ -136,7 +138,9 @@ def _inline(tokens: Iterable["Token"]) -> str:
     found = ""
     for token in tokens:
         if token.type == "text":
-            found += f"#text({typst_text(token.content)})"
+            found += f"#words({typst_text(token.content)})"
+        elif token.type == "image":
+            continue
         elif token.type == "code_inline":
             found += f"#code({typst_text(token.content)})"
         elif token.type == "softbreak":
@@ -144,7 +148,8 @@ def _inline(tokens: Iterable["Token"]) -> str:
         elif token.type == "hardbreak":
             found += "#linebreak()"
         elif token.type == "link_open":
-            found += f"#link({typst_text(str(token.attrs['href']))})["
+            address = str(token.attrs["href"])
+            found += f"#link({typst_text(address)})[" if address else "#box["
         elif token.nesting == 1:
             found += f"#{WRAPPED[token.type]}"
         elif token.nesting == -1:

@@ -5,12 +5,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from glassformer.cache import write_atomically
 from glassformer.errors import DataError, UsageError
 from glassformer.experiments.compare import COMPARISON
-from glassformer.experiments.study import RUNS, STUDY, metrics_of
+from glassformer.experiments.study import RUNS, STUDY, locked, metrics_of
 from glassformer.reports.paper import discussion, run_sections, study_sections
 from glassformer.reports.paper.document import Block, Bullets, Code, Document, Markdown, Section, said
 from glassformer.reports.paper.html_page import as_html
@@ -62,14 +60,12 @@ def write_paper(
     text too long for the pages; DataError for what is broken.
     """
     for path in paths:
-        if path.suffix.lower() not in KINDS:
-            raise UsageError(f"{path} ends in {path.suffix!r}; choose .pdf or .html")
+        if path.suffix.lower() not in KINDS or path.is_dir():
+            raise UsageError(f"{path} ends in {path.suffix!r}, or is a folder; choose a file, .pdf or .html")
     own = read_sections(choices.text, HEADINGS) if choices.text else {}
     study = _study(folder)
     run = folder if study is None else folder / RUNS / _best_run(study)
     record = read_record(run, machine, choices.data_dir, report)
-    if study is not None and record.run.task_name != study["task"]:
-        raise DataError(f"{run} is a run on {record.run.task_name}, the study is on {study['task']}")
     document = _document(record, study, own, choices, command, report)
     made: dict[Path, bytes] = {}
     for path in paths:
@@ -98,13 +94,15 @@ def _document(
     model = run_sections.model_blocks(record, architecture)
     process = run_sections.process_blocks(record)
     results: list[Block] = [run_sections.result_table(record), *run_sections.remarks(record)]
-    sentences = discussion.of_run(record.metrics, record.accuracy_word, explanation, alone=study is None)
+    sentences = discussion.of_run(
+        record.metrics, record.accuracy_word, explanation, alone=study is None or len(study["seeds"]) < 2
+    )
     if study is not None:
         process = [*study_sections.plan_blocks(study), *process]
         results = [
             study_sections.rows_table(study),
             *study_sections.pairs_table(study),
-            study_sections.effects_figure(study),
+            *study_sections.effects_figure(study),
             *results,
         ]
         sentences = [*discussion.of_study(study), *sentences]
@@ -158,12 +156,8 @@ def _study(folder: Path) -> dict[str, Any] | None:
         raise UsageError(
             f"{folder} is neither a run nor a study; give the folder that train or compare printed"
         )
-    lock = FileLock(folder / "lock", timeout=0)
-    try:
-        with lock:
-            return _whole_study(folder)
-    except Timeout:
-        raise UsageError(f"{folder} is being written by another process; wait until it has ended") from None
+    with locked(folder, "wait until it has ended"):
+        return _whole_study(folder)
 
 
 def _whole_study(folder: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from glassformer.models.configs import FACTS
 from glassformer.tasks.base import Prepared, Report
 from glassformer.tasks.config import MachineConfig
 from glassformer.training.loaded import LoadedRun, load
-from glassformer.training.run_folder import METRICS, PROVENANCE, read_json, require_same_data
+from glassformer.training.run_folder import METRICS, PROVENANCE, SPLITS, read_json, require_same_data
 
 SHOWN_CLASSES = 5
 
@@ -51,9 +51,8 @@ class Record:
     def split_sizes(self) -> dict[str, int]:
         """Split -> examples; of train only where the data is at hand."""
         if self.prepared is not None:
-            return {split: len(part) for split, part in self.prepared.examples.items()}
-        return {split: self.metrics[split]["count"] for split in ("train", "validation", "test")
-                if split in self.metrics}  # fmt: skip
+            return {split: len(self.prepared.examples[split]) for split in SPLITS}
+        return {split: self.metrics[split]["count"] for split in SPLITS if split in self.metrics}
 
     def class_counts(self) -> dict[str, list[int]] | None:
         """Split -> examples of each class, where there are classes and the data is at hand."""
@@ -89,6 +88,13 @@ def read_record(folder: Path, machine: MachineConfig, data_dir: str | None, repo
     is broken."""
     run = load(folder, machine)
     metrics, provenance = _figures(folder), read_json(folder / PROVENANCE)
+    try:
+        _require(metrics, provenance, run.task.headings[1][1])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{folder / METRICS} or {PROVENANCE} is broken or of another version "
+            f"({type(error).__name__}: {error}); train anew"
+        ) from None
     config = run.config if data_dir is None else replace(run.config, data_dir=data_dir)
     prepared, missing = None, ""
     try:
@@ -96,15 +102,7 @@ def read_record(folder: Path, machine: MachineConfig, data_dir: str | None, repo
         require_same_data(folder, prepared)
     except (UsageError, DataError) as error:
         prepared, missing = None, str(error)
-    record = Record(run, metrics, provenance, prepared, missing)
-    try:
-        _require(metrics, provenance)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{folder / METRICS} or {PROVENANCE} is broken or of another version "
-            f"({type(error).__name__}: {error}); train anew"
-        ) from None
-    return record
+    return Record(run, metrics, provenance, prepared, missing)
 
 
 def _figures(folder: Path) -> dict[str, Any]:
@@ -122,11 +120,22 @@ def _figures(folder: Path) -> dict[str, Any]:
     return metrics
 
 
-def _require(metrics: dict[str, Any], provenance: dict[str, Any]) -> None:
+def _require(metrics: dict[str, Any], provenance: dict[str, Any], other: str) -> None:
     """Touches what a paper cannot do without."""
     for split in [metrics["test"], *(baseline["test"] for baseline in metrics["baselines"].values())]:
         low, high = split["accuracy_ci95"]
-        float(split["accuracy"]), int(split["count"]), float(low), float(high)
-    float(metrics["validation"]["accuracy"]), int(metrics["parameters"]), float(metrics["train_seconds"])
-    provenance["command"], provenance["versions"], provenance["machine"], provenance["data_sha256"]
-    provenance["choices"], provenance["date"], provenance["seed"]
+        for value in (split["accuracy"], split["count"], low, high, split[other]):
+            float(value)
+    if "confusion" in metrics["test"]:
+        metrics["test"]["classes"], metrics["test"]["per_class"]
+    for value in (metrics["validation"]["accuracy"], metrics["parameters"], metrics["train_seconds"],
+                  metrics["examples_per_second"], len(metrics["epoch_seconds"])):  # fmt: skip
+        float(value)
+    for entry in metrics.get("history") or ():
+        float(entry["epoch"])
+    for name in ("command", "versions", "data_sha256", "date", "seed"):
+        provenance[name]
+    for name in ("device", "precision", "threads"):
+        provenance["choices"][name]
+    for name in ("processor", "cores", "system"):
+        provenance["machine"][name]

@@ -11,6 +11,7 @@ from glassformer.explain.explanation import Explanation
 from glassformer.models.configs import FACTS
 from glassformer.reports.diagram import diagram_figure, diagram_width
 from glassformer.reports.explanation import ATTRIBUTION_EXPLAINED, draw_inputs
+from glassformer.reports.explanation_panels import TOKENS_SHOWN
 from glassformer.reports.figures import draw_confusion, draw_examples, draw_learning_curves
 from glassformer.reports.page import as_bytes
 from glassformer.reports.paper.document import (
@@ -25,11 +26,14 @@ from glassformer.reports.paper.document import (
 )
 from glassformer.reports.paper.record import SHOWN_CLASSES, Record
 from glassformer.tasks.base import evenly
+from glassformer.training.run_folder import SPLITS
 
-EXAMPLES, PICTURES, LETTERS = 3, 8, 220
+EXAMPLES, PICTURES, LETTERS, NAME = 3, 8, 220, 60
+HEADS = 60
+"""Letters of all class names together that fit above columns."""
 CONFUSION_UP_TO, CLASS_TABLE_UP_TO = 30, 10
 USED_FOR = {
-    "train": "fitting: the model, the baselines, any vocabulary",
+    "train": "all that is fitted",
     "validation": "choosing the epoch",
     "test": "read once, at the end",
 }
@@ -40,8 +44,8 @@ def task_blocks(record: Record) -> list[Block]:
     task = record.run.task
     blocks: list[Block] = [said("Task ", Code(record.run.task_name), f": {task.summary}.")]
     sizes, counts = record.split_sizes(), record.class_counts()
-    few = counts is not None and len(counts["test"]) <= SHOWN_CLASSES
     names = record.prepared.class_names if record.prepared is not None else []
+    few = counts is not None and len(names) <= SHOWN_CLASSES and len("".join(names)) <= HEADS
     headings = ("split", "examples", *(names if few else ()), "used for")
     rows = []
     for split, count in sizes.items():
@@ -71,20 +75,18 @@ def _examples(record: Record) -> list[Block]:
         row = [(np.asarray(pixels), label) for pixels, label in shown]
         figure = draw_examples([("", row)], title="", caption=None)
         caption = f"{len(row)} validation examples, evenly spaced in the split, each with its class."
-        return [Figure(lambda kind: as_bytes(figure, kind), caption, alt=caption, width=0.95)]
+        return [Figure(lambda kind: as_bytes(figure, kind), caption, alt=caption, width=0.95, height=4.0)]
     few = [shown[place] for place in evenly(len(shown), EXAMPLES)]
-    rows = tuple((_shortened(text), answer) for text, answer in few)
+    rows = tuple((shortened_text(text), shortened_text(answer, NAME)) for text, answer in few)
     headings = ("input", "class" if record.prepared.class_names else "right answer")
-    count = len(rows)
-    caption = f"{count} validation examples, evenly spaced in the split" + (
-        f", cut after {LETTERS} letters." if any(text.endswith(" …") for text, _ in rows) else "."
-    )
+    caption = f"{len(rows)} validation examples, evenly spaced in the split, long ones cut."
     return [Table(headings, rows, caption, left=(0, 1), wide=0 if record.prepared.class_names else None)]
 
 
-def _shortened(text: str) -> str:
+def shortened_text(text: str, letters: int = LETTERS) -> str:
+    """On one line, and so many letters of it at most."""
     line = " ".join(text.split())
-    return line if len(line) <= LETTERS else f"{line[:LETTERS].rsplit(' ', 1)[0]} …"
+    return line if len(line) <= letters else f"{line[:letters].rstrip()} …"
 
 
 def model_blocks(record: Record, architecture: Architecture) -> list[Block]:
@@ -137,7 +139,7 @@ def process_blocks(record: Record) -> list[Block]:
         )
     rest = (
         "The test split chose nothing: it was read once, with the kept weights. "
-        "The baselines were fitted on the same training examples."
+        + "The baselines were fitted on the same training examples." * bool(metrics["baselines"])
     )
     changed = record.differing_options()
     preset = record.run.task.preset_name(None, record.model_name, "cpu")
@@ -162,7 +164,7 @@ def _value(value: Any) -> str:
     if isinstance(value, tuple | list):
         return " ".join(_value(each) for each in value)
     text = str(value)
-    return Path(text).name if "/" in text else text
+    return Path(text).name if Path(text).is_absolute() else text
 
 
 def curves(record: Record) -> list[Block]:
@@ -176,7 +178,7 @@ def curves(record: Record) -> list[Block]:
         "still moved, with any dropout and augmentation, so it may look worse than validation. Validation: "
         "the weights that would be kept. Dotted: the kept epoch."
     )
-    return [Figure(lambda kind: as_bytes(figure, kind), caption, alt="learning curves")]
+    return [Figure(lambda kind: as_bytes(figure, kind), caption, alt="learning curves", height=6.5)]
 
 
 def result_table(record: Record) -> Table:
@@ -244,7 +246,11 @@ def _class_table(test: dict[str, Any]) -> Table:
         rows = sorted(rows, key=lambda row: row[1]["recall"])[:CLASS_TABLE_UP_TO]
         caption = f"The {len(rows)} classes of the lowest recall on test."
     cells = tuple(
-        (name, *(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")), f"{row['count']:,}")
+        (
+            shortened_text(name, NAME // 2),
+            *(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")),
+            f"{row['count']:,}",
+        )
         for name, row in rows
     )
     return Table(("class", "precision", "recall", "F1", "examples"), cells, caption)
@@ -255,9 +261,19 @@ def look_blocks(explanation: Explanation | None, rule: str) -> list[Block]:
     if explanation is None:
         return [said(rule)]
     figure = draw_inputs(explanation, 8.2)
-    caption = f"What the model's answer, {explanation.answer!r}, rests on. {rule} {ATTRIBUTION_EXPLAINED}"
+    caption = (
+        f"The input by each attribution, for the answer {shortened_text(explanation.answer)!r}. {rule} "
+        f"{ATTRIBUTION_EXPLAINED}"
+    )
+    if explanation.written and max(len(explanation.written), len(explanation.parts)) > TOKENS_SHOWN:
+        caption += f" The first {TOKENS_SHOWN} tokens of either."
     found: list[Block] = [
-        Figure(lambda kind: as_bytes(figure, kind), caption, alt="the input, coloured by each attribution")
+        Figure(
+            lambda kind: as_bytes(figure, kind),
+            caption,
+            alt="the input, coloured by each attribution",
+            height=11.0,
+        )
     ]
     if explanation.faithfulness:
         found.append(Bullets(tuple(said(_capital(each.sentence)) for each in explanation.faithfulness)))
@@ -277,8 +293,8 @@ def proof_blocks(record: Record, report_command: str) -> list[Block]:
     memory = f", {machine['memory_bytes'] / 2**30:.0f} GiB" if machine.get("memory_bytes") else ""
     threads = f"{choices['threads']} thread{'s' * (choices['threads'] != 1)}"
     sums: dict[str, list[str]] = {}
-    for split, digest in provenance["data_sha256"].items():
-        sums.setdefault(digest, []).append(split)
+    for split in (each for each in SPLITS if each in provenance["data_sha256"]):
+        sums.setdefault(provenance["data_sha256"][split], []).append(split)
     rows: list[tuple[str, str | Code]] = [
         ("command", Code(provenance["command"])),
         ("seed", str(provenance["seed"])),

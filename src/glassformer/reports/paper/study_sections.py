@@ -19,18 +19,20 @@ def plan_blocks(result: Mapping[str, Any]) -> list[Block]:
         for option, value in row["settings"].items():
             if value not in options.setdefault(option, []):
                 options[option].append(value)
-    base = next((row for row in models if not row["changed"]), models[0])
+    base = next((row for row in models if not row["changed"]), None)
     grid = any(len(row["changed"]) > 1 for row in models)
-    how = "every combination was trained" if grid else "one option at a time differs from the base"
+    how = "every combination is one" if grid else "one option at a time differs from the base"
     pieces: list[str | Code] = [
-        f"{len(models)} configurations were trained with {len(result['seeds'])} seeds each; {how}. Varied: "
+        f"Planned: {len(models)} configurations, {len(result['seeds'])} "
+        f"seed{'s' * (len(result['seeds']) != 1)} each; {how}. Varied: "
     ]
     for number, (option, values) in enumerate(options.items()):
-        ordered = sorted(values, key=lambda value: value != base["settings"][option])
+        ordered = sorted(values, key=lambda value: base is not None and value != base["settings"][option])
         pieces += ["; " * bool(number), Code(option), f" {', '.join(ordered)}"]
     pieces.append(
-        " (the base's value first). Validation ranks and tests; the test figures stand beside and choose "
-        "nothing. What follows on one run is about the best configuration by validation, at its first seed."
+        f"{' (the base has the first of each)' if base else ''}. Validation ranks and tests; the test "
+        "figures stand beside and choose nothing. What follows on one run is about the best configuration by "
+        "validation, at its first seed."
     )
     return [said(*pieces), Bullets(tuple(said(_sentence(note)) for note in result["notes"]))]
 
@@ -102,8 +104,10 @@ def pairs_table(result: Mapping[str, Any]) -> list[Block]:
     return [Table(headings, cells, caption, left=(0, 1, 5))]
 
 
-def effects_figure(result: Mapping[str, Any]) -> Figure:
-    """One panel an option."""
+def effects_figure(result: Mapping[str, Any]) -> list[Block]:
+    """One panel an option, of those that have a finished run."""
+    if not any(row["kind"] == "model" and row["validation"] for row in result["rows"]):
+        return []
     figure = draw_effects(result, caption=None, across=3, panel=1.6, height=1.7)
     grid = any(len(row["changed"]) > 1 for row in result["rows"])
     each = "a mean over all configurations with this value" if grid else "one training each"
@@ -111,4 +115,5 @@ def effects_figure(result: Mapping[str, Any]) -> Figure:
         f"Validation accuracy by option. Small marks: the seeds, {each}. Large marks and bars: their mean "
         "and its 95% interval over seeds. Dashed: the best baseline. The axes do not begin at zero."
     )
-    return Figure(lambda kind: as_bytes(figure, kind), caption, alt="effect of each option that was varied")
+    alt = "effect of each option that was varied"
+    return [Figure(lambda kind: as_bytes(figure, kind), caption, alt=alt, height=17.0)]

@@ -49,6 +49,10 @@ STYLE = """
 #let code(words) = text(font: "DejaVu Sans Mono", size: 0.8em, words.split(" ").map(word =>
   if word.len() < 30 { box(word) } else { word.clusters().join(h(0pt)) }).join(" "))
 
+// the same without another letter
+#let words(text) = text.split(" ").map(word =>
+  if word.len() < 30 { word } else { word.clusters().join(h(0pt)) }).join(" ")
+
 #let plain-table(columns, heads, cells, ..how) = table(
   columns: columns, stroke: none, inset: (x: 5pt, y: 3pt), ..how,
   table.hline(stroke: 0.8pt), table.header(..heads), table.hline(stroke: 0.4pt),
@@ -70,7 +74,8 @@ def as_pdf(document: Document, *, user_text: str = "") -> bytes:
     """The paper, on at most four pages: the figures are made smaller where that is needed.
 
     user_text: where the user's own text comes from, to be named where it is too long. Raises UsageError where
-    there are still more pages.
+    there are still more pages. Letters that the fonts within have not, Chinese ones say, are taken from fonts
+    of the system.
     """
     import typst
 
@@ -80,12 +85,12 @@ def as_pdf(document: Document, *, user_text: str = "") -> bytes:
         for scale in SCALES:
             source = Path(folder) / "paper.typ"
             source.write_text(writer.paper(document, scale), encoding="utf-8")
-            pages = int(typst.query(source, "<pages>", field="value", one=True, ignore_system_fonts=True))
+            pages = int(typst.query(source, "<pages>", field="value", one=True))
             if pages <= PAGES:
-                made = typst.compile(source, format="pdf", ignore_system_fonts=True)
+                made = typst.compile(source, format="pdf")
                 assert isinstance(made, bytes)
                 return made
-    what = f"shorten your text in {user_text}" if user_text else "write --out report.html instead"
+    what = f"shorten your text in {user_text}" if user_text else "shorten --look, or write HTML alone"
     raise UsageError(f"the report would have {pages} pages, and has {PAGES} at most; {what}")
 
 
@@ -140,7 +145,7 @@ class _Writer:
 
     def pieces(self, paragraph: Paragraph) -> str:
         return "".join(
-            f"#code({typst_text(piece.words)})" if isinstance(piece, Code) else f"#text({typst_text(piece)})"
+            f"#code({typst_text(piece.words)})" if isinstance(piece, Code) else f"#words({typst_text(piece)})"
             for piece in paragraph.pieces
         )
 
@@ -148,15 +153,17 @@ class _Writer:
         count = len(table.headings)
         align = ", ".join("left" if column in table.left else "right" for column in range(count))
         widths = ", ".join("1fr" if column == table.wide else "auto" for column in range(count))
-        heads = "".join(f"strong({typst_text(each)}), " for each in table.headings)
+        heads = "".join(f"strong(words({typst_text(each)})), " for each in table.headings)
         cells = "".join(
-            f"strong({typst_text(cell)}), " if number in table.strong else f"{typst_text(cell)}, "
+            f"strong(words({typst_text(cell)})), "
+            if number in table.strong
+            else f"[#words({typst_text(cell)})], "
             for number, row in enumerate(table.rows)
             for cell in row
         )
         body = f"plain-table(({widths},), ({heads}), ({cells}), align: ({align},))"
         return (
-            f"#figure(kind: table, supplement: [Table], caption: [#text({typst_text(table.caption)})], "
+            f"#figure(kind: table, supplement: [Table], caption: [#words({typst_text(table.caption)})], "
             f"{{ set par(justify: false); set text(size: 8.8pt); {body} }})"
         )
 
@@ -170,8 +177,8 @@ class _Writer:
             f'picture("{self.drawn[id(figure)]}", {figure.width * 100:.0f}%, {highest}, '
             f"{typst_text(figure.alt)})"
         )
-        return f"#figure({image}, caption: [#text({typst_text(figure.caption)})], kind: image)"
+        return f"#figure({image}, caption: [#words({typst_text(figure.caption)})], kind: image)"
 
 
 def _value(value: str | Code) -> str:
-    return f"code({typst_text(value.words)})" if isinstance(value, Code) else typst_text(value)
+    return f"code({typst_text(value.words)})" if isinstance(value, Code) else f"words({typst_text(value)})"
