@@ -75,8 +75,8 @@ def _print(found: "Explanation") -> None:
     print(found.told)
     for name, values in found.attributions.items():
         for row, of_row in enumerate(values[:WRITTEN_PRINTED]):
-            order = sorted(range(len(of_row)), key=lambda i: -of_row[i])[:TOKENS_PRINTED]
-            top = ", ".join(f"{found.parts[i]} {of_row[i]:+.3f}" for i in order)
+            order = sorted(range(len(of_row)), key=lambda i: -abs(of_row[i]))[:TOKENS_PRINTED]
+            top = ", ".join(f"{found.parts[i]!r} {of_row[i]:+.3f}" for i in order)
             about = f", {found.written[row]} is written for" if found.written else ""
             print(f"{name}{about}: {top}")
     for each in sorted(found.ablation, key=lambda each: -each.lost)[:HEADS_PRINTED]:

@@ -70,6 +70,8 @@ def is_finished(folder: Path) -> bool:
 
 def metrics_of(folder: Path) -> dict[str, Any]:
     """The figures of a finished run. Raises DataError where they are missing or broken."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is missing; start the same comparison again, which trains it")
     try:
         metrics = read_json(folder / METRICS)
         metrics["validation"]["accuracy"], metrics["test"]["accuracy"], metrics["parameters"]
@@ -97,6 +99,8 @@ def run_all(
     """
     waiting = [job for job in jobs if not is_finished(folder / RUNS / job.name)]
     context = _context()
+    if waiting and context.get_start_method() == "forkserver":
+        _start_deaf_server()
     running: dict[int, tuple[Job, Any, Any, float]] = {}
     try:
         with _request_to_end_as_interrupt():
@@ -154,6 +158,17 @@ def _context() -> Any:
     if sys.platform == "linux":
         context.set_forkserver_preload(["glassformer.training.fit"])
     return context
+
+
+def _start_deaf_server() -> None:
+    """The server that forks the runs, deaf to Ctrl-C: it is for us to hear, also while the server imports."""
+    from multiprocessing.forkserver import ensure_running
+
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 @contextmanager

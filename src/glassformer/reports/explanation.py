@@ -39,9 +39,11 @@ HEADING = 11.0
 Section = tuple[str, str, float, Callable[["Figure", float], None]]
 """Heading, what the marks are, height, and what draws it below a top."""
 
+GRADIENTS_EXPLAINED = (
+    "Blue speaks for the answer, orange against it; the darkest colour is the largest size in that picture."
+)
 ATTRIBUTION_EXPLAINED = (
-    "Blue speaks for the answer, orange against it; the darkest colour is the largest size in that picture. "
-    "Attention knows no sign: its blue is only how much is looked at."
+    f"{GRADIENTS_EXPLAINED} Attention knows no sign: its blue is only how much is looked at."
 )
 ABLATION_EXPLAINED = (
     "Each head switched off, its output set to 0: how much accuracy is lost, with its paired 95% interval. "
@@ -113,7 +115,8 @@ def _panel(panel: tuple[float, Callable[["Figure", float], None]], inner: float)
 
 def _sections(explanation: Explanation) -> list[Section]:
     height, draw = _inputs(explanation, INNER)
-    sections: list[Section] = [("What speaks for the answer", ATTRIBUTION_EXPLAINED, height, draw)]
+    explained = ATTRIBUTION_EXPLAINED if explanation.maps else GRADIENTS_EXPLAINED
+    sections: list[Section] = [("What speaks for the answer", explained, height, draw)]
     if explanation.maps:
         height, draw, shown = draw_heads(explanation)
         sections.append(("Attention, layer by layer and head by head", shown, height, draw))

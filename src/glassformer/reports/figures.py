@@ -154,7 +154,7 @@ def draw_learning_curves(
     width = 2 * (before + panel) + 2 * MARGIN
     figure, top = new_page(width, legend + height + below, f"{metrics['task']}: learning curves", caption)
     whole = "token_accuracy" in metrics.get("test", {})  # an answer is a sequence, right as a whole or not
-    accuracy = "exact match (share of sequences)" if whole else "accuracy (share of examples)"
+    accuracy = "exact match (share)" if whole else "accuracy (share of examples)"
     for number, (what, label) in enumerate({"loss": "loss (nats)", "accuracy": accuracy}.items()):
         left = before + number * (panel + before)
         axes = add_axes(figure, left, top - legend - height, panel, height)

@@ -55,8 +55,10 @@ def test_the_kept_epoch_says_whether_more_may_help() -> None:
     assert "best in the last epoch, 2: longer training may gain more" in said(run())
     assert "best in epoch 1 of 2: the epochs after it gained nothing" in said(run(best_epoch=1))
     assert "nothing is left to gain" in said(run(validation=split(1.0, 0.98, 1.0)))
-    assert "reads 0.7000, within the interval of test" in said(run())
-    assert "reads 0.6000, outside the interval" in said(run(validation=split(0.6, 0.55, 0.65)))
+    assert "its interval and that of test (0.6600 to 0.7800) meet" in said(run())
+    assert "to 0.7800) do not meet" in said(run(validation=split(0.6, 0.55, 0.65)))
+    equal = [{"epoch": epoch, "train_accuracy": 0.5, "validation_accuracy": 0.7} for epoch in (1, 2)]
+    assert "as good in an earlier epoch as in the last, 2" in said(run(history=equal))
 
 
 def test_one_seed_is_said_to_be_one() -> None:
@@ -131,7 +133,7 @@ def test_a_study_says_what_is_not_decided_and_what_failed() -> None:
 
 def test_the_look_takes_the_shortest_that_is_long_enough() -> None:
     long, longer, short = ("w " * LEAST_WORDS, "w " * (LEAST_WORDS + 9), "too short")
-    text, rule = chosen([longer, short, long])
-    assert text == long
+    place, rule = chosen([longer, short, long])
+    assert place == 2
     assert "the shortest of 3 validation examples" in rule
-    assert chosen([short, "a"])[0] == short
+    assert chosen([short, "a"])[0] == 0

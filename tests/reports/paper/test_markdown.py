@@ -40,9 +40,11 @@ TYPST = '#import "evil.typ"\n\n$x$ [#panic("no")] "quote" \\ @label <b>bold</b> 
 
 def test_sections_are_found_by_their_headings(tmp_path: Path) -> None:
     path = tmp_path / "own.md"
-    path.write_text("# discussion\nfirst\n### deeper\nstays\n\nModel\n=====\nunderlined\n```\n# Proof\n```\n")
+    first = "# discussion\nfirst\n## Deeper\nstays\n\n## proof\nlast\n\n"
+    path.write_text(first + "Model\n=====\nunderlined\n```\n# Proof\n```\n")
     assert read_sections(path, HEADINGS) == {
-        "Discussion": "first\n### deeper\nstays",
+        "Discussion": "first\n## Deeper\nstays",
+        "Proof": "last",
         "Model": "underlined\n```\n# Proof\n```",
     }
 

@@ -74,21 +74,25 @@ def _learning(metrics: Mapping[str, Any], accuracy: str) -> list[str]:
     if validation["accuracy"] == 1:
         found.append("On validation nothing is left to gain: every answer is right.")
     elif history and best is not None and len(history) > 1:
-        last = history[-1]["epoch"]
+        found.append(_epochs(history, best))
+    if interval:
+        (low, high), (its_low, its_high) = interval, metrics["test"]["accuracy_ci95"]
+        meet = "meet" if low <= its_high and its_low <= high else "do not meet"
         found.append(
-            f"Validation was best in the last epoch, {last}: longer training may gain more."
-            if best == last
-            else f"Validation was best in epoch {best} of {last}: the epochs after it gained nothing."
+            f"Validation, which chose the epoch, reads {validation['accuracy']:.4f}: its interval and that "
+            f"of test ({interval_text([its_low, its_high])}) {meet}."
         )
-    test = metrics["test"]
-    low, high = test["accuracy_ci95"]
-    inside = low <= validation["accuracy"] <= high
-    found.append(
-        f"Validation, which chose the epoch, reads {validation['accuracy']:.4f}, "
-        + ("within" if inside else "outside")
-        + f" the interval of test ({interval_text(test['accuracy_ci95'])})."
-    )
     return found
+
+
+def _epochs(history: list[dict[str, Any]], best: int) -> str:
+    last = history[-1]["epoch"]
+    reached = {entry["epoch"]: entry.get("validation_accuracy") for entry in history}
+    if best != last:
+        return f"Validation was best in epoch {best} of {last}: the epochs after it gained nothing."
+    if any(value == reached[best] for epoch, value in reached.items() if epoch != best):
+        return f"Validation was as good in an earlier epoch as in the last, {last}, whose loss was lower."
+    return f"Validation was best in the last epoch, {last}: longer training may gain more."
 
 
 def _classes(metrics: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from glassformer.explain.explanation import Explanation, explain
 from glassformer.reports.paper.record import Record
 from glassformer.tasks.base import Report
 
-LEAST_WORDS, LOOKED_THROUGH = 15, 200
+LEAST_WORDS, LOOKED_THROUGH, LETTERS = 15, 200, 60
 FIRST = "It is the first of some validation examples, evenly spaced in the split."
 
 
@@ -42,19 +42,24 @@ def look_inside(
                 # the model reads files, of any size; this one has the size of its data
                 path = Path(folder) / "validation.png"
                 Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(path)
-                return explain(record.run, str(path), **settings), FIRST
-        text, rule = chosen([text for text, _ in candidates])
-        return explain(record.run, text, **settings), rule
+                return explain(record.run, str(path), **settings), f"{FIRST} {_right(candidates[0][1])}"
+        place, rule = chosen([text for text, _ in candidates])
+        text, answer = candidates[place]
+        return explain(record.run, text, **settings), f"{rule} {_right(answer)}"
     except UsageError as error:
         return None, f"Not looked into: {error}."
 
 
-def chosen(texts: list[str]) -> tuple[str, str]:
-    """The text to look at, and the rule: the shortest of some, so that it can be printed, but no mere cry."""
-    long = [text for text in texts if len(text.split()) >= LEAST_WORDS]
+def _right(answer: str) -> str:
+    return f"Its right answer is {answer[:LETTERS]!r}."
+
+
+def chosen(texts: list[str]) -> tuple[int, str]:
+    """Which text to look at, and by what rule: the shortest that is no mere cry, to be printed."""
+    long = [place for place, text in enumerate(texts) if len(text.split()) >= LEAST_WORDS]
     if not long:
-        return texts[0], FIRST
-    return min(long, key=len), (
+        return 0, FIRST
+    return min(long, key=lambda place: len(texts[place])), (
         f"It is the shortest of {len(texts):,} validation examples, evenly spaced in the split, that has "
         f"{LEAST_WORDS} words or more."
     )

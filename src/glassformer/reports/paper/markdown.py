@@ -31,8 +31,9 @@ WRAPPED = {
 def read_sections(path: Path, headings: Sequence[str]) -> dict[str, str]:
     """Heading of the paper -> the text that stands under a heading of that name in the file.
 
-    Headings of the first or second level name the section, in any case. Raises UsageError where the file is
-    missing, begins without a heading, or names a section that no paper has.
+    A heading of the first level names the section, in any case; one of the second does if there is a section
+    of that name. Raises UsageError where the file is missing, begins without a heading, or names a section
+    that no paper has.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -47,7 +48,13 @@ def read_sections(path: Path, headings: Sequence[str]) -> dict[str, str]:
         (token.map[0], tokens[number + 1].content)
         for tokens in [_parser().parse("\n".join(lines))]
         for number, token in enumerate(tokens)
-        if token.type == "heading_open" and token.tag in ("h1", "h2") and token.level == 0 and token.map
+        if token.type == "heading_open"
+        and token.level == 0
+        and token.map
+        and (
+            token.tag == "h1"
+            or (token.tag == "h2" and tokens[number + 1].content.strip().casefold() in known)
+        )
     ]
     before = lines[: starts[0][0]] if starts else lines
     if any(line.strip() for line in before):
@@ -127,18 +134,21 @@ def _closing(tokens: Sequence["Token"], at: int) -> int:
 
 
 def _table(tokens: Sequence["Token"]) -> str:
-    cells = [f"[{_inline(each.children or ())}]" for each in tokens if each.type == "inline"]
-    columns = sum(each.type == "th_open" for each in tokens)
+    cells = [f"[{_inline(each.children or (), 16)}]" for each in tokens if each.type == "inline"]
+    styles = [str(each.attrs.get("style", "")) for each in tokens if each.type == "th_open"]
+    columns = len(styles)
+    sides = "".join(f"{style.removeprefix('text-align:') or 'left'}, " for style in styles)
     heads = ", ".join(f"strong({cell})" for cell in cells[:columns])
-    return f"plain-table({columns}, ({heads},), ({''.join(f'{cell}, ' for cell in cells[columns:])}))"
+    body = "".join(f"{cell}, " for cell in cells[columns:])
+    return f"plain-table({columns}, ({heads},), ({body}), align: ({sides}))"
 
 
-def _inline(tokens: Iterable["Token"]) -> str:
-    """Typst content inside brackets."""
+def _inline(tokens: Iterable["Token"], breaks: int = 30) -> str:
+    """Typst content inside brackets; words of so many letters may break anywhere."""
     found = ""
     for token in tokens:
         if token.type == "text":
-            found += f"#words({typst_text(token.content)})"
+            found += f"#words({typst_text(token.content)}, from: {breaks})"
         elif token.type == "image":
             continue
         elif token.type == "code_inline":

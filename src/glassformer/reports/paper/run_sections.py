@@ -10,7 +10,7 @@ from glassformer.explain.architecture import Architecture
 from glassformer.explain.explanation import Explanation
 from glassformer.models.configs import FACTS
 from glassformer.reports.diagram import diagram_figure, diagram_width
-from glassformer.reports.explanation import ATTRIBUTION_EXPLAINED, draw_inputs
+from glassformer.reports.explanation import ATTRIBUTION_EXPLAINED, GRADIENTS_EXPLAINED, draw_inputs
 from glassformer.reports.explanation_panels import TOKENS_SHOWN
 from glassformer.reports.figures import draw_confusion, draw_examples, draw_learning_curves
 from glassformer.reports.page import as_bytes
@@ -172,7 +172,7 @@ def curves(record: Record) -> list[Block]:
     metrics = record.metrics
     if not metrics.get("history"):
         return [said("The run recorded no learning curves.")]
-    figure = draw_learning_curves(metrics, caption=None, panel=2.75, height=1.95)
+    figure = draw_learning_curves(metrics, caption=None, panel=2.35, height=1.75)
     caption = (
         f"Loss and {record.accuracy_word} after each epoch. Train: means over the epoch while the weights "
         "still moved, with any dropout and augmentation, so it may look worse than validation. Validation: "
@@ -260,10 +260,10 @@ def look_blocks(explanation: Explanation | None, rule: str) -> list[Block]:
     """One look inside, with what was measured of each picture's truth."""
     if explanation is None:
         return [said(rule)]
-    figure = draw_inputs(explanation, 8.2)
+    figure = draw_inputs(explanation, 6.6)
     caption = (
         f"The input by each attribution, for the answer {shortened_text(explanation.answer)!r}. {rule} "
-        f"{ATTRIBUTION_EXPLAINED}"
+        f"{ATTRIBUTION_EXPLAINED if explanation.maps else GRADIENTS_EXPLAINED}"
     )
     if explanation.written and max(len(explanation.written), len(explanation.parts)) > TOKENS_SHOWN:
         caption += f" The first {TOKENS_SHOWN} tokens of either."

@@ -30,9 +30,8 @@ def plan_blocks(result: Mapping[str, Any]) -> list[Block]:
         ordered = sorted(values, key=lambda value: base is not None and value != base["settings"][option])
         pieces += ["; " * bool(number), Code(option), f" {', '.join(ordered)}"]
     pieces.append(
-        f"{' (the base has the first of each)' if base else ''}. Validation ranks and tests; the test "
-        "figures stand beside and choose nothing. What follows on one run is about the best configuration by "
-        "validation, at its first seed."
+        f"{' (the base has the first of each)' if base else ''}. What follows on one run is about the best "
+        "configuration by validation, at its first seed."
     )
     return [said(*pieces), Bullets(tuple(said(_sentence(note)) for note in result["notes"]))]
 
@@ -108,12 +107,12 @@ def effects_figure(result: Mapping[str, Any]) -> list[Block]:
     """One panel an option, of those that have a finished run."""
     if not any(row["kind"] == "model" and row["validation"] for row in result["rows"]):
         return []
-    figure = draw_effects(result, caption=None, across=3, panel=1.6, height=1.7)
+    figure = draw_effects(result, caption=None, across=3, panel=1.3, height=1.6)
     grid = any(len(row["changed"]) > 1 for row in result["rows"])
     each = "a mean over all configurations with this value" if grid else "one training each"
     caption = (
         f"Validation accuracy by option. Small marks: the seeds, {each}. Large marks and bars: their mean "
-        "and its 95% interval over seeds. Dashed: the best baseline. The axes do not begin at zero."
+        "and its 95% interval over seeds. Dashed: the best baseline. The axes need not begin at zero."
     )
     alt = "effect of each option that was varied"
     return [Figure(lambda kind: as_bytes(figure, kind), caption, alt=alt, height=17.0)]

@@ -32,7 +32,8 @@ STYLE = """
 #set par(justify: true, leading: 0.56em, spacing: 0.85em)
 #set list(indent: 0.4em, spacing: 0.6em)
 #set enum(indent: 0.4em, spacing: 0.6em)
-#show heading.where(level: 1): it => block(above: 1.3em, below: 0.7em,
+#show link: it => underline(text(fill: rgb("#0b4f8a"), it))
+#show heading.where(level: 1): it => block(above: 1.3em, below: 0.7em, sticky: true,
   text(size: 12pt, weight: "bold", it.body))
 #show figure: set block(breakable: false, above: 1.2em, below: 1.2em)
 #show figure.where(kind: table): set figure.caption(position: top)
@@ -50,17 +51,18 @@ STYLE = """
   if word.len() < 30 { box(word) } else { word.clusters().join(h(0pt)) }).join(" "))
 
 // the same without another letter
-#let words(text) = text.split(" ").map(word =>
-  if word.len() < 30 { word } else { word.clusters().join(h(0pt)) }).join(" ")
+#let words(text, from: 30) = text.split(" ").map(word =>
+  if word.len() < from { word } else { word.clusters().join(h(0pt)) }).join(" ")
 
 #let plain-table(columns, heads, cells, ..how) = table(
   columns: columns, stroke: none, inset: (x: 5pt, y: 3pt), ..how,
   table.hline(stroke: 0.8pt), table.header(..heads), table.hline(stroke: 0.4pt),
   ..cells, table.hline(stroke: 0.8pt))
 
-// as wide as it may be, and no higher
+// as wide as it may be, no higher, and never larger than it was drawn
 #let picture(file, width, highest, alt) = layout(size => {
-  let wide = image(file, width: width * size.width, alt: alt)
+  let own = measure(image(file)).width
+  let wide = image(file, width: calc.min(width * size.width, own), alt: alt)
   if highest == none or measure(wide).height <= highest { wide }
   else { image(file, height: highest, alt: alt) }
 })
@@ -153,11 +155,11 @@ class _Writer:
         count = len(table.headings)
         align = ", ".join("left" if column in table.left else "right" for column in range(count))
         widths = ", ".join("1fr" if column == table.wide else "auto" for column in range(count))
-        heads = "".join(f"strong(words({typst_text(each)})), " for each in table.headings)
+        heads = "".join(f"strong(words({typst_text(each)}, from: 16)), " for each in table.headings)
         cells = "".join(
-            f"strong(words({typst_text(cell)})), "
+            f"strong(words({typst_text(cell)}, from: 16)), "
             if number in table.strong
-            else f"[#words({typst_text(cell)})], "
+            else f"[#words({typst_text(cell)}, from: 16)], "
             for number, row in enumerate(table.rows)
             for cell in row
         )
