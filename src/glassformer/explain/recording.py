@@ -80,6 +80,11 @@ class Recorder(TorchDispatchMode):
         self.pending: tuple[int, Recorded] | None = None
         self.handles: list[Any] = []
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, and to guard against it would import the compiler, for seconds."""
+        return False
+
     def __enter__(self) -> "Recorder":
         for module in self.names:
             self.handles.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
