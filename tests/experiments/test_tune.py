@@ -104,6 +104,19 @@ def test_hopeless_trials_end_early(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"12 trials, {len(early)} of them ended early" in capsys.readouterr().out
 
 
+def test_a_trial_that_was_good_early_is_held_against_later_ones(tmp_path: Path) -> None:
+    """Without it nothing is left at the later epochs to be worse than, and hopeless trials run on."""
+    words = ["tune", "parity", *TINY, "--search", "optim.learning_rate=1e-9,0.03", "--fit.epochs", "30"]
+    assert main([*words, "--trials", "12", "--study", str(tmp_path / "solved"), "--seed", "1"]) == 0
+    result = json.loads((tmp_path / "solved" / "tuning.json").read_text(encoding="utf-8"))
+    solved = [trial for trial in result["trials"] if trial["validation_accuracy"] == 1]
+    assert solved
+    assert all(len(trial["epochs"]) < 30 for trial in solved), "only what was trained is told"
+    early = [trial for trial in result["trials"] if trial["state"] == "pruned"]
+    assert early
+    assert all(len(trial["epochs"]) >= 10 for trial in early)
+
+
 def test_a_search_is_refused_before_anything_is_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

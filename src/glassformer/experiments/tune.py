@@ -179,6 +179,7 @@ def _attempt(
         report(f"trial {trial.number}: {how}, {time.monotonic() - since:.0f} s ({words})")
 
     def each_epoch(epoch: int, accuracy: float) -> None:
+        trial.set_user_attr("trained", epoch)
         trial.report(accuracy, epoch)
         if trial.should_prune():
             raise optuna.TrialPruned(f"ended early after epoch {epoch}, validation {accuracy:.4f}")
@@ -203,6 +204,9 @@ def _attempt(
             raise KeyboardInterrupt from None
         raise
     else:
+        # good enough before its last epoch, it is so afterwards too: later trials are held against it there
+        for epoch in range(trial.user_attrs["trained"] + 1, config.fit.epochs + 1):
+            trial.report(accuracy, epoch)
         ended(f"validation {accuracy:.4f}")
         study.tell(trial, accuracy)
 
@@ -228,7 +232,11 @@ def _told(trial: FrozenTrial) -> dict[str, Any]:
         "state": trial.state.name.lower(),
         "validation_accuracy": trial.value if trial.state == TrialState.COMPLETE else None,
         "settings": trial.user_attrs.get("settings", {}),
-        "epochs": {str(epoch): value for epoch, value in trial.intermediate_values.items()},
+        "epochs": {
+            str(epoch): value
+            for epoch, value in trial.intermediate_values.items()
+            if epoch <= trial.user_attrs.get("trained", 0)
+        },
         "seconds": trial.user_attrs.get("seconds"),
     }
 
