@@ -107,7 +107,7 @@ def model_blocks(record: Record, architecture: Architecture) -> list[Block]:
         lambda kind: diagram_figure(architecture, kind),
         caption,
         alt=f"diagram of the {record.model_words}, from input to output",
-        height=13.0 if wide else 11.0,
+        height=11.0,
     )
     if wide:
         half = -(-len(options) // 2)
