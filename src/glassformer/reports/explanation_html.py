@@ -101,7 +101,8 @@ def as_html(explanation: Explanation, command: str) -> str:
         parts += ["<h2>Heads switched off</h2>", _ablation(explanation)]
     if explanation.faithfulness:
         image = _image(
-            section_png(draw_curves(explanation)), "deletion curves; the sentences below say what they show"
+            section_png(draw_curves(explanation, sentences=False)),
+            "deletion curves; the sentences below say what they show",
         )
         parts += ["<h2>Is it true? Deletion curves</h2>", f"<p>{escape(CURVES_EXPLAINED)}</p>", image]
         parts += [_sentence(explanation, name) for name in explanation.attributions]

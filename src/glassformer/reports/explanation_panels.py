@@ -108,7 +108,8 @@ def draw_grid_maps(explanation: Explanation, inner: float = INNER) -> tuple[floa
         bottom = top - 0.4 - side
         axes = add_axes(figure, MARGIN, bottom, side, side)
         _show_picture(axes, picture)
-        write_lines(figure, MARGIN, top - 0.15, ["the image as the model sees it"], TEXT)
+        heading = wrapped("the image as the model sees it", room - 0.1, TEXT)
+        write_lines(figure, MARGIN, top - 0.15 * (2 - min(2, len(heading))), heading[:2], TEXT)
         for number, (name, values) in enumerate(explanation.attributions.items(), start=1):
             left = MARGIN + number * room
             axes = add_axes(figure, left, bottom, side - 0.2, side)
@@ -255,12 +256,12 @@ def draw_ablation(explanation: Explanation) -> tuple[float, Draw]:
     return pitch * len(found) + 0.5, draw
 
 
-def draw_curves(explanation: Explanation) -> tuple[float, Draw]:
-    """The deletion curves, and in words what each of them says."""
+def draw_curves(explanation: Explanation, sentences: bool = True) -> tuple[float, Draw]:
+    """The deletion curves; sentences: and in words, beside them, what each of them says."""
     wide, before = 4.3, 0.6
     beside = INNER - wide - before - 0.4
-    sentences = [wrapped(each.sentence, beside, TEXT) for each in explanation.faithfulness]
-    tall = max(3.0, sum(lines_height(len(lines), TEXT) + 0.12 for lines in sentences))
+    told = [wrapped(each.sentence, beside, TEXT) for each in explanation.faithfulness if sentences]
+    tall = max(3.0, sum(lines_height(len(lines), TEXT) + 0.12 for lines in told))
 
     def draw(figure: "Figure", top: float) -> None:
         axes = add_axes(figure, MARGIN + before, top - 3.0, wide, 3.0)
@@ -275,7 +276,7 @@ def draw_curves(explanation: Explanation) -> tuple[float, Draw]:
         axes.grid(alpha=0.25)
         axes.legend(fontsize=SMALL, framealpha=0.85)
         at = top
-        for each, lines in zip(explanation.faithfulness, sentences, strict=True):
+        for each, lines in zip(explanation.faithfulness, told, strict=False):
             weight: dict[str, Any] = {} if each.verdict == "better" else {"color": "#A03000"}
             write_lines(figure, MARGIN + before + wide + 0.4, at, lines, TEXT, **weight)
             at -= lines_height(len(lines), TEXT) + 0.12
@@ -294,12 +295,13 @@ def _show_picture(axes: "Axes", picture: np.ndarray) -> None:
 def _signed(axes: "Axes", cells: np.ndarray, aspect: Literal["auto", "equal"] = "equal") -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    colours = LinearSegmentedColormap.from_list("signed", [ORANGE, "#FFFFFF", BLUE])
+    signed = bool((cells < 0).any())
+    colours = LinearSegmentedColormap.from_list("signed", [ORANGE] * signed + ["#FFFFFF", BLUE])
     largest = float(np.abs(cells).max()) or 1.0
     image = axes.imshow(
         cells,
         cmap=colours,
-        vmin=-largest,
+        vmin=-largest if signed else 0.0,
         vmax=largest,
         aspect=aspect,
         interpolation="nearest",
