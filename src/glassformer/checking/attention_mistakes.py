@@ -1,0 +1,228 @@
+"""The known mistakes of attention, each as the steps it does otherwise. Their words stand in `catalogue`."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+import torch
+from torch import Tensor
+
+from glassformer.checking.attention import RIGHT, Masks, Sizes, Steps, softmax
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A mistake and the steps that make it. changed: the fields of `Steps` that it touches."""
+
+    slug: str
+    steps: Steps
+    changed: frozenset[str]
+
+    def on(self, base: Steps) -> Steps:
+        """These steps changed by this mistake, the others as in `base`."""
+        return replace(base, **{name: getattr(self.steps, name) for name in self.changed})
+
+
+def _seeded(slug: str, **changes: object) -> Seeded:
+    return Seeded(slug, replace(RIGHT, **changes), frozenset(changes))  # type: ignore[arg-type]
+
+
+def _over(dim: int):
+    return lambda scores: softmax(scores, dim)
+
+
+def _split_by_view(y: Tensor, sizes: Sizes) -> Tensor:
+    return y.reshape(y.shape[0], sizes.heads, y.shape[1], -1)
+
+
+def _split_interleaved(y: Tensor, sizes: Sizes) -> Tensor:
+    return y.reshape(y.shape[0], y.shape[1], -1, sizes.heads).permute(0, 3, 1, 2)
+
+
+def _merge_by_view(context: Tensor, sizes: Sizes) -> Tensor:
+    return context.reshape(context.shape[0], context.shape[2], -1)
+
+
+def _merge_interleaved(context: Tensor, sizes: Sizes) -> Tensor:
+    return context.permute(0, 2, 3, 1).flatten(2)
+
+
+def _merge_swapped(context: Tensor, sizes: Sizes) -> Tensor:
+    return context.transpose(2, 3).reshape(context.shape[0], context.shape[2], -1)
+
+
+def _mean(context: Tensor, sizes: Sizes) -> Tensor:
+    return context.mean(1)
+
+
+def _mean_repeated(context: Tensor, sizes: Sizes) -> Tensor:
+    return context.mean(1).repeat(1, 1, sizes.heads)
+
+
+def _one_head(y: Tensor, sizes: Sizes) -> Tensor:
+    return y[:, None]
+
+
+def _root_of_all(scores: Tensor, sizes: Sizes) -> Tensor:
+    return scores / math.sqrt(sizes.heads * sizes.d_head)
+
+
+def _swapped_axes(x: Tensor, *_: object) -> Tensor:
+    return x.transpose(0, 1)
+
+
+def _grid_by_view(x: Tensor) -> Tensor:
+    return x.reshape(len(x), -1, x.shape[1])
+
+
+def _grid_back_by_view(output: Tensor, x: Tensor) -> Tensor:
+    return output.reshape(x.shape)
+
+
+def _columns_first(x: Tensor) -> Tensor:
+    return x.transpose(2, 3).flatten(2).transpose(1, 2)
+
+
+def _diagonal(shift: int):
+    def causal(masks: Masks, scores: Tensor) -> Tensor | None:
+        return (
+            torch.ones(scores.shape[-2:], dtype=torch.bool).tril(shift)[None, None] if masks.causal else None
+        )
+
+    return causal
+
+
+def _future(shift: int):
+    def causal(masks: Masks, scores: Tensor) -> Tensor | None:
+        return (
+            torch.ones(scores.shape[-2:], dtype=torch.bool).triu(shift)[None, None] if masks.causal else None
+        )
+
+    return causal
+
+
+def _queries_padded(masks: Masks, scores: Tensor) -> Tensor | None:
+    return None if masks.padding is None else masks.padding[:, None, :, None]
+
+
+def _folded(masks: Masks, scores: Tensor) -> Tensor | None:
+    if masks.padding is None:
+        return None
+    batch, heads, queries, keys = scores.shape
+    return masks.padding.repeat(heads, 1).reshape(batch, heads, 1, keys).expand(-1, -1, queries, -1)
+
+
+def _either(padding: Tensor | None, causal: Tensor | None) -> Tensor | None:
+    if padding is None or causal is None:
+        return causal if padding is None else padding
+    return padding | causal
+
+
+def _zeroed(shares: Tensor, allowed: Tensor | None, sizes: Sizes) -> Tensor:
+    return shares if allowed is None else shares * allowed
+
+
+def _nothing(*_: object) -> None:
+    return None
+
+
+def _core() -> Iterator[Seeded]:
+    """What shows without a mask."""
+    yield _seeded("no-scale", scale=lambda scores, sizes: scores)
+    yield _seeded("scale-by-d-model", scale=lambda scores, sizes: scores / math.sqrt(sizes.d_model))
+    yield _seeded("scale-by-d-k", scale=lambda scores, sizes: scores / sizes.d_head)
+    yield _seeded("scale-multiplied", scale=lambda scores, sizes: scores * math.sqrt(sizes.d_head))
+    yield _seeded(
+        "scale-after-softmax",
+        scale=lambda scores, sizes: scores,
+        after=lambda shares, allowed, sizes: shares / math.sqrt(sizes.d_head),
+    )
+    yield _seeded("softmax-over-queries", normalise=_over(-2))
+    yield _seeded("softmax-over-heads", normalise=_over(1))
+    yield _seeded("softmax-over-batch", normalise=_over(0))
+    yield _seeded("softmax-twice", normalise=lambda scores: softmax(softmax(scores)))
+    yield _seeded("log-softmax", normalise=lambda scores: torch.log_softmax(scores, -1))
+    yield _seeded("q-k-swapped", roles=("k", "q", "v"))
+    yield _seeded("q-k-swapped", sources=("k", "q", "v"))
+    yield _seeded("k-v-swapped", roles=("q", "v", "k"))
+    yield _seeded("k-v-swapped", sources=("q", "v", "k"))
+    named = {("k", "q", "v"), ("q", "v", "k"), ("q", "k", "v")}
+    for roles in product("qkv", repeat=3):
+        if roles not in named:
+            yield _seeded("wrong-projection", roles=roles)
+    yield _seeded("cross-attends-to-itself", sources=("q", "q", "q"))
+    yield _seeded("cross-attends-to-itself", sources=("q", "k", "q"))
+    yield _seeded("cross-attends-to-itself", sources=("q", "q", "k"))
+    yield _seeded("no-output-projection", output=False)
+    for count in (1, 2, 3, 4):
+        for lost in combinations("qkvo", count):
+            yield _seeded("missing-bias", unbiased=lost)
+            yield _seeded("weights-transposed", transposed=lost)
+    yield _seeded("split-without-transpose", split=_split_by_view)
+    yield _seeded("split-without-transpose", split=_split_by_view, merge=_merge_by_view)
+    yield _seeded("merge-without-transpose", merge=_merge_by_view)
+    yield _seeded("merge-without-transpose", merge=_merge_swapped)
+    yield _seeded("interleaved-heads", split=_split_interleaved)
+    yield _seeded("interleaved-heads", split=_split_interleaved, merge=_merge_interleaved)
+    yield _seeded("interleaved-heads", merge=_merge_interleaved)
+    yield _seeded("heads-averaged", merge=_mean)
+    yield _seeded("heads-averaged", merge=_mean_repeated)
+    yield _seeded("one-big-head", split=_one_head, scale=_root_of_all)
+    yield _seeded("one-big-head", split=_one_head)
+    yield _seeded("batch-length-swapped", enter=_swapped_axes, leave=_swapped_axes)
+
+
+def _padding() -> Iterator[Seeded]:
+    yield _seeded("padding-ignored", padding=_nothing)
+    yield _seeded(
+        "padding-inverted",
+        padding=lambda masks, scores: None if masks.padding is None else ~masks.padding[:, None, None, :],
+    )
+    yield _seeded("padding-on-queries", padding=_queries_padded)
+    yield _seeded("mask-folded-wrongly", padding=_folded)
+    yield from _hiding()
+
+
+def _causality() -> Iterator[Seeded]:
+    yield _seeded("causal-forgotten", causal=_nothing)
+    yield _seeded("causal-excludes-self", causal=_diagonal(-1))
+    yield _seeded("causal-one-too-far", causal=_diagonal(1))
+    yield _seeded("causal-transposed", causal=_future(0))
+    yield _seeded("causal-transposed", causal=_future(1))
+    yield from _hiding()
+
+
+def _hiding() -> Iterator[Seeded]:
+    """What is wrong with how any mask is put to use."""
+    yield _seeded("mask-after-softmax", hide=lambda scores, allowed: scores, after=_zeroed)
+    yield _seeded("mask-multiplied", hide=lambda scores, allowed: scores * allowed)
+    yield _seeded("mask-multiplied", hide=lambda scores, allowed: scores.masked_fill(~allowed, 1e-9))
+    yield _seeded("mask-multiplied", hide=lambda scores, allowed: scores.masked_fill(~allowed, 0.0))
+    yield _seeded("mask-added", hide=lambda scores, allowed: scores + allowed.to(scores))
+    yield _seeded("mask-added", hide=lambda scores, allowed: scores + (~allowed).to(scores))
+
+
+CORE: tuple[Seeded, ...] = tuple(_core())
+PADDING: tuple[Seeded, ...] = tuple(_padding())
+CAUSAL: tuple[Seeded, ...] = tuple(_causality())
+COMBINED: tuple[Seeded, ...] = (_seeded("masks-or-ed", both=_either),)
+CONVENTIONS = frozenset({"interleaved-heads"})
+"""Found in a module that is right otherwise, these are remarks."""
+
+
+GRID: tuple[Seeded, ...] = (
+    _seeded("grid-flattened-by-view", enter=_grid_by_view, leave=_grid_back_by_view),
+    _seeded("grid-flattened-by-view", enter=_grid_by_view),
+    _seeded("grid-flattened-by-view", leave=_grid_back_by_view),
+    _seeded("grid-columns-first", enter=_columns_first),
+)
+SCALED: tuple[Seeded, ...] = (
+    _seeded("scaled-where-none-is-meant", scale=RIGHT.scale),
+    _seeded("scaled-where-none-is-meant", scale=lambda scores, sizes: scores / sizes.d_head),
+)
+
+
+def together(first: Seeded, second: Seeded, base: Steps) -> Steps | None:
+    """Two mistakes in one module; None where they touch the same step."""
+    return None if first.changed & second.changed else second.on(first.on(base))

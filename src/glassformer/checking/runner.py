@@ -1,0 +1,400 @@
+"""Runs the code under check: loads it, builds it, calls it. It knows nothing of what is right.
+
+Only plain values go in and come out (numbers, text, lists, NumPy arrays), so that a `Runner` can sit in this
+process or, behind `isolation`, in one of its own: whoever compares never touches an object of the code under
+check.
+"""
+
+import inspect
+import linecache
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+MODULE = "code_under_check"
+SCALARS = (bool, int, float, str)
+DTYPES = {
+    "float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A configuration object: what a constructor reads as `config.d_model`."""
+
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a signature. kind: positional, either, keyword, args or kwargs."""
+
+    name: str
+    kind: str
+    default: Any
+    required: bool
+    annotation: str
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A class or function of the code under check. arguments: of its constructor, or of the function."""
+
+    name: str
+    kind: str
+    line: int
+    arguments: tuple[Argument, ...]
+    forward: tuple[Argument, ...]
+    doc: str
+    is_module: bool
+
+
+@dataclass(frozen=True)
+class Built:
+    """An instance. modules: name -> class name of its submodules; settings: name -> plain attributes.
+
+    forward: what it takes when it is called; empty where Python cannot say.
+    """
+
+    handle: int
+    parameters: dict[str, tuple[int, ...]]
+    buffers: dict[str, tuple[int, ...]]
+    modules: dict[str, str]
+    settings: dict[str, dict[str, Any]]
+    forward: tuple[Argument, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call gave. gradients: of sum(output * cotangent), by name of parameter or argument."""
+
+    output: Any
+    gradients: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class CodeError(Exception):
+    """The code under check raised. line: of its own file, 0 where unknown."""
+
+    def __init__(self, kind: str, message: str, line: int = 0) -> None:
+        super().__init__(f"{kind}: {message}" if message else kind)
+        self.kind, self.message, self.line = kind, message, line
+
+
+def cotangent(shape: Sequence[int]) -> np.ndarray:
+    """What the gradient of an output of this shape is taken against: fixed, so that both sides know it."""
+    return np.cos(1.0 + 1.7 * np.arange(int(np.prod(shape)), dtype=np.float64)).reshape(tuple(shape))
+
+
+class Runner:
+    """Loads one piece of code and answers questions about it. Raises CodeError for what that code raises."""
+
+    def __init__(self) -> None:
+        self._module: Any = None
+        self._filename = ""
+        self._built: list[Any] = []
+
+    def load(self, text: str, filename: str) -> list[Offer]:
+        """Executes the source of a file; gives what it defines, in the order of its lines."""
+        self._filename = filename
+        module = ModuleType(MODULE)
+        module.__file__ = filename
+        import sys
+
+        sys.modules[MODULE] = module
+        lines = text.splitlines(keepends=True)
+        linecache.cache[filename] = (len(text), None, lines, filename)  # inspect and tracebacks read it there
+
+        def execute() -> None:
+            exec(compile(text, filename, "exec"), module.__dict__)
+
+        self._guarded(execute)
+        self._module = module
+        return self._offers(vars(module), lambda found: getattr(found, "__module__", None) == MODULE)
+
+    def load_module(self, name: str) -> list[Offer]:
+        """Imports a module by its dotted name; gives its public classes and functions."""
+        import importlib
+
+        module = self._guarded(lambda: importlib.import_module(name))
+        self._module, self._filename = module, getattr(module, "__file__", None) or name
+        return self._offers(
+            {key: each for key, each in vars(module).items() if not key.startswith("_")},
+            lambda found: True,
+        )
+
+    def load_object(self, found: Any) -> list[Offer]:
+        """Takes a class, a function or a module instance of this process."""
+        name = getattr(found, "__name__", type(found).__name__)
+        self._module = SimpleNamespace(**{name: found})
+        try:
+            self._filename = inspect.getsourcefile(found if callable(found) else type(found)) or ""
+        except TypeError:
+            self._filename = ""
+        return [_offer(name, found)]
+
+    def build(
+        self,
+        name: str,
+        arguments: Sequence[Any] = (),
+        keywords: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> Built:
+        """Calls the constructor, or a function named build; any other function is its own instance."""
+        found = getattr(self._module, name)
+        if isinstance(found, type) or name.startswith("build"):
+            given = [_received(each, torch.float64, False) for each in arguments]
+            named = {key: _received(each, torch.float64, False) for key, each in (keywords or {}).items()}
+            found = self._guarded(lambda: found(*given, **named), seed)
+        self._built.append(found)
+        handle = len(self._built) - 1
+        if not isinstance(found, nn.Module):
+            called = found if inspect.isfunction(found) else vars(type(found)).get("__call__")
+            takes = _arguments(called, drop_first=not inspect.isfunction(found))
+            return Built(handle, {}, {}, {}, {"": _settings(found)}, takes)
+        return Built(
+            handle,
+            {key: tuple(each.shape) for key, each in found.named_parameters()},
+            {key: tuple(each.shape) for key, each in found.named_buffers()},
+            {key: type(each).__name__ for key, each in found.named_modules()},
+            {key: _settings(each) for key, each in found.named_modules()},
+            _arguments(type(found).forward, drop_first=True),
+        )
+
+    def parameters(self, handle: int) -> dict[str, np.ndarray]:
+        """The values of the parameters as they are."""
+        found = self._built[handle]
+        if not isinstance(found, nn.Module):
+            return {}
+        return {key: _plain(each.detach()) for key, each in found.named_parameters()}
+
+    def call(
+        self,
+        handle: int,
+        arguments: Sequence[Any],
+        keywords: Mapping[str, Any] | None = None,
+        *,
+        parameters: Mapping[str, np.ndarray] | None = None,
+        method: str | None = None,
+        train: bool = False,
+        seed: int = 0,
+        dtype: str = "float64",
+        gradient: bool = False,
+        as_numpy: bool = False,
+    ) -> Result:
+        """Calls an instance, in eval mode unless told to train, after its parameters were set to these.
+
+        Arrays of floats become tensors of `dtype`, bools and integers keep theirs; with `as_numpy` they stay
+        arrays. gradient: of the first tensor of the output against `cotangent`, under the names of the
+        parameters, "argument 0" and so on for the places, "argument NAME" for what was given by name.
+        """
+        found = self._built[handle]
+        kind = DTYPES[dtype]
+        if isinstance(found, nn.Module):
+            found.to(kind).train(train)
+            if parameters is not None:
+                named = dict(found.named_parameters())
+                with torch.no_grad():
+                    for key, values in parameters.items():
+                        named[key].copy_(torch.from_numpy(values))
+            for each in found.parameters():
+                each.requires_grad_(True)
+                each.grad = None
+        given = [_received(each, kind, as_numpy) for each in arguments]
+        named_given = {key: _received(each, kind, as_numpy) for key, each in (keywords or {}).items()}
+        leaves = {f"argument {place}": each for place, each in enumerate(given)}
+        leaves |= {f"argument {key}": each for key, each in named_given.items()}
+        leaves = {k: v for k, v in leaves.items() if isinstance(v, Tensor) and v.is_floating_point()}
+        if gradient:
+            for each in leaves.values():
+                each.requires_grad_(True)
+        callee = getattr(found, method) if method else found
+
+        def execute() -> tuple[Any, dict[str, np.ndarray]]:
+            with torch.set_grad_enabled(gradient or isinstance(found, nn.Module)):
+                output = callee(*given, **named_given)
+            return output, self._gradients(found, output, leaves) if gradient else {}
+
+        output, gradients = self._guarded(execute, seed, kind)
+        return Result(_plain(output), gradients)
+
+    def _gradients(self, found: Any, output: Any, leaves: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        first = _first_tensor(output)
+        if first is None or not first.requires_grad:
+            return {}
+        aim = torch.from_numpy(cotangent(first.shape)).to(first.dtype)
+        (first * aim).sum().backward()
+        wanted = dict(leaves)
+        if isinstance(found, nn.Module):
+            wanted |= dict(found.named_parameters())
+        return {key: _plain(each.grad) for key, each in wanted.items() if each.grad is not None}
+
+    def _guarded(self, work: Callable[[], Any], seed: int = 0, dtype: torch.dtype = torch.float64) -> Any:
+        """Runs a piece of the code under check; whatever it raises becomes a CodeError with its line."""
+        before = torch.get_default_dtype()
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - the code under check may draw from it
+        torch.set_default_dtype(dtype if dtype in (torch.float32, torch.float64) else torch.float32)
+        try:
+            return work()
+        except SyntaxError as error:
+            shown = "".join(traceback.format_exception_only(error)).rstrip()
+            raise CodeError("SyntaxError", shown, error.lineno or 0) from None
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and not _raised_in(error, self._filename):
+                raise
+            raise CodeError(type(error).__name__, str(error), _line(error, self._filename)) from None
+        finally:
+            torch.set_default_dtype(before)
+
+    def _offers(self, names: Mapping[str, Any], counts: Callable[[Any], bool]) -> list[Offer]:
+        found = [
+            _offer(name, each)
+            for name, each in names.items()
+            if (inspect.isclass(each) or inspect.isfunction(each) or isinstance(each, nn.Module))
+            and (
+                counts(each) or (isinstance(each, type) and not name.startswith("_") and _renamed(name, each))
+            )
+        ]
+        return sorted(found, key=lambda offer: offer.line)
+
+
+def _renamed(name: str, found: type) -> bool:
+    """`MyAttention = nn.MultiheadAttention`: a class under a name of the file's own."""
+    return issubclass(found, nn.Module) and found.__name__ != name
+
+
+def _raised_in(error: BaseException, filename: str) -> bool:
+    return _line(error, filename) > 0
+
+
+def _line(error: BaseException, filename: str) -> int:
+    """The last line of the file under check that the error passed through."""
+    lines = [
+        frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename
+    ]
+    return lines[-1] if lines else 0
+
+
+def _offer(name: str, found: Any) -> Offer:
+    is_class = isinstance(found, type)
+    is_module = issubclass(found, nn.Module) if is_class else isinstance(found, nn.Module)
+    try:
+        line = inspect.getsourcelines(found)[1] if is_class or inspect.isfunction(found) else 0
+    except (OSError, TypeError):
+        line = 0
+    forward: tuple[Argument, ...] = ()
+    if is_class or is_module:
+        owner: Any = found if is_class else type(found)
+        called = owner.forward if is_module else vars(owner).get("__call__")
+        forward = _arguments(called, drop_first=True) if inspect.isfunction(called) else ()
+    own = (
+        _arguments(found.__init__, drop_first=True)
+        if is_class
+        else _arguments(found)
+        if not is_module
+        else ()
+    )
+    return Offer(
+        name,
+        "class" if is_class else "instance" if is_module else "function",
+        line,
+        own,
+        forward,
+        inspect.getdoc(found) or "" if not (is_class and found.__doc__ is None) else "",
+        is_module,
+    )
+
+
+KINDS = {
+    inspect.Parameter.POSITIONAL_ONLY: "positional",
+    inspect.Parameter.POSITIONAL_OR_KEYWORD: "either",
+    inspect.Parameter.KEYWORD_ONLY: "keyword",
+    inspect.Parameter.VAR_POSITIONAL: "args",
+    inspect.Parameter.VAR_KEYWORD: "kwargs",
+}
+
+
+def _arguments(function: Any, drop_first: bool = False) -> tuple[Argument, ...]:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return ()
+    empty = inspect.Parameter.empty
+    return tuple(
+        Argument(
+            each.name,
+            KINDS[each.kind],
+            each.default
+            if isinstance(each.default, (*SCALARS, type(None))) and each.default is not empty
+            else None,
+            each.default is empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD),
+            "" if each.annotation is empty else inspect.formatannotation(each.annotation),
+        )
+        for each in parameters[1 if drop_first else 0 :]
+    )
+
+
+def _settings(found: Any) -> dict[str, Any]:
+    """Plain attributes: eps, p, batch_first."""
+    try:
+        attributes = dict(vars(found))
+    except TypeError:
+        return {}
+    return {
+        key: value
+        for key, value in attributes.items()
+        if not key.startswith("_") and (value is None or type(value) in SCALARS)
+    }
+
+
+def _received(value: Any, dtype: torch.dtype, as_numpy: bool) -> Any:
+    if isinstance(value, np.ndarray) and not as_numpy:
+        tensor = torch.from_numpy(value.copy())
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+    if isinstance(value, Namespace):
+        return SimpleNamespace(**value.values)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_received(each, dtype, as_numpy) for each in value)
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Tensors as arrays, half precision as float32; anything that is no plain value as its type's name."""
+    if isinstance(value, Tensor):
+        with torch._C.DisableTorchFunctionSubclass():
+            bare = value.detach().as_subclass(Tensor).to("cpu")
+            if bare.is_sparse or bare.is_quantized:
+                bare = bare.to_dense() if bare.is_sparse else bare.dequantize()
+            if bare.dtype in (torch.bfloat16, torch.float16):
+                bare = bare.float()
+            return np.array(bare.resolve_conj().resolve_neg().numpy())
+    if isinstance(value, np.ndarray):
+        return np.array(value) if value.dtype.kind in "fiub" else f"<array of {value.dtype}>"
+    if isinstance(value, np.generic):
+        return _plain(value.item(), depth)
+    if value is None or type(value) in SCALARS:
+        return value
+    if depth < 4 and isinstance(value, (list, tuple)) and len(value) <= 1000:
+        return [_plain(each, depth + 1) for each in value]
+    if depth < 4 and isinstance(value, Mapping) and len(value) <= 1000:
+        return {str(key): _plain(each, depth + 1) for key, each in value.items()}
+    return f"<{type(value).__name__}>"
+
+
+def _first_tensor(value: Any) -> Tensor | None:
+    if isinstance(value, Tensor):
+        return value if value.is_floating_point() else None
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            found = _first_tensor(each)
+            if found is not None:
+                return found
+    return None

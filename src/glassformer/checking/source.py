@@ -1,0 +1,117 @@
+"""The text of the code under check: what its words say, and on which line a step probably is."""
+
+import ast
+import io
+import re
+import tokenize
+from dataclasses import dataclass
+from functools import cached_property
+
+BATCH = {"b", "bs", "bsz", "batch", "batch_size", "n", "nb", "n_batch", "batchsize", "bz", "nbatches"}
+LENGTH = {
+    *(
+        "t",
+        "l",
+        "s",
+        "lq",
+        "tq",
+        "seq",
+        "len",
+        "length",
+        "seq_len",
+        "seqlen",
+        "seq_length",
+        "sequence_length",
+    ),
+    *(
+        "tokens",
+        "n_tokens",
+        "num_tokens",
+        "time",
+        "steps",
+        "tgt_len",
+        "q_len",
+        "query_len",
+        "len_q",
+        "queries",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Code:
+    """The source of one class or function, with the number of its first line."""
+
+    text: str
+    first: int = 1
+    whole: str = ""
+
+    @classmethod
+    def of(cls, text: str, name: str) -> "Code":
+        """The part of a file that defines this name; the whole file where it is not defined there."""
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError):
+            return cls(text, 1, text)
+        for node in tree.body:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
+                lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
+                return cls("\n".join(lines), node.lineno, text)
+        return cls(text, 1, text)
+
+    @cached_property
+    def words(self) -> str:
+        """Docstrings and comments: what the author says, not what the code does."""
+        found = []
+        try:
+            tree = ast.parse(self.text)
+            for node in ast.walk(tree):
+                if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.Module)):
+                    found.append(ast.get_docstring(node) or "")
+            tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
+            found += [each.string.lstrip("# ") for each in tokens if each.type == tokenize.COMMENT]
+        except (SyntaxError, ValueError, tokenize.TokenError, IndentationError):
+            pass
+        return "\n".join(found)
+
+    @cached_property
+    def batch_first(self) -> bool | None:
+        """What the code itself calls the first two axes of its input; None where it does not say."""
+        for match in re.finditer(r"^\s*\(?([\w\s,*]+?)\)?\s*=\s*\w+\.(?:shape|size\(\))", self.text, re.M):
+            names = [each.strip().lower() for each in match[1].split(",") if each.strip()]
+            if len(names) >= 3:
+                if names[0] in BATCH - {"n"} or names[1] in LENGTH:
+                    return True
+                if names[0] in LENGTH and names[1] in BATCH:
+                    return False
+        words = self.words.lower()
+        if re.search(r"\(\s*(l|t|s|seq\w*|length|tokens|tgt_len|time)\s*,\s*(b|n|batch\w*)\s*,", words):
+            return False
+        if re.search(r"\(\s*(b|n|batch\w*)\s*,\s*(l|t|s|n|seq\w*|length|tokens|time)\s*,", words):
+            return True
+        return None
+
+    def line(self, patterns: tuple[str, ...]) -> int | None:
+        """The first line of code that one of these patterns fits; earlier patterns count more."""
+        lines = [re.sub(r"#.*", "", each) for each in self._without_docstrings()]
+        for pattern in patterns:
+            for number, line in enumerate(lines):
+                if re.search(pattern, line):
+                    return self.first + number
+        return None
+
+    def _without_docstrings(self) -> list[str]:
+        lines = self.text.splitlines()
+        try:
+            tree = ast.parse(self.text)
+        except (SyntaxError, ValueError):
+            return lines
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Expr)
+                and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
+            ):
+                for number in range(node.lineno - 1, node.end_lineno or node.lineno):
+                    lines[number] = ""
+        return lines

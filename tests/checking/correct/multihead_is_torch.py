@@ -1,0 +1,5 @@
+# contract: multi-head-attention
+# target: MyAttention
+import torch
+
+MyAttention = torch.nn.MultiheadAttention

@@ -1,0 +1,8 @@
+# hostile: recurses without end
+# ends: RecursionError
+
+
+def attention(query, key, value):
+    attention(query, key, value)
+    scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+    return scores.softmax(-1) @ value
