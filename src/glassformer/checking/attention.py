@@ -8,7 +8,7 @@ Float64 throughout; x (batch, tokens, d_model), heads inside as (batch, heads, t
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,11 +16,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Projection:
-    """y = x W + b. weight: (in, out), the transpose of what nn.Linear keeps; names: of its parameters."""
+    """y = x W + b. weight: (in, out), the transpose of what nn.Linear keeps."""
 
     weight: Tensor
     bias: Tensor | None = None
-    names: tuple[str, ...] = ()
 
     def __call__(self, x: Tensor) -> Tensor:
         y = x @ self.weight
@@ -56,9 +55,6 @@ class Masks:
     padding: Tensor | None = None
     causal: bool = False
 
-    def __bool__(self) -> bool:
-        return self.padding is not None or self.causal
-
 
 def softmax(scores: Tensor, dim: int = -1) -> Tensor:
     return torch.softmax(scores, dim)
@@ -72,16 +68,20 @@ def _merge(context: Tensor, sizes: Sizes) -> Tensor:
     return context.transpose(1, 2).flatten(2)
 
 
-def _lower(queries: int, keys: int, diagonal: int = 0) -> Tensor:
-    return torch.ones(queries, keys, dtype=torch.bool).tril(diagonal)
-
-
 def _padding(masks: Masks, scores: Tensor) -> Tensor | None:
     return None if masks.padding is None else masks.padding[:, None, None, :]
 
 
-def _causal(masks: Masks, scores: Tensor) -> Tensor | None:
-    return _lower(*scores.shape[-2:])[None, None] if masks.causal else None
+def causal_up_to(diagonal: int) -> Callable[[Masks, Tensor], Tensor | None]:
+    """Query i sees the keys up to i + diagonal."""
+
+    def causal(masks: Masks, scores: Tensor) -> Tensor | None:
+        return torch.ones(scores.shape[-2:], dtype=torch.bool).tril(diagonal) if masks.causal else None
+
+    return causal
+
+
+_causal = causal_up_to(0)
 
 
 def _both(padding: Tensor | None, causal: Tensor | None) -> Tensor | None:
@@ -136,20 +136,12 @@ GRID = replace(
 """For x (batch, channels, height, width)."""
 
 
-@dataclass
-class Trace:
-    """What each step gave, for saying where a module first differs."""
-
-    found: dict[str, Tensor] = field(default_factory=dict)
-
-
 def attend(
     inputs: tuple[Tensor, Tensor, Tensor],
     weights: Weights,
     sizes: Sizes,
     masks: Masks = Masks(),
     steps: Steps = RIGHT,
-    trace: Trace | None = None,
 ) -> Tensor:
     """The output (batch, queries, d_model); raises what torch raises where the steps do not fit together."""
     given: dict[str, Tensor] = {"q": inputs[0], "k": inputs[1], "v": inputs[2]}
@@ -163,12 +155,9 @@ def attend(
     allowed = steps.both(steps.padding(masks, scores), steps.causal(masks, scores))
     hidden = scores if allowed is None else steps.hide(scores, allowed)
     shares = steps.after(steps.normalise(hidden), allowed, sizes)
-    context = steps.merge(shares @ v, sizes)
-    output = context
+    output = steps.merge(shares @ v, sizes)
     if weights.o is not None and steps.output:
-        output = _projected(weights.o, context, "o", steps)
-    if trace is not None:
-        trace.found = {"scores": scores, "weights": shares, "context": context, "output": output}
+        output = _projected(weights.o, output, "o", steps)
     return steps.leave(output, inputs[0])
 
 

@@ -7,10 +7,10 @@ the reading that fitted, the masks: every way to give them, right first, then ea
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,7 +31,6 @@ from glassformer.checking.constructions import constructions
 from glassformer.checking.forms import (
     Form,
     Inputs,
-    MaskForm,
     Said,
     Slot,
     first_array,
@@ -40,11 +39,15 @@ from glassformer.checking.forms import (
     mask_said,
     slots,
 )
-from glassformer.checking.names import forward_role
+from glassformer.checking.names import forward_role, size_role
 from glassformer.checking.projections import Assignment, assignments, random_values
-from glassformer.checking.runner import Built, CodeError, Offer, Result, cotangent
+from glassformer.checking.runner import Built, CodeError, Namespace, Offer, cotangent
 from glassformer.checking.source import Code
-from glassformer.checking.verdict import Check
+
+if TYPE_CHECKING:
+    from glassformer.checking.isolation import IsolatedRunner
+    from glassformer.checking.runner import Runner
+
 
 EXACT = 1e-9
 ALMOST = 1e-6
@@ -56,33 +59,8 @@ SINGLE = 2e-5
 """What is taken for right where the code itself computes in single precision."""
 BATCH, TOKENS, KEYS = 4, 7, 11
 UNMASKED = Masks()
-
-
-class Session(Protocol):
-    """What runs the code: a `Runner` here, or one in a process of its own."""
-
-    def build(
-        self,
-        name: str,
-        arguments: Sequence[Any] = (),
-        keywords: Mapping[str, Any] | None = None,
-        seed: int = 0,
-    ) -> Built: ...
-
-    def call(
-        self,
-        handle: int,
-        arguments: Sequence[Any],
-        keywords: Mapping[str, Any] | None = None,
-        *,
-        parameters: Mapping[str, np.ndarray] | None = None,
-        method: str | None = None,
-        train: bool = False,
-        seed: int = 0,
-        dtype: str = "float64",
-        gradient: bool = False,
-        as_numpy: bool = False,
-    ) -> Result: ...
+STOPPED = ("TimeLimit", "Killed", "MemoryLimit", "Exit", "Protocol")
+"""Errors after which no other attempt is worth making."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +95,15 @@ KINDS = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+
+
 @dataclass
 class Outcome:
     """What a judge found, before it is put into words: slugs, and what they may also be."""
@@ -125,7 +112,6 @@ class Outcome:
     remarks: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
-    question: str = ""
     error: CodeError | None = None
 
     def mistake(self, slug: str, family: Iterable[str] = ()) -> None:
@@ -172,7 +158,9 @@ def distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
 class AttentionJudge:
     """Judges one offer against one kind of attention."""
 
-    def __init__(self, session: Session, offer: Offer, kind: Kind, code: Code, seed: int = 0) -> None:
+    def __init__(
+        self, session: "Runner | IsolatedRunner", offer: Offer, kind: Kind, code: Code, seed: int = 0
+    ) -> None:
         self.session, self.offer, self.kind, self.code, self.seed = session, offer, kind, code, seed
         self.outcome = Outcome()
         self.random = np.random.default_rng(seed)
@@ -197,11 +185,10 @@ class AttentionJudge:
 
     def judge(self) -> Outcome:
         outcome = self.outcome
-        benches = list(self._benches())
-        if not benches:
+        kept = self._set_up()
+        if not kept:
             self._could_not_run()
             return outcome
-        self.built, self.values, self.construction, kept = benches[0]
         self.tensors = {key: torch.from_numpy(each) for key, each in self.values.items()}
         self._steadiness(kept)
         reading = self._core(kept)
@@ -220,24 +207,25 @@ class AttentionJudge:
             "dropout": 0.3, "bias": True, "batch_first": True, "causal": False, "layers": 2, "d_ff": 40,
         }  # fmt: skip
 
-    def _benches(self) -> Iterator[tuple[Built, dict[str, np.ndarray], dict[str, Any], list[Form]]]:
-        """Instances that could be built and called, with the forms that gave an output of a fitting shape."""
+    def _set_up(self) -> list[Form]:
+        """Builds an instance that can be called; gives the forms whose output has a fitting shape."""
         is_built = self.offer.kind == "class" or self.offer.name.startswith("build")
         for keywords in constructions(self.offer, self._sizes_tried()) if is_built else ({},):
             try:
                 built = self.session.build(self.offer.name, (), keywords, self.seed)
             except CodeError as error:
-                self._note(error)
-                if error.kind in ("TimeLimit", "Killed", "MemoryLimit", "Exit", "Protocol"):
-                    return
+                self.errors.append(error)
+                if error.kind in STOPPED:
+                    return []
                 continue
             values = random_values(built, self.seed + 1)
             for inner_heads in (0, 3) if self.kind.slug == "attention" else (0,):
                 self.inner_heads = inner_heads
                 kept = self._forms_that_run(built, values)
                 if kept:
-                    yield built, values, keywords, kept
-                    return
+                    self.built, self.values, self.construction = built, values, keywords
+                    return kept
+        return []
 
     def _forms_that_run(self, built: Built, values: Mapping[str, np.ndarray]) -> list[Form]:
         inputs = self._inputs(TOKENS, TOKENS)
@@ -262,15 +250,10 @@ class AttentionJudge:
             return output.shape == want
         return output.ndim == len(want) and output.shape[:-1] == want[:-1]
 
-    def _note(self, error: CodeError) -> None:
-        self.errors.append(error)
-
     def _could_not_run(self) -> None:
         """Says why nothing could be built or called."""
-        ours = [each for each in self.errors if each.kind not in ("TypeError",)] or self.errors
-        stopped = [
-            each for each in self.errors if each.kind in ("TimeLimit", "Killed", "MemoryLimit", "Exit")
-        ]
+        ours = [each for each in self.errors if each.kind != "TypeError"] or self.errors
+        stopped = [each for each in self.errors if each.kind in STOPPED]
         chosen = (stopped or ours or [CodeError("no output", "nothing came back")])[0]
         self.outcome.error = chosen
 
@@ -310,7 +293,7 @@ class AttentionJudge:
                 parameters=self.values if values is None else values, **options,
             )  # fmt: skip
         except CodeError as error:
-            self._note(error)
+            self.errors.append(error)
             return None
         return form.received(result.output)
 
@@ -358,7 +341,7 @@ class AttentionJudge:
                 keywords = {**self.construction, **dict.fromkeys(asked, 0.0)}
                 self.built = self.session.build(self.offer.name, (), keywords, self.seed)
             except CodeError as error:
-                self._note(error)
+                self.errors.append(error)
 
     def _probes(self, kept: list[Form]) -> list[tuple[str, dict[str, Any]]]:
         if self.kind.grid:
@@ -378,8 +361,6 @@ class AttentionJudge:
 
     def _core(self, kept: list[Form]) -> Reading | None:
         """Finds the reading under which the module is right, or the mistakes that explain it."""
-        built = self.built
-        assert built is not None
         probes = self._probes(kept)
         actual = {
             (form, name): self._run(form, inputs)
@@ -387,58 +368,60 @@ class AttentionJudge:
             for name, inputs in probes
             if form.serves(inputs)
         }
-        readings = list(self._readings(kept, actual, probes))
+        readings = self._readings(kept, actual)
 
-        def fits(reading: Reading, steps: Steps, tolerance: float = EXACT) -> bool:
-            """Whether these steps give the module's output on every probe that its form serves."""
+        def off(reading: Reading, steps: Steps, limit: float) -> float:
+            """How far these steps are from the module, on the worst probe; inf above the limit."""
+            worst = 0.0
             for name, inputs in probes:
-                if (reading.form, name) not in actual:
-                    continue
-                seen = actual[reading.form, name]
-                if distance(seen, self._expected(reading, inputs, steps)) > tolerance:
-                    return False
-            return True
+                if (reading.form, name) in actual:
+                    seen = actual[reading.form, name]
+                    worst = max(worst, distance(seen, self._expected(reading, inputs, steps)))
+                    if worst > limit:
+                        return math.inf
+            return worst
 
-        base = self.steps
-        right = self._first(readings, lambda reading: fits(reading, base))
+        right: Reading | None = None
+        for reading in readings:
+            found = off(reading, self.steps, SINGLE)
+            if found <= EXACT:
+                right, self.bar = reading, EXACT
+                break
+            if found <= SINGLE and right is None:
+                right, self.bar = reading, SINGLE
         if right is None:
-            right = self._first(readings, lambda reading: fits(reading, base, SINGLE))
-            if right is not None:
-                self.bar = SINGLE
-                self.outcome.remark("single-precision-inside")
-        if right is not None:
-            self._accept(right, probes)
-            return right
-        self._diagnose(readings, fits, actual, probes)
-        return None
-
-    def _first(self, readings: list[Reading], holds: Callable[[Reading], bool]) -> Reading | None:
-        return next((reading for reading in readings if holds(reading)), None)
+            self._diagnose(readings, off, actual, probes)
+            return None
+        if self.bar == SINGLE:
+            self.outcome.remark("single-precision-inside")
+        self._accept(right, probes)
+        return right
 
     def _readings(
-        self, kept: list[Form], actual: Mapping[tuple[Form, str], np.ndarray | None], probes: list
-    ) -> Iterator[Reading]:
+        self, kept: list[Form], actual: Mapping[tuple[Form, str], np.ndarray | None]
+    ) -> list[Reading]:
         """Forms x sizes x parameters x built-in causality; what the names agree with comes first."""
         said = self.code.batch_first
         named = sorted(kept, key=lambda form: (not form.named, said is not None and form.batch_first != said))
         causal = (Masks(causal=True), Masks()) if self._says_causal() else (Masks(), Masks(causal=True))
         if self.kind.grid:
             causal = (Masks(),)
+        needs_output = self.kind.output == "needed"
+        made: dict[tuple[Sizes, int], Sequence[Assignment | None]] = {}
         found = []
         for masks in causal:
             for form in named:
                 width = self._width(form, actual)
                 for sizes in self._sizes():
-                    if not self.kind.projected:
-                        found.append(Reading(form, sizes, None, masks))
-                        continue
-                    assert self.built is not None
-                    for each in assignments(
-                        self.built, sizes, width, needs_output=self.kind.output == "needed"
-                    ):
-                        found.append(Reading(form, sizes, each, masks))
+                    if (sizes, width) not in made:
+                        made[sizes, width] = (
+                            assignments(self._must(), sizes, width, needs_output)
+                            if self.kind.projected
+                            else [None]
+                        )
+                    found += [Reading(form, sizes, each, masks) for each in made[sizes, width]]
         # names that agree first; then argument orders that agree
-        return iter(sorted(found, key=lambda each: bool(each.assignment) and not each.assignment.agrees))
+        return sorted(found, key=lambda each: each.assignment is not None and not each.assignment.agrees)
 
     def _width(self, form: Form, actual: Mapping[tuple[Form, str], np.ndarray | None]) -> int:
         """Of the outputs."""
@@ -462,8 +445,6 @@ class AttentionJudge:
         return found or [Sizes(24, count, 24 // count)]
 
     def _in_config(self) -> bool:
-        from glassformer.checking.runner import Namespace
-
         return self.kind.several_heads and any(
             isinstance(each, Namespace) for each in self.construction.values()
         )
@@ -477,10 +458,7 @@ class AttentionJudge:
         for name, inputs in probes:
             if form.serves(inputs):
                 outcome.check(f"output, {name}", True)
-        outcome.found["batch_first"] = form.batch_first
-        outcome.found["arguments"] = {**{name: _WORDS[role] for name, role in form.takes.items()}}
-        if reading.assignment:
-            outcome.found["parameters"] = reading.assignment.described()
+        self._tell(reading)
         said = self.code.batch_first
         if not form.batch_first and said is not False and self._batch_first(self._must()) is not False:
             outcome.mistake("batch-length-swapped")
@@ -502,6 +480,14 @@ class AttentionJudge:
             slug = {"kq": "q-k-swapped", "kv": "k-v-swapped"}.get("".join(sorted(swapped.values())))
             outcome.mistake(slug or "arguments-in-another-order")
 
+    def _tell(self, reading: Reading) -> None:
+        """How the module was read."""
+        found = self.outcome.found
+        found["batch_first"] = reading.form.batch_first
+        found["arguments"] = {name: _WORDS[role] for name, role in reading.form.takes.items()}
+        if reading.assignment:
+            found["parameters"] = reading.assignment.described()
+
     def _biases(self, reading: Reading) -> None:
         """A bias is missed only where the module's own signature asks for it and some projections have it."""
         if reading.assignment is None:
@@ -513,58 +499,66 @@ class AttentionJudge:
         if asked and lacking and len(lacking) < len(which):
             self.outcome.mistake("missing-bias")
 
-    def _causal_switch(self) -> bool:
-        from glassformer.checking.names import size_role
-
-        return any(size_role(each.name) == "causal" for each in self.offer.arguments)
+    def _causal_switch(self) -> str | None:
+        """The argument of the constructor that asks for causality."""
+        return next((each.name for each in self.offer.arguments if size_role(each.name) == "causal"), None)
 
     def _must(self) -> Built:
         assert self.built is not None
         return self.built
 
-    def _diagnose(self, readings: list[Reading], fits: Callable, actual: Mapping, probes: list) -> None:
+    def _diagnose(
+        self,
+        readings: list[Reading],
+        off: Callable[[Reading, Steps, float], float],
+        actual: Mapping,
+        probes: list,
+    ) -> None:
         """Names the mistake or the pair of mistakes that gives the very output."""
         base = self.steps
         bank = (*CORE, *self.kind.extra)
         causal = (*bank, *(each for each in CAUSAL if each.slug != "causal-forgotten"))
+        groups = _ranked(readings)
         stop = time.monotonic() + SINGLES_SECONDS
-        for tolerance in (EXACT, ALMOST):
-            for group in _ranked(readings):
-                found: list[str] = []
-                accepted: Reading | None = None
-                for reading in group:
-                    if time.monotonic() > stop:
-                        break
-                    for seeded in causal if reading.masks.causal else bank:
-                        if fits(reading, seeded.on(base), tolerance):
-                            found.append(seeded.slug)
-                            accepted = accepted or reading
-                if found and accepted:
-                    self._name(found, accepted, probes)
-                    return
+        almost: tuple[list[str], Reading] | None = None
+        for group in groups:
+            near: dict[float, list[tuple[str, Reading]]] = {EXACT: [], ALMOST: []}
+            for reading in group:
+                if time.monotonic() > stop:
+                    break
+                for seeded in causal if reading.masks.causal else bank:
+                    found = off(reading, seeded.on(base), ALMOST)
+                    for tolerance, those in near.items():
+                        if found <= tolerance:
+                            those.append((seeded.slug, reading))
+            if near[EXACT]:
+                self._name([slug for slug, _ in near[EXACT]], near[EXACT][0][1])
+                return
+            if near[ALMOST] and almost is None:
+                almost = [slug for slug, _ in near[ALMOST]], near[ALMOST][0][1]
+        if almost:
+            self._name(*almost)
+            return
         stop = time.monotonic() + PAIRS_SECONDS
-        for reading in (each for group in _ranked(readings) for each in group):
+        for reading in (each for group in groups for each in group):
             available = _pairable(causal if reading.masks.causal else bank)
             for first, second in combinations(available, 2):
                 if time.monotonic() > stop:
                     break
                 steps = together(first, second, base) if first.slug != second.slug else None
-                if steps is not None and fits(reading, steps):
-                    self._name([first.slug], reading, probes)
+                if steps is not None and off(reading, steps, EXACT) <= EXACT:
+                    self._name([first.slug], reading)
                     self.outcome.mistake(second.slug)
                     return
             if time.monotonic() > stop:
                 break
         self._localise(readings, actual, probes)
 
-    def _name(self, found: list[str], reading: Reading, probes: list) -> None:
+    def _name(self, found: list[str], reading: Reading) -> None:
         outcome = self.outcome
         family = list(dict.fromkeys(found))
         conventions = [slug for slug in family if slug in CONVENTIONS]
-        outcome.found["batch_first"] = reading.form.batch_first
-        outcome.found["arguments"] = {name: _WORDS[role] for name, role in reading.form.takes.items()}
-        if reading.assignment:
-            outcome.found["parameters"] = reading.assignment.described()
+        self._tell(reading)
         if conventions:
             outcome.remark(conventions[0])
             outcome.check("output", True, "right, with the heads in another order")
@@ -671,26 +665,15 @@ class AttentionJudge:
 
     # ------------------------------------------------------------------ masks
 
-    def _mask_inputs(self, form: Form) -> list[tuple[str, dict[str, Any], Masks]]:
+    def _mask_inputs(self) -> dict[str, tuple[dict[str, Any], Masks]]:
         """Probes with masks; padding leaves a key in every row, inverted too, and differs from row to row."""
-        plain = self._inputs(TOKENS, TOKENS)
-        lengths = torch.tensor([5, 3, 6, 2])
-        padding = torch.arange(TOKENS)[None] < lengths[:, None]
-        probes = [
-            ("padding", plain, Masks(padding)),
-            ("causal", plain, Masks(causal=True)),
-            ("padding and causal", plain, Masks(padding, True)),
-        ]
-        if form.crosses:
-            cross = self._inputs(TOKENS, KEYS)
-            probes.append(
-                (
-                    "padding of longer keys",
-                    cross,
-                    Masks(torch.arange(KEYS)[None] < torch.tensor([[8], [5], [10], [3]])),
-                )
-            )
-        return probes
+        inputs = self._inputs(TOKENS, TOKENS)
+        padding = torch.arange(TOKENS)[None] < torch.tensor([[5], [3], [6], [2]])
+        return {
+            "padding": (inputs, Masks(padding)),
+            "causal": (inputs, Masks(causal=True)),
+            "padding and causal": (inputs, Masks(padding, True)),
+        }
 
     def _masks(self, reading: Reading) -> None:
         built = self._must()
@@ -698,11 +681,11 @@ class AttentionJudge:
         switch = self._causal_switch()
         if self.kind.grid or not (arguments or switch):
             return
-        probes = {name: (inputs, masks) for name, inputs, masks in self._mask_inputs(reading.form)}
+        probes = self._mask_inputs()
         padding = self._part("padding", reading, probes, arguments)
         causal = self._part("causal", reading, probes, arguments) if not reading.masks.causal else None
         if causal is None and switch and not reading.masks.causal:
-            self._switched(reading, probes)
+            self._switched(switch, reading, probes)
         for argument in arguments:
             flags = [each for each in slots(argument, "causal", Said(None)) if each.meaning == "flag"]
             if flags and causal is not None and causal.argument != argument.name:
@@ -744,12 +727,10 @@ class AttentionJudge:
         """Finds how this part of the masks is given, or what is wrong with what is done with it."""
         inputs, masks = probes[part]
         masks = replace(masks, causal=masks.causal or reading.masks.causal)
-        base = self.steps
-        right = self._expected(reading, inputs, base, masks)
+        right = self._expected(reading, inputs, self.steps, masks)
         ran: list[tuple[Slot, np.ndarray]] = []
-        said_of = {each.name: mask_said(each.name, _about(each.name, self.code.words)) for each in arguments}
         for argument in arguments:
-            said = said_of[argument.name]
+            said = mask_said(argument.name, _about(argument.name, self.code.words))
             for slot in slots(argument, part, said):
                 own = Masks(masks.padding, part == "causal")
                 output = self._run(reading.form, inputs, self._given(slot, inputs, own, reading.form))
@@ -775,15 +756,14 @@ class AttentionJudge:
                     return slot
                 ran.append((slot, output))
         if ran:
-            self._wrong_mask(part, reading, inputs, masks, ran, said_of)
+            self._wrong_mask(part, reading, inputs, masks, ran)
         return None
 
     def _same_where_real(
         self, output: np.ndarray, right: np.ndarray | None, inputs: Inputs, masks: Masks
     ) -> bool:
         """Equal everywhere, or at least at queries that are no padding themselves."""
-        bar = self.bar
-        if distance(output, right) < bar:
+        if distance(output, right) < self.bar:
             return True
         if (
             right is None
@@ -793,7 +773,7 @@ class AttentionJudge:
         ):
             return False
         real = masks.padding.numpy()[: len(output)]
-        return distance(output[real], right[real]) < bar
+        return distance(output[real], right[real]) < self.bar
 
     def _wrong_mask(
         self,
@@ -802,7 +782,6 @@ class AttentionJudge:
         inputs: Inputs,
         masks: Masks,
         ran: list[tuple[Slot, np.ndarray]],
-        said_of: Mapping,
     ) -> None:
         bank = PADDING if part == "padding" else CAUSAL
         unmasked = self._expected(
@@ -832,15 +811,14 @@ class AttentionJudge:
             self.outcome.check(f"mask, {part}", False, "differs in the way of a known mistake")
             self.outcome.mistake(slugs[0], slugs)
             return
-        if part == "causal" and any(slot.meaning != "flag" for slot, _ in ran) and self._padding_only(ran):
+        if part == "causal" and any(slot.meaning != "flag" for slot, _ in ran) and self._padding_is_right():
             return
-        pairs = self._pair_with_mask(part, reading, inputs, masks, ran)
-        if pairs:
+        if self._pair_with_mask(part, reading, inputs, masks, ran):
             return
         self.outcome.check(f"mask, {part}", False, "no known way of masking gives this")
         self.outcome.mistake("unknown-mask")
 
-    def _padding_only(self, ran: list[tuple[Slot, np.ndarray]]) -> bool:
+    def _padding_is_right(self) -> bool:
         return any(each.name == "mask, padding" and each.passed for each in self.outcome.checks)
 
     def _pair_with_mask(
@@ -860,26 +838,23 @@ class AttentionJudge:
                     return True
         return False
 
-    def _switched(self, reading: Reading, probes: Mapping[str, tuple[dict, Masks]]) -> None:
+    def _switched(self, switch: str, reading: Reading, probes: Mapping[str, tuple[dict, Masks]]) -> None:
         """Causality that the constructor switches on."""
-        from glassformer.checking.names import size_role
-
-        names = [each.name for each in self.offer.arguments if size_role(each.name) == "causal"]
         try:
-            built = self.session.build(self.offer.name, (), {**self.construction, names[0]: True}, self.seed)
+            built = self.session.build(self.offer.name, (), {**self.construction, switch: True}, self.seed)
         except CodeError as error:
-            self._note(error)
+            self.errors.append(error)
             return
         inputs, masks = probes["causal"]
         output = self._run(reading.form, inputs, built=built)
-        self._causal_verdict(reading, inputs, masks, output, f"{names[0]}=True")
+        self._causal_verdict(reading, inputs, masks, output, f"{switch}=True")
 
     def _causal_verdict(
         self, reading: Reading, inputs: Inputs, masks: Masks, output: np.ndarray | None, how: str
     ) -> None:
         if distance(output, self._expected(reading, inputs, self.steps, masks)) < self.bar:
             self.outcome.check("mask, causal", True, how)
-            self.outcome.found.setdefault("arguments", {})["causal"] = how
+            self.outcome.found["arguments"]["causal"] = how
             return
         found = [
             seeded.slug
@@ -887,20 +862,15 @@ class AttentionJudge:
             if distance(output, self._expected(reading, inputs, seeded.on(self.steps), masks)) < self.bar
         ]
         self.outcome.check("mask, causal", False, how)
-        if found:
-            self.outcome.mistake(found[0], found)
-        else:
-            self.outcome.mistake("unknown-mask")
+        self.outcome.mistake(found[0] if found else "unknown-mask", found)
 
     def _combined(
         self, reading: Reading, probes: Mapping[str, tuple[dict, Masks]], padding: Slot, causal: Slot
     ) -> None:
         inputs, masks = probes["padding and causal"]
         right = self._expected(reading, inputs, self.steps, masks)
-        form = MaskForm(padding, causal)
-        if form.shared:
-            slot = causal if causal.shape not in ("qk", "11qk", "1qk") else replace(causal, shape="b1qk")
-            options = [replace(slot, shape=shape) for shape in ("b1qk", "bqk")]
+        if padding.argument == causal.argument:  # both through one mask
+            options = [replace(causal, shape=shape) for shape in ("b1qk", "bqk")]
             given = [self._given(each, inputs, masks, reading.form) for each in options]
         else:
             given = [
@@ -924,28 +894,19 @@ class AttentionJudge:
             if distance(each, self._expected(reading, inputs, seeded.on(self.steps), masks)) < self.bar
         ]
         self.outcome.check("mask, padding and causal", False)
-        self.outcome.mistake(found[0], found) if found else self.outcome.mistake("unknown-mask")
+        self.outcome.mistake(found[0] if found else "unknown-mask", found)
 
     def _fully_masked(self, reading: Reading) -> None:
         """A row that may attend to nothing: what becomes of it, and that no other row minds."""
-        padding = self.outcome.found.get("arguments", {})
-        built = self._must()
-        for argument in mask_arguments(built.forward):
-            told = padding.get(argument.name, "")
-            if (
-                not told.startswith(("padding mask", "causal mask"))
-                or self.kind.grid
-                or not reading.form.batched
-            ):
-                continue
-            if told.endswith("a switch"):
-                continue
-            slot = next(
-                (each for part in ("padding", "causal") for each in slots(argument, part, Said(None))
-                 if told == f"{part} mask, {_told(each)}" and each.shape not in UNMASKABLE),
-                None,
-            )  # fmt: skip
-            if slot is None:
+        if self.kind.grid or not reading.form.batched:
+            return
+        for argument in mask_arguments(self._must().forward):
+            told = self.outcome.found["arguments"].get(argument.name, "")
+            candidates = [
+                (part, each) for part in ("padding", "causal") for each in slots(argument, part, Said(None))
+            ]
+            slot = next((each for part, each in candidates if told == f"{part} mask, {_told(each)}"), None)
+            if slot is None or slot.meaning == "flag" or slot.shape in UNMASKABLE:
                 continue
             inputs = self._inputs(TOKENS, TOKENS)
             hidden = torch.ones(BATCH, TOKENS, dtype=torch.bool)
@@ -976,8 +937,6 @@ _WORDS = {"q": "query", "k": "key", "v": "value"}
 
 
 def _is_dropout(name: str) -> bool:
-    from glassformer.checking.names import size_role
-
     return size_role(name) == "dropout"
 
 

@@ -1,4 +1,4 @@
-"""The known mistakes of attention, each as the steps it does otherwise. Their words stand in `catalogue`."""
+"""The known mistakes of attention, each as the steps it does otherwise."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from itertools import combinations, product
 import torch
 from torch import Tensor
 
-from glassformer.checking.attention import RIGHT, Masks, Sizes, Steps, softmax
+from glassformer.checking.attention import RIGHT, Masks, Sizes, Steps, causal_up_to, softmax
 
 
 @dataclass(frozen=True)
@@ -84,20 +84,9 @@ def _columns_first(x: Tensor) -> Tensor:
     return x.transpose(2, 3).flatten(2).transpose(1, 2)
 
 
-def _diagonal(shift: int):
-    def causal(masks: Masks, scores: Tensor) -> Tensor | None:
-        return (
-            torch.ones(scores.shape[-2:], dtype=torch.bool).tril(shift)[None, None] if masks.causal else None
-        )
-
-    return causal
-
-
 def _future(shift: int):
     def causal(masks: Masks, scores: Tensor) -> Tensor | None:
-        return (
-            torch.ones(scores.shape[-2:], dtype=torch.bool).triu(shift)[None, None] if masks.causal else None
-        )
+        return torch.ones(scores.shape[-2:], dtype=torch.bool).triu(shift) if masks.causal else None
 
     return causal
 
@@ -186,8 +175,8 @@ def _padding() -> Iterator[Seeded]:
 
 def _causality() -> Iterator[Seeded]:
     yield _seeded("causal-forgotten", causal=_nothing)
-    yield _seeded("causal-excludes-self", causal=_diagonal(-1))
-    yield _seeded("causal-one-too-far", causal=_diagonal(1))
+    yield _seeded("causal-excludes-self", causal=causal_up_to(-1))
+    yield _seeded("causal-one-too-far", causal=causal_up_to(1))
     yield _seeded("causal-transposed", causal=_future(0))
     yield _seeded("causal-transposed", causal=_future(1))
     yield from _hiding()

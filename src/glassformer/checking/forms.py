@@ -190,7 +190,6 @@ def _shaped(allowed: np.ndarray, shape: str) -> np.ndarray:
 
 
 PADDING_SHAPES = ("bk", "b11k", "b1k", "b1qk", "bqk")
-MATRIX_SHAPES = ("b1qk", "bqk")
 CAUSAL_SHAPES = ("qk", "11qk", "1qk", "bqk", "b1qk")
 CODES = (("bool", "attend"), ("bool", "ignore"), ("float", "additive"), ("float", "attend"),
          ("float", "ignore"),
@@ -267,16 +266,3 @@ def mask_said(argument: str, text: str) -> Said:
     if bare in ATTENDS:
         return Said("attend", False, "its name")
     return Said(None)
-
-
-@dataclass(frozen=True)
-class MaskForm:
-    """How padding and causality are given. shared: both through one argument, as one matrix."""
-
-    padding: Slot | None = None
-    causal: Slot | None = None
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def shared(self) -> bool:
-        return bool(self.padding and self.causal and self.padding.argument == self.causal.argument)

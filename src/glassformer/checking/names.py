@@ -1,7 +1,6 @@
 """What names say: of constructor arguments, of what forward takes, of parameters. Hints, never a verdict."""
 
 import re
-from collections.abc import Iterable
 
 SIZES: dict[str, tuple[str, ...]] = {
     "d_model": (
@@ -171,8 +170,3 @@ def projection_roles(name: str) -> str:
             if bare == letter or any(len(each) > 1 and word.startswith(each) for each in starts):
                 return letter
     return "o" if any(word in OUTPUT or word.removeprefix("w") in OUTPUT for word in words) else ""
-
-
-def best_match(names: Iterable[str], role: str) -> str | None:
-    """The first of these names that says this role."""
-    return next((name for name in names if size_role(name) == role), None)

@@ -39,7 +39,7 @@ class Source:
     layout: str = ""
 
     def projection(self, values: Values) -> Projection:
-        return Projection(self.weight(values), self.bias(values) if self.bias else None, self.names)
+        return Projection(self.weight(values), self.bias(values) if self.bias else None)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def assignments(
             taken = {name for each in chosen.values() for name in each.names}
             free = [each for each in exits if not taken & set(each.names)]
             options = [{**chosen, "o": each} for each in free]
-            if not (needs_output and options) and (not free or len(built.parameters) > 0):
+            if not (needs_output and options):
                 options.append(dict(chosen))
             for option in options:
                 one = _assignment(option)
@@ -155,17 +155,16 @@ def _parts(source: Source, count: int, sizes: Sizes) -> Iterator[tuple[Source, .
         layouts["interleaved within"] = (
             index.reshape(d_head, count, heads).transpose(1, 2, 0).reshape(count, wide)
         )
-    names = {2: "kv", 3: "qkv"}[count]
     for layout, index in layouts.items():
         for order in permutations(range(count)):
             cut = []
-            for role, place in zip(names, order, strict=True):
+            for place in order:
                 columns = torch.from_numpy(np.ascontiguousarray(index[place]))
-                cut.append(_part(source, role, columns, letters, place, layout))
+                cut.append(_part(source, columns, letters[place], place, layout))
             yield tuple(cut)
 
 
-def _part(source: Source, role: str, columns: Tensor, letters: str, place: int, layout: str) -> Source:
+def _part(source: Source, columns: Tensor, letter: str, place: int, layout: str) -> Source:
     bias = source.bias
     return replace(
         source,
@@ -173,7 +172,7 @@ def _part(source: Source, role: str, columns: Tensor, letters: str, place: int, 
         weight=lambda values: source.weight(values)[:, columns],
         bias=None if bias is None else lambda values: bias(values)[columns],
         # the usual order is expected where the name does not give one
-        roles=letters[place],
+        roles=letter,
         layout=f"part {place + 1}" + (f", {layout}" if layout else ""),
     )
 
@@ -186,7 +185,7 @@ def _sources(built: Built, sizes: Sizes) -> list[Source]:
     for names in groups.values():
         shapes = {built.parameters[name] for name in names}
         if len(names) == sizes.heads > 1 and len(shapes) == 1:
-            found += _of_heads(built, tuple(names), sizes)
+            found += _of_heads(built, tuple(names))
         else:
             for name in names:
                 found += _of_one(built, name, sizes)
@@ -254,7 +253,7 @@ def _of_one(built: Built, name: str, sizes: Sizes) -> Iterator[Source]:
                 )
 
 
-def _of_heads(built: Built, names: tuple[str, ...], sizes: Sizes) -> Iterator[Source]:
+def _of_heads(built: Built, names: tuple[str, ...]) -> Iterator[Source]:
     """One matrix a head: side by side they are the matrix of all heads."""
     shape = built.parameters[names[0]]
     if len(shape) != 2:

@@ -246,9 +246,10 @@ class Runner:
             shown = "".join(traceback.format_exception_only(error)).rstrip()
             raise CodeError("SyntaxError", shown, error.lineno or 0) from None
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and not _raised_in(error, self._filename):
-                raise
-            raise CodeError(type(error).__name__, str(error), _line(error, self._filename)) from None
+            line = _line(error, self._filename)
+            if isinstance(error, KeyboardInterrupt) and not line:
+                raise  # Ctrl-C, not the code's own
+            raise CodeError(type(error).__name__, str(error), line) from None
         finally:
             torch.set_default_dtype(before)
 
@@ -267,10 +268,6 @@ class Runner:
 def _renamed(name: str, found: type) -> bool:
     """`MyAttention = nn.MultiheadAttention`: a class under a name of the file's own."""
     return issubclass(found, nn.Module) and found.__name__ != name
-
-
-def _raised_in(error: BaseException, filename: str) -> bool:
-    return _line(error, filename) > 0
 
 
 def _line(error: BaseException, filename: str) -> int:

@@ -6,11 +6,10 @@ file, with one mistake or with several at once. The slugs name what was seeded, 
 say about it: some mistakes behave alike.
 """
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-Edits = list[tuple[str, str] | tuple[str, str, int]]
+from tests.checking.seeded.edits import Edits, seeded
 
 BASES = Path(__file__).parent / "bases"
 INF = 'float("-inf")'
@@ -1012,25 +1011,8 @@ REMARKS: set[tuple[str, str]] = {
 
 def source(base: str, *slugs: str) -> str:
     """The text of a base with these mistakes; ValueError where two of them change the same place."""
-    text = (BASES / f"{base}.py").read_text(encoding="utf-8")
-    edits = []
-    for slug in slugs:
-        for old, new, *count in MISTAKES[slug][base]:
-            if text.count(old) != (count or [1])[0]:
-                raise ValueError(f"{slug} in {base}: {text.count(old)} times {old!r}")
-            start = -1
-            while (start := text.find(old, start + 1)) >= 0:
-                edits.append((start, old, new))
-    edits.sort()
-    for (start, old, _), (after, _, _) in itertools.pairwise(edits):
-        if start + len(old) > after:
-            raise ValueError(f"{' and '.join(slugs)} overlap in {base} at {text[after : start + len(old)]!r}")
-    for start, old, new in reversed(edits):
-        text = text[:start] + new + text[start + len(old) :]
-    return text
+    return seeded(BASES / f"{base}.py", {slug: MISTAKES[slug][base] for slug in slugs})
 
 
 def cases() -> Iterator[tuple[str, str]]:
-    for slug, bases in MISTAKES.items():
-        for base in bases:
-            yield slug, base
+    return ((slug, base) for slug, bases in MISTAKES.items() for base in bases)

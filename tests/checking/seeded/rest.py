@@ -5,12 +5,11 @@ of a base, and each text that it replaces occurs there exactly once. `source` ma
 mistake or with several at once. The slugs name what was seeded, not what the checker has to say about it.
 """
 
-import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-Edits = list[tuple[str, str]]
+from tests.checking.seeded.edits import Edits, seeded
 
 BASES = Path(__file__).parent / "bases"
 MISTAKES: dict[str, dict[str, Edits]] = {
@@ -1136,26 +1135,11 @@ REMARKS: set[tuple[str, str]] = {
 
 def source(base: str, *slugs: str) -> str:
     """The text of a base with these mistakes; ValueError where two of them change the same place."""
-    text = (BASES / f"{base}.py").read_text(encoding="utf-8")
-    edits = []
-    for slug in slugs:
-        for old, new in MISTAKES[slug][base]:
-            if text.count(old) != 1:
-                raise ValueError(f"{slug} in {base}: {text.count(old)} times {old!r}")
-            edits.append((text.index(old), old, new))
-    edits.sort()
-    for (start, old, _), (after, _, _) in itertools.pairwise(edits):
-        if start + len(old) > after:
-            raise ValueError(f"{' and '.join(slugs)} overlap in {base} at {text[after : start + len(old)]!r}")
-    for start, old, new in reversed(edits):
-        text = text[:start] + new + text[start + len(old) :]
-    return text
+    return seeded(BASES / f"{base}.py", {slug: MISTAKES[slug][base] for slug in slugs})
 
 
 def cases() -> Iterator[tuple[str, str]]:
-    for slug, bases in MISTAKES.items():
-        for base in bases:
-            yield slug, base
+    return ((slug, base) for slug, bases in MISTAKES.items() for base in bases)
 
 
 def contract(base: str) -> str:
