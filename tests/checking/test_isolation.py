@@ -326,7 +326,10 @@ def test_a_zygote_that_has_died_is_told(zygote: Zygote) -> None:
 def test_no_process_outlives_this_one(tmp_path: Path, end: signal.Signals) -> None:
     script = tmp_path / "checking.py"
     script.write_text(
+        "import signal\n"
         "from glassformer.checking.isolation import IsolatedRunner\n"
+        # what runs in the background of a shell inherits that Ctrl-C is ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with IsolatedRunner(timeout=60) as runner:\n"
         "    print(runner._worker.process.pid, runner._worker.folder, flush=True)\n"
         "    runner.load('while True: pass', 'endless.py')\n"
