@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from glassformer.checking.attention_judge import KINDS, AttentionJudge, Outcome
+from glassformer.checking.attention_judge import KINDS, AttentionJudge
+from glassformer.checking.judging import Outcome
 from glassformer.checking.runner import Runner
 from glassformer.checking.source import Code
 from tests.checking.seeded import attention as seeded
@@ -29,7 +30,7 @@ def judged(text: str, filename: str, seed: int = 0) -> Outcome:
     runner = Runner()
     offers = [each for each in runner.load(text, filename) if not each.name.startswith("_")]
     offer = next((each for each in offers if target and each.name == target[1]), offers[-1])
-    return AttentionJudge(runner, offer, kind, Code.of(text, offer.name), seed).judge()
+    return AttentionJudge(runner, offer, Code.of(text, offer.name), seed, kind=kind).judge()
 
 
 def one_base_each() -> list[tuple[str, str]]:

@@ -7,10 +7,10 @@ the reading that fitted, the masks: every way to give them, right first, then ea
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,28 +39,17 @@ from glassformer.checking.forms import (
     mask_said,
     slots,
 )
+from glassformer.checking.judging import ALMOST, EXACT, SINGLE, STOPPED, Judge, Outcome, Session, distance
 from glassformer.checking.names import forward_role, size_role
 from glassformer.checking.projections import Assignment, assignments, random_values
 from glassformer.checking.runner import Built, CodeError, Namespace, Offer, cotangent
 from glassformer.checking.source import Code
 
-if TYPE_CHECKING:
-    from glassformer.checking.isolation import IsolatedRunner
-    from glassformer.checking.runner import Runner
-
-
-EXACT = 1e-9
-ALMOST = 1e-6
-"""For a known mistake in code that computes a step in single precision."""
 SINGLES_SECONDS, PAIRS_SECONDS = 5.0, 3.0
 UNMASKABLE = ("qk", "11qk", "1qk", "k", "lengths")
 """Shapes in which one row of a batch cannot be hidden alone."""
-SINGLE = 2e-5
-"""What is taken for right where the code itself computes in single precision."""
 BATCH, TOKENS, KEYS = 4, 7, 11
 UNMASKED = Masks()
-STOPPED = ("TimeLimit", "Killed", "MemoryLimit", "Exit", "Protocol")
-"""Errors after which no other attempt is worth making."""
 
 
 @dataclass(frozen=True)
@@ -96,37 +85,6 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    passed: bool
-    detail: str = ""
-
-
-@dataclass
-class Outcome:
-    """What a judge found, before it is put into words: slugs, and what they may also be."""
-
-    mistakes: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-    remarks: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-    found: dict[str, Any] = field(default_factory=dict)
-    error: CodeError | None = None
-
-    def mistake(self, slug: str, family: Iterable[str] = ()) -> None:
-        if slug not in [each for each, _ in self.mistakes]:
-            self.mistakes.append((slug, tuple(dict.fromkeys((slug, *family)))))
-
-    def remark(self, slug: str, family: Iterable[str] = ()) -> None:
-        if slug not in [each for each, _ in self.remarks]:
-            self.remarks.append((slug, tuple(dict.fromkeys((slug, *family)))))
-
-    def check(self, name: str, passed: bool, detail: str = "") -> None:
-        self.checks.append(Check(name, passed, detail))
-
-
-@dataclass(frozen=True)
 class Reading:
     """One way to understand the module that the calls so far allow."""
 
@@ -139,36 +97,15 @@ class Reading:
         return self.assignment.weights(values) if self.assignment else Weights()
 
 
-def distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
-    """Relative L2 distance; infinite where shapes or the places of NaN differ."""
-    if a is None or b is None or a.shape != b.shape:
-        return math.inf
-    holes = np.isnan(a)
-    if (holes != np.isnan(b)).any():
-        return math.inf
-    a, b = a[~holes], b[~holes]
-    if a.size == 0:
-        return 0.0
-    with np.errstate(all="ignore"):
-        size = float(np.linalg.norm(b))
-        found = float(np.linalg.norm(a - b)) / (size if size > 0 else 1.0)
-    return found if math.isfinite(found) else (0.0 if np.array_equal(a, b) else math.inf)
-
-
-class AttentionJudge:
+class AttentionJudge(Judge):
     """Judges one offer against one kind of attention."""
 
-    def __init__(
-        self, session: "Runner | IsolatedRunner", offer: Offer, kind: Kind, code: Code, seed: int = 0
-    ) -> None:
-        self.session, self.offer, self.kind, self.code, self.seed = session, offer, kind, code, seed
-        self.outcome = Outcome()
-        self.random = np.random.default_rng(seed)
+    def __init__(self, session: Session, offer: Offer, code: Code, seed: int = 0, *, kind: Kind) -> None:
+        super().__init__(session, offer, code, seed)
+        self.kind = kind
         self.built: Built | None = None
         self.values: dict[str, np.ndarray] = {}
         self.tensors: dict[str, torch.Tensor] = {}
-        self.errors: list[CodeError] = []
-        self.construction: dict[str, Any] = {}
         self.inner_heads = 0
         self.bar = EXACT
 
@@ -187,7 +124,7 @@ class AttentionJudge:
         outcome = self.outcome
         kept = self._set_up()
         if not kept:
-            self._could_not_run()
+            self.could_not_run()
             return outcome
         self.tensors = {key: torch.from_numpy(each) for key, each in self.values.items()}
         self._steadiness(kept)
@@ -249,13 +186,6 @@ class AttentionJudge:
         if self.kind.grid:
             return output.shape == want
         return output.ndim == len(want) and output.shape[:-1] == want[:-1]
-
-    def _could_not_run(self) -> None:
-        """Says why nothing could be built or called."""
-        ours = [each for each in self.errors if each.kind != "TypeError"] or self.errors
-        stopped = [each for each in self.errors if each.kind in STOPPED]
-        chosen = (stopped or ours or [CodeError("no output", "nothing came back")])[0]
-        self.outcome.error = chosen
 
     def _inputs(self, queries: int, keys: int, batch: int = BATCH, values: bool = False) -> dict[str, Any]:
         """Random q, k and v; the very same array where they are the same place."""

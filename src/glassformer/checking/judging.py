@@ -1,0 +1,102 @@
+"""What every judge works with: the session that runs the code, how near is right, and what was found."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from glassformer.checking.isolation import IsolatedRunner
+from glassformer.checking.runner import Built, CodeError, Offer, Runner
+from glassformer.checking.source import Code
+
+Session = Runner | IsolatedRunner
+EXACT = 1e-9
+ALMOST = 1e-6
+"""For a known mistake in code that computes a step in single precision."""
+SINGLE = 2e-5
+"""What is taken for right where the code itself computes in single precision."""
+STOPPED = ("TimeLimit", "Killed", "MemoryLimit", "Exit", "Protocol")
+"""Errors after which no other attempt is worth making."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+
+
+@dataclass
+class Outcome:
+    """What a judge found, before it is put into words: slugs, and what they may also be."""
+
+    mistakes: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    remarks: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    found: dict[str, Any] = field(default_factory=dict)
+    error: CodeError | None = None
+
+    def mistake(self, slug: str, family: Iterable[str] = ()) -> None:
+        if slug not in [each for each, _ in self.mistakes]:
+            self.mistakes.append((slug, tuple(dict.fromkeys((slug, *family)))))
+
+    def remark(self, slug: str, family: Iterable[str] = ()) -> None:
+        if slug not in [each for each, _ in self.remarks]:
+            self.remarks.append((slug, tuple(dict.fromkeys((slug, *family)))))
+
+    def check(self, name: str, passed: bool, detail: str = "") -> None:
+        self.checks.append(Check(name, passed, detail))
+
+
+def distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
+    """Relative L2 distance; infinite where shapes or the places of NaN differ."""
+    if a is None or b is None or a.shape != b.shape:
+        return math.inf
+    holes = np.isnan(a)
+    if (holes != np.isnan(b)).any():
+        return math.inf
+    a, b = a[~holes], b[~holes]
+    if a.size == 0:
+        return 0.0
+    with np.errstate(all="ignore"):
+        size = float(np.linalg.norm(b))
+        found = float(np.linalg.norm(a - b)) / (size if size > 0 else 1.0)
+    return found if math.isfinite(found) else (0.0 if np.array_equal(a, b) else math.inf)
+
+
+class Judge:
+    """Judges one offer of the code in a session. A judge fills its `outcome` and never raises CodeError."""
+
+    def __init__(self, session: Session, offer: Offer, code: Code, seed: int = 0) -> None:
+        self.session, self.offer, self.code, self.seed = session, offer, code, seed
+        self.outcome = Outcome()
+        self.random = np.random.default_rng(seed)
+        self.errors: list[CodeError] = []
+        self.construction: dict[str, Any] = {}
+
+    def judge(self) -> Outcome:
+        raise NotImplementedError
+
+    def build(self, keywords: dict[str, Any]) -> Built | None:
+        """An instance, or the function itself; None where the constructor raised."""
+        try:
+            return self.session.build(self.offer.name, (), keywords, self.seed)
+        except CodeError as error:
+            self.errors.append(error)
+            return None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the process of the code is gone, so that no other attempt is worth making."""
+        return bool(self.errors) and self.errors[-1].kind in STOPPED
+
+    def could_not_run(self) -> None:
+        """Says why nothing could be built or called."""
+        ours = [each for each in self.errors if each.kind != "TypeError"] or self.errors
+        stopped = [each for each in self.errors if each.kind in STOPPED]
+        chosen = (stopped or ours or [CodeError("no output", "nothing came back")])[0]
+        self.outcome.error = chosen

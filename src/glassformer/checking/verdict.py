@@ -1,0 +1,94 @@
+"""The answer of a check, as it is printed and as it is written to JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from glassformer.checking.judging import Check
+
+SCHEMA_VERSION = 1
+Word = Literal["correct", "incorrect", "inconclusive", "error"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A mistake or a remark in words. id: a slug of the catalogue; family: the ids it cannot be told from.
+
+    line: of the file under check, where that step probably is. see: how to see it oneself, with numbers.
+    hint gives the solution not away, solution does.
+    """
+
+    id: str
+    family: tuple[str, ...]
+    title: str
+    explanation: str
+    line: int | None = None
+    see: str = ""
+    hint: str = ""
+    solution: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "family": list(self.family),
+            "title": self.title,
+            "explanation": self.explanation,
+            "line": self.line,
+        }
+
+
+@dataclass(frozen=True)
+class Points:
+    """What an exercise gives: one criterion or several, `got` of `of` in all."""
+
+    got: float
+    of: float
+    criteria: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of one piece of code under one contract.
+
+    word: correct, incorrect, inconclusive (nothing wrong was found, but not everything could be looked at), or
+    error (it could not be run). error: why. printed: what the code printed meanwhile.
+    """
+
+    target: str
+    contract: str
+    word: Word
+    mistakes: tuple[Finding, ...] = ()
+    remarks: tuple[Finding, ...] = ()
+    checks: tuple[Check, ...] = ()
+    found: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    points: Points | None = None
+    error: str = ""
+    printed: str = ""
+    guessed: str = ""
+    """Why this contract was taken, where none was asked for."""
+
+    @property
+    def correct(self) -> bool:
+        return self.word == "correct"
+
+    @property
+    def exit_status(self) -> int:
+        """0 correct, 1 incorrect or inconclusive, 3 could not be run."""
+        return {"correct": 0, "incorrect": 1, "inconclusive": 1, "error": 3}[self.word]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `--json` writes it."""
+        known = ("arguments", "parameters", "batch_first", "mask_true_means")
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "target": self.target,
+            "contract": self.contract,
+            "verdict": self.word,
+            "mistakes": [each.to_json() for each in self.mistakes],
+            "remarks": [each.to_json() for each in self.remarks],
+            "checks": [asdict(each) for each in self.checks],
+            "points": None if self.points is None else {"got": self.points.got, "of": self.points.of},
+            "found": {name: self.found.get(name) for name in known},
+            "seconds": round(self.seconds, 3),
+        }
