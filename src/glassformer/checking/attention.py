@@ -142,8 +142,12 @@ def attend(
     sizes: Sizes,
     masks: Masks = Masks(),
     steps: Steps = RIGHT,
+    seen: dict[str, Tensor] | None = None,
 ) -> Tensor:
-    """The output (batch, queries, d_model); raises what torch raises where the steps do not fit together."""
+    """The output (batch, queries, d_model); raises what torch raises where the steps do not fit together.
+
+    seen: filled with what is computed on the way, by its name.
+    """
     given: dict[str, Tensor] = {"q": inputs[0], "k": inputs[1], "v": inputs[2]}
     made = []
     for source, role in zip(steps.sources, steps.roles, strict=True):
@@ -155,7 +159,11 @@ def attend(
     allowed = steps.both(steps.padding(masks, scores), steps.causal(masks, scores))
     hidden = scores if allowed is None else steps.hide(scores, allowed)
     shares = steps.after(steps.normalise(hidden), allowed, sizes)
-    output = steps.merge(shares @ v, sizes)
+    context = shares @ v
+    if seen is not None:
+        seen |= {"queries": q, "keys": k, "values": v}
+        seen |= {"scores": scores, "weights": shares, "context": context}
+    output = steps.merge(context, sizes)
     if weights.o is not None and steps.output:
         output = _projected(weights.o, output, "o", steps)
     return steps.leave(output, inputs[0])

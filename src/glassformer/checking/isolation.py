@@ -157,11 +157,12 @@ class IsolatedRunner:
         dtype: str = "float64",
         gradient: bool = False,
         as_numpy: bool = False,
+        steps: bool = False,
     ) -> Result:
         """Calls an instance, as `Runner.call` does."""
         return self._ask(
             Result, "call", handle, arguments, keywords, parameters=parameters, method=method, train=train,
-            seed=seed, dtype=dtype, gradient=gradient, as_numpy=as_numpy,
+            seed=seed, dtype=dtype, gradient=gradient, as_numpy=as_numpy, steps=steps,
         )  # fmt: skip
 
     def _ask(self, hint: Any, method: str, /, *arguments: Any, **keywords: Any) -> Any:

@@ -53,7 +53,7 @@ class Outcome:
 
 
 def distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
-    """Relative L2 distance; infinite where shapes or the places of NaN differ."""
+    """Relative L2 distance; infinite where shapes or the places of NaN differ, or nothing else is there."""
     if a is None or b is None or a.shape != b.shape:
         return math.inf
     holes = np.isnan(a)
@@ -61,7 +61,7 @@ def distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
         return math.inf
     a, b = a[~holes], b[~holes]
     if a.size == 0:
-        return 0.0
+        return math.inf
     with np.errstate(all="ignore"):
         size = float(np.linalg.norm(b))
         found = float(np.linalg.norm(a - b)) / (size if size > 0 else 1.0)

@@ -5,8 +5,10 @@ process or, behind `isolation`, in one of its own: whoever compares never touche
 check.
 """
 
+import contextlib
 import inspect
 import linecache
+import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 MODULE = "code_under_check"
 SCALARS = (bool, int, float, str)
@@ -71,11 +74,20 @@ class Built:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A tensor computed on the way. line: of the file under check, 0 where none of its lines asked for it."""
+
+    line: int
+    value: np.ndarray
+
+
+@dataclass(frozen=True)
 class Result:
     """What a call gave. gradients: of sum(output * cotangent), by name of parameter or argument."""
 
     output: Any
     gradients: dict[str, np.ndarray] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
 
 
 class CodeError(Exception):
@@ -104,8 +116,6 @@ class Runner:
         self._filename = filename
         module = ModuleType(MODULE)
         module.__file__ = filename
-        import sys
-
         sys.modules[MODULE] = module
         lines = text.splitlines(keepends=True)
         linecache.cache[filename] = (len(text), None, lines, filename)  # inspect and tracebacks read it there
@@ -186,12 +196,14 @@ class Runner:
         dtype: str = "float64",
         gradient: bool = False,
         as_numpy: bool = False,
+        steps: bool = False,
     ) -> Result:
         """Calls an instance, in eval mode unless told to train, after its parameters were set to these.
 
         Arrays of floats become tensors of `dtype`, bools and integers keep theirs; with `as_numpy` they stay
         arrays. gradient: of the first tensor of the output against `cotangent`, under the names of the
         parameters, "argument 0" and so on for the places, "argument NAME" for what was given by name.
+        steps: keep what is computed on the way.
         """
         found = self._built[handle]
         kind = DTYPES[dtype]
@@ -215,13 +227,15 @@ class Runner:
                 each.requires_grad_(True)
         callee = getattr(found, method) if method else found
 
+        watched = _Watched(self._filename) if steps else contextlib.nullcontext()
+
         def execute() -> tuple[Any, dict[str, np.ndarray]]:
-            with torch.set_grad_enabled(gradient or isinstance(found, nn.Module)):
+            with torch.set_grad_enabled(gradient or isinstance(found, nn.Module)), watched:
                 output = callee(*given, **named_given)
             return output, self._gradients(found, output, leaves) if gradient else {}
 
         output, gradients = self._guarded(execute, seed, kind)
-        return Result(_plain(output), gradients)
+        return Result(_plain(output), gradients, watched.steps if isinstance(watched, _Watched) else [])
 
     def _gradients(self, found: Any, output: Any, leaves: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
         first = _first_tensor(output)
@@ -268,6 +282,31 @@ class Runner:
 def _renamed(name: str, found: type) -> bool:
     """`MyAttention = nn.MultiheadAttention`: a class under a name of the file's own."""
     return issubclass(found, nn.Module) and found.__name__ != name
+
+
+class _Watched(TorchFunctionMode):
+    """Keeps the small tensors of floats that torch's functions give, each with the line that asked for it."""
+
+    COUNT, SIZE = 400, 20_000
+
+    def __init__(self, filename: str) -> None:
+        super().__init__()
+        self.steps: list[Step] = []
+        self._filename = filename
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = func(*args, **(kwargs or {}))
+        for each in given if isinstance(given, (tuple, list)) else (given,):
+            small = type(each) is Tensor and each.is_floating_point() and each.numel() <= self.SIZE
+            if small and len(self.steps) < self.COUNT:
+                self.steps.append(Step(self._asked_from(), _plain(each)))
+        return given
+
+    def _asked_from(self) -> int:
+        frame = sys._getframe(2)
+        while frame and frame.f_code.co_filename != self._filename:
+            frame = frame.f_back
+        return frame.f_lineno if frame else 0
 
 
 def _line(error: BaseException, filename: str) -> int:

@@ -14,8 +14,8 @@ Word = Literal["correct", "incorrect", "inconclusive", "error"]
 class Finding:
     """A mistake or a remark in words. id: a slug of the catalogue; family: the ids it cannot be told from.
 
-    line: of the file under check, where that step probably is. see: how to see it oneself, with numbers.
-    hint gives the solution not away, solution does.
+    line: of the file under check, where that step probably is; place, code: the same in words, and its text.
+    see: how to see it oneself, with numbers. hint does not give the solution away, solution does.
     """
 
     id: str
@@ -23,6 +23,8 @@ class Finding:
     title: str
     explanation: str
     line: int | None = None
+    place: str = ""
+    code: str = ""
     see: str = ""
     hint: str = ""
     solution: str = ""
@@ -50,8 +52,9 @@ class Points:
 class Verdict:
     """What is known of one piece of code under one contract.
 
-    word: correct, incorrect, inconclusive (nothing wrong was found, but not everything could be looked at), or
-    error (it could not be run). error: why. printed: what the code printed meanwhile.
+    word: correct, incorrect, inconclusive (the checker did not find out how it is built or called) or error
+    (it could not be run). error: why. question: what the checker could not find out, with an adapter to
+    paste. printed: what the code printed. guessed: why this contract was taken, where none was asked for.
     """
 
     target: str
@@ -64,9 +67,10 @@ class Verdict:
     seconds: float = 0.0
     points: Points | None = None
     error: str = ""
+    question: str = ""
     printed: str = ""
     guessed: str = ""
-    """Why this contract was taken, where none was asked for."""
+    seed: int = 0
 
     @property
     def correct(self) -> bool:

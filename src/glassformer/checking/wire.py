@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from glassformer.checking.runner import Argument, Built, Namespace, Offer, Result
+from glassformer.checking.runner import Argument, Built, Namespace, Offer, Result, Step
 
 TOTAL = 64 * 2**20
 HEADER = 8 * 2**20
@@ -32,7 +32,9 @@ DTYPES = {
         "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8",
     )
 }  # fmt: skip
-RECORDS: dict[str, type[Any]] = {each.__name__: each for each in (Argument, Built, Namespace, Offer, Result)}
+RECORDS: dict[str, type[Any]] = {
+    each.__name__: each for each in (Argument, Built, Namespace, Offer, Result, Step)
+}
 HINTS = {name: get_type_hints(each) for name, each in RECORDS.items()}
 LENGTHS = struct.Struct("<II")
 

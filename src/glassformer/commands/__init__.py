@@ -1,6 +1,7 @@
 """One command a file, each with `run(words)`: reads what was typed, calls, prints, gives the exit status."""
 
 COMMANDS = {
+    "check": "say whether attention or transformer code is right, and if not, what is wrong with it",
     "tasks": "list the tasks, their models and presets",
     "show": "draw a page of a task's pictures, before and after augmentation: glassformer show TASK",
     "train": "train a model on a task: glassformer train TASK [options]",

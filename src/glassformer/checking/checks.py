@@ -1,0 +1,215 @@
+"""Checks a piece of code under a contract: `check_file` in a process of its own, `check` in this one."""
+
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from glassformer.checking.contracts import CONTRACTS
+from glassformer.checking.guess import contract_named, guesses
+from glassformer.checking.isolation import IsolatedRunner
+from glassformer.checking.judging import STOPPED, Outcome, Session
+from glassformer.checking.questions import asks, explained, question
+from glassformer.checking.runner import CodeError, Offer, Runner
+from glassformer.checking.source import Code
+from glassformer.checking.targets import Target, target
+from glassformer.checking.telling import told
+from glassformer.checking.verdict import Verdict, Word
+from glassformer.checking.wording import findings
+from glassformer.checking.zygote import Zygote
+from glassformer.errors import UsageError
+
+SECONDS_A_CALL, SECONDS_IN_ALL = 10.0, 40.0
+GUESSING_SECONDS = 6.0
+"""After which no further contract is tried."""
+
+
+def check_file(
+    said: str | Path,
+    contract: str | None = None,
+    *,
+    seed: int = 0,
+    zygote: Zygote | None = None,
+    timeout: float = SECONDS_A_CALL,
+    budget: float = SECONDS_IN_ALL,
+) -> Verdict:
+    """Checks PATH, PATH:NAME or package.module:NAME. The code runs in a process of its own, confined.
+
+    contract: a slug or title of `CONTRACTS`; guessed where it is None. timeout: seconds of one call,
+    budget: of all calls.
+    UsageError where there is nothing to check; a verdict "error" where the code could not be run.
+    """
+    started = time.monotonic()
+    slug = None if contract is None else contract_named(contract)
+    aim = target(str(said))
+    with IsolatedRunner(timeout=timeout, budget=budget, paths=aim.paths, zygote=zygote) as session:
+
+        def load() -> list[Offer]:
+            return session.load_module(aim.module) if aim.module else session.load(aim.text, aim.filename)
+
+        try:
+            offers = load()
+        except CodeError as error:
+            return _could_not_run(aim, slug, error, time.monotonic() - started, session.printed)
+
+        def again() -> None:
+            session.restart()
+            load()
+
+        offer = _chosen(aim, offers, slug)
+        return _verdict(session, aim, offer, slug, seed, started, again)
+
+
+def check(found: Any, contract: str | None = None, *, seed: int = 0) -> Verdict:
+    """Checks a class, a function or an instance of this process, unisolated: what it does, it does to you.
+
+    A module is copied first; the state of the random generators and torch's defaults are put back.
+
+    >>> check(torch.nn.MultiheadAttention, "multi-head attention").word
+    'correct'
+    """
+    started = time.monotonic()
+    slug = None if contract is None else contract_named(contract)
+    session = Runner()
+    (offer,) = session.load_object(found)
+    said = found if callable(found) and hasattr(found, "__qualname__") else type(found)
+    try:
+        filename = inspect.getsourcefile(said) or ""
+        text = Path(filename).read_text(encoding="utf-8")
+    except (OSError, TypeError, UnicodeDecodeError):
+        filename, text = "", ""
+    aim = Target(said.__qualname__, text, filename, said.__name__)
+    with _own_state():
+        return _verdict(session, aim, offer, slug, seed, started, lambda: None)
+
+
+def assert_correct(found: Any, contract: str | None = None, *, seed: int = 0) -> None:
+    """For a test: passes where `check` finds nothing wrong, and fails with the diagnosis as its message."""
+    __tracebackhide__ = True
+    verdict = check(found, contract, seed=seed)
+    if not verdict.correct:
+        raise AssertionError(f"\n{told(verdict)}")
+
+
+@contextmanager
+def _own_state() -> Iterator[None]:
+    """Random generators as they were, however often the code under check draws from them."""
+    of_numpy = np.random.get_state()  # noqa: NPY002 - it is this one that the code may draw from
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            np.random.set_state(of_numpy)  # noqa: NPY002
+
+
+def _chosen(aim: Target, offers: list[Offer], slug: str | None) -> Offer:
+    """The one that is meant, among what the code offers."""
+    if aim.module:  # an import shows what that module imported itself
+        offers = [each for each in offers if each.name in aim.defined or each.name == aim.name]
+    names = [each.name for each in offers]
+    if aim.name:
+        if aim.name not in names:
+            have = f"it has {', '.join(names)}" if names else "it defines no class and no function"
+            raise UsageError(
+                f"there is no class or function {aim.name!r} in {aim.said.rpartition(':')[0]}; {have}"
+            )
+        return offers[names.index(aim.name)]
+    place = aim.said
+    if not offers:
+        raise UsageError(f"{place} defines no class and no function; give a file with something to check")
+    public = [each for each in offers if not each.name.startswith("_")] or offers
+    factories = [each for each in public if each.name.startswith("build")]
+    fitting = [each for each in public if slug in [found for found, _ in guesses(each)]] if slug else []
+    fitting = fitting or [each for each in public if guesses(each)] or public
+    if slug and len(factories) == 1:
+        return factories[0]
+    if len(fitting) == 1:
+        return fitting[0]
+    if len(public) == 1:
+        return public[0]
+    listed = "; ".join(f"{place}:{each.name}{_guessed(each)}" for each in fitting)
+    raise UsageError(f"{len(fitting)} things in {place} can be checked; name one: {listed}")
+
+
+def _guessed(offer: Offer) -> str:
+    found = guesses(offer)
+    return f" ({CONTRACTS[found[0][0]].title})" if found else ""
+
+
+def _verdict(
+    session: Session,
+    aim: Target,
+    offer: Offer,
+    slug: str | None,
+    seed: int,
+    started: float,
+    again: Callable[[], None],
+) -> Verdict:
+    """Judges by the contract asked for, or by those that it may be meant for, until one fits."""
+    tried = [(slug, "")] if slug else guesses(offer)
+    name = f"{aim.said.removesuffix(f':{offer.name}')}:{offer.name}" if aim.said != offer.name else aim.said
+    if not tried:
+        raise UsageError(
+            f"{name} says neither by its name nor by its signature what it is meant to be; "
+            f"add --as and one of: {', '.join(CONTRACTS)}"
+        )
+    code = Code.of(aim.text, offer.name)
+    best: Verdict | None = None
+    for chosen, why in tried:
+        if best and time.monotonic() - started > GUESSING_SECONDS:
+            break
+        outcome = CONTRACTS[chosen].judge(session, offer, code, seed).judge()
+        error = outcome.error
+        verdict = Verdict(
+            name,
+            chosen,
+            _word(outcome),
+            findings(outcome.mistakes, code, aim),
+            findings(outcome.remarks, code, aim),
+            tuple(outcome.checks),
+            outcome.found,
+            error=explained(error, aim) if error else "",
+            question=question(error, offer, chosen) if error else "",
+            guessed=why,
+            seed=seed,
+        )
+        if best is None or _tells_more(verdict, best):
+            best = verdict
+        if best.correct:
+            break
+        if error and error.kind in STOPPED:
+            again()
+    assert best
+    printed = session.printed if isinstance(session, IsolatedRunner) else ""
+    return replace(best, seconds=time.monotonic() - started, printed=printed)
+
+
+def _word(outcome: Outcome) -> Word:
+    if outcome.error:
+        return "inconclusive" if asks(outcome.error) else "error"
+    if outcome.mistakes or not all(each.passed for each in outcome.checks):
+        return "incorrect"
+    return "correct" if outcome.checks else "inconclusive"
+
+
+def _tells_more(verdict: Verdict, before: Verdict) -> bool:
+    """Of two contracts that it may be meant for: the one it fulfils, or by which more can be said."""
+
+    def rank(each: Verdict) -> int:
+        if each.word == "incorrect":
+            return 2 if all(mistake.id.startswith("unknown") for mistake in each.mistakes) else 1
+        return {"correct": 0, "inconclusive": 3}.get(each.word, 4)
+
+    return rank(verdict) < rank(before) and not (rank(before) == 2 and rank(verdict) == 1)
+
+
+def _could_not_run(aim: Target, slug: str | None, error: CodeError, seconds: float, printed: str) -> Verdict:
+    return Verdict(
+        aim.said, slug or "", "error", error=explained(error, aim), seconds=seconds, printed=printed
+    )

@@ -1,0 +1,118 @@
+"""What a check can be pointed at, and what it says of anything else."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from glassformer.checking.guess import contract_named, guesses
+from glassformer.checking.runner import Runner
+from glassformer.checking.targets import target
+from glassformer.errors import UsageError
+
+
+def notebook(path: Path, *cells: tuple[str, str]) -> Path:
+    written = [{"cell_type": kind, "source": text.splitlines(keepends=True)} for kind, text in cells]
+    path.write_text(json.dumps({"cells": written, "nbformat": 4}), encoding="utf-8")
+    return path
+
+
+def test_a_file_and_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("class A: pass\nB = A\n", encoding="utf-8")
+    found = target(f"{path}:A")
+    assert (found.name, found.filename, found.defined) == ("A", "mine.py", ("A", "B"))
+    assert found.paths == (str(tmp_path),)
+
+
+def test_a_notebook_keeps_what_defines_and_leaves_out_what_works(tmp_path: Path) -> None:
+    path = notebook(
+        tmp_path / "n.ipynb",
+        ("markdown", "# Attention"),
+        ("code", "%matplotlib inline\nimport torch\nd = torch.tensor(4)\n"),
+        ("code", "def attention(q, k, v):\n    return q\n"),
+        ("code", "train(\n    1)\nx = fit()\n!pip install nothing"),
+        ("code", "%%bash\nls"),
+    )
+    found = target(str(path))
+    assert "import torch" in found.text
+    assert "torch.tensor(4)" in found.text
+    assert "train" not in found.text
+    assert "fit" not in found.text
+    assert found.left_out == 2
+    line = found.text.splitlines().index("    return q") + 1
+    assert found.place(line) == "cell 3, line 2"
+
+
+def test_a_module_is_found_without_running_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "mypackage"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('it ran')", encoding="utf-8")
+    (package / "parts.py").write_text("class A: pass", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    found = target("mypackage.parts:A")
+    assert (found.module, found.name, found.paths) == ("mypackage.parts", "A", (str(tmp_path),))
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("none.py", "there is no file none.py"),
+        ("none/mine.py:A", "there is no file none/mine.py"),
+        ("folder", "is a folder"),
+        ("data.txt", "neither a Python file nor a notebook"),
+        ("empty.py", "is empty"),
+        ("latin.py", "not UTF-8"),
+        ("broken.ipynb", "no notebook that can be read"),
+        ("words.ipynb", "has no code"),
+        ("nosuchmodule.part:A", "no module 'nosuchmodule'"),
+        ("json.nothing:A", "no module 'json.nothing'"),
+        ("what is this", "neither a file nor a module"),
+        ("empty.py:", "ends in a colon"),
+    ],
+)
+def test_anything_else_is_refused(
+    said: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "data.txt").write_text("x", encoding="utf-8")
+    (tmp_path / "empty.py").write_text("\n", encoding="utf-8")
+    (tmp_path / "latin.py").write_bytes("x = 'é'".encode("latin-1"))
+    (tmp_path / "broken.ipynb").write_text("{", encoding="utf-8")
+    notebook(tmp_path / "words.ipynb", ("markdown", "only words"))
+    with pytest.raises(UsageError) as raised:
+        target(said)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [
+        ("def scaled_dot_product_attention(q, k, v, mask=None): pass", "attention"),
+        ("class MultiHeadAttention:\n def __init__(self, d_model, heads): pass", "multi-head-attention"),
+        ("class MHA:\n def __init__(self, config): pass", "multi-head-attention"),
+        (
+            "from torch import nn\nclass SelfAttention(nn.Module):\n"
+            " def __init__(self, d_model, d_k): pass\n def forward(self, x): pass",
+            "self-attention",
+        ),
+        (
+            "from torch import nn\nclass SelfAttention(nn.Module):\n"
+            " def __init__(self, d_model, num_heads): pass\n def forward(self, x): pass",
+            "multi-head-attention",
+        ),
+        ("class SelfAttention2d:\n def __init__(self, channels): pass", "self-attention-2d"),
+        ("def simple_self_attention(x): pass", "parameter-free-self-attention"),
+    ],
+)
+def test_the_contract_is_guessed(text: str, slug: str) -> None:
+    offer = Runner().load(text, "f.py")[-1]
+    assert guesses(offer)[0][0] == slug
+
+
+def test_a_contract_by_its_title_or_slug() -> None:
+    assert contract_named("Multi-Head Attention") == contract_named("multi-head-attention")
+    with pytest.raises(UsageError, match="did you mean multi-head-attention"):
+        contract_named("multi-head-atention")
