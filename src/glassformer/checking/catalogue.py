@@ -6,7 +6,6 @@ Words are no code: a file of words can be read, and put right, by whoever knows 
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,34 +24,19 @@ class Entry:
     """A mistake in words. sort: a key of SORTS. explanation: what it does to the result, in one sentence.
 
     hint: where to look; it does not give the solution away, `solution` does. lines: patterns for the line of
-    code where this step probably is, the most telling first. like: the id that this one is another name of.
+    code where this step probably is, the most telling first. room: the file of words that it stands in.
+    like: the id that this one is another name of.
     """
 
     slug: str
-    sort: str
-    title: str
-    explanation: str
-    hint: str
-    solution: str
-    lines: tuple[str, ...]
-    room: str
+    sort: str = "error"
+    title: str = ""
+    explanation: str = ""
+    hint: str = ""
+    solution: str = ""
+    lines: tuple[str, ...] = ()
+    room: str = ""
     like: str = ""
-
-
-@cache
-def entries() -> Mapping[str, Entry]:
-    """Id -> entry, in the order of the files."""
-    steps = _read("steps")
-    found: dict[str, Entry] = {}
-    for room in FILES:
-        for slug, words in _read(room).items():
-            if "like" in words:
-                same = found[words["like"]]
-                found[slug] = Entry(**{**vars(same), "slug": slug, "like": same.slug})
-            else:
-                words["lines"] = tuple(_patterns(words["lines"], steps))
-                found[slug] = Entry(slug=slug, room=room, **words)
-    return found
 
 
 def entry(slug: str) -> Entry:
@@ -61,9 +45,20 @@ def entry(slug: str) -> Entry:
     >>> entry("no-scale").title
     'the scores are not scaled'
     """
-    if slug not in entries():
+    if slug not in ENTRIES:
         raise LookupError(f"{slug} is not in the catalogue of mistakes")
-    return entries()[slug]
+    return ENTRIES[slug]
+
+
+def _entries() -> Iterator[Entry]:
+    steps = _read("steps")
+    for room in FILES:
+        words = _read(room)
+        for slug, own in words.items():
+            like = own.get("like", "")
+            said: dict[str, Any] = dict(words[like] if like else own)
+            lines = tuple(_patterns(said.pop("lines"), steps))
+            yield Entry(slug, lines=lines, room=room, like=like, **said)
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -77,3 +72,7 @@ def _patterns(lines: list[str], steps: Mapping[str, list[str]]) -> Iterator[str]
             yield from steps[each[1:]]
         else:
             yield each
+
+
+ENTRIES: Mapping[str, Entry] = {each.slug: each for each in _entries()}
+"""Id -> entry, in the order of the files."""

@@ -1,6 +1,7 @@
 """What an example consists of, and how its numbers are set."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor
 
 from glassformer.checking.attention import BARE, RIGHT, Masks, Sizes, Steps, Weights, attend
+
+UNMASKED = Masks()
 
 
 class Sides(NamedTuple):
@@ -22,8 +25,8 @@ def table(rows: Tensor | np.ndarray | Sequence, digits: int = 2, names: Sequence
     """Aligned numbers, a line a row; a name in front of each where there are names.
 
     >>> print(table([[1, 20], [3, 4]], 0, ["a", "b"]))
-    a   1 20
-    b   3  4
+    a    1 20
+    b    3  4
     """
     if isinstance(rows, (Tensor, np.ndarray)):
         rows = rows.tolist()
@@ -47,16 +50,16 @@ def floats(*rows: Sequence[float]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def attended(q: Tensor, k: Tensor, v: Tensor, steps: Steps, masks: Masks = Masks(), **sizes: int) -> Tensor:
+def attended(q: Tensor, k: Tensor, v: Tensor, steps: Steps, masks: Masks = UNMASKED, **sizes: int) -> Tensor:
     """The reference's output for q, k and v that are (batch, heads, tokens, d_head) already."""
     chosen = Sizes(
         **{"d_model": q.shape[1] * q.shape[-1], "heads": q.shape[1], "d_head": q.shape[-1], **sizes}
     )
-    bare = {"split": BARE.split, "merge": BARE.merge}
-    return attend((q, k, v), Weights(), chosen, masks, Steps(**{**vars(steps), **bare}))
+    bare = replace(steps, split=BARE.split, merge=BARE.merge)
+    return attend((q, k, v), Weights(), chosen, masks, bare)
 
 
-def weights_of(scores: Tensor, steps: Steps = RIGHT, masks: Masks = Masks(), **sizes: int) -> Tensor:
+def weights_of(scores: Tensor, steps: Steps = RIGHT, masks: Masks = UNMASKED, **sizes: int) -> Tensor:
     """The weights that the steps make of these scores (batch, heads, queries, keys), before any scale.
 
     The keys and the values are unit vectors: so a query is its scores, and the output is the weights.

@@ -41,8 +41,14 @@ def example(slug: str) -> str:
 
 def sides_of(slug: str) -> Sides | None:
     """The two blocks of numbers; None where there is no example: for the unknown."""
-    from glassformer.checking import examples_attention, examples_heads, examples_masks, examples_models
-    from glassformer.checking import examples_numpy, examples_layers
+    from glassformer.checking import (
+        examples_attention,
+        examples_heads,
+        examples_layers,
+        examples_masks,
+        examples_models,
+        examples_numpy,
+    )
 
     known = entry(slug)
     for room in (

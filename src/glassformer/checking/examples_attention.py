@@ -1,14 +1,14 @@
 """Examples: the scale, the softmax, and which tensor is which."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from glassformer.checking import attention_mistakes as known
-from glassformer.checking.attention import RIGHT, Masks, Projection, Sizes, Steps, Weights, attend
+from glassformer.checking.attention import RIGHT, Projection, Sizes, Steps, Weights, attend
 from glassformer.checking.example_sides import Sides, attended, floats, table, weights_of
 
 BANK = {
@@ -45,8 +45,8 @@ def _softmax(slug: str) -> Sides:
     return Sides(what, _with_sums(right), _with_sums(wrong))
 
 
-def _with_sums(weights: Tensor) -> str:
-    lines = table(weights).splitlines()
+def _with_sums(weights: Tensor, names: Sequence[str] = ()) -> str:
+    lines = table(weights, names=names).splitlines()
     return "\n".join(f"{line}   sum {row.sum():.2f}" for line, row in zip(lines, weights, strict=True))
 
 
@@ -57,15 +57,14 @@ def _across(slug: str, axis: str) -> Sides:
     right, wrong = (weights_of(scores, steps, d_head=1).reshape(2, 3) for steps in (RIGHT, steps_of(slug)))
     names = [f"{axis} 1", f"{axis} 2"]
     what = f"weights of one query over three keys, in two {axis}s"
-    return Sides(what, *("\n".join(f"{n}   {line}" for n, line in zip(names, _with_sums(each).splitlines()))
-                         for each in (right, wrong)))  # fmt: skip
+    return Sides(what, _with_sums(right, names), _with_sums(wrong, names))
 
 
 def _roles(slug: str) -> Sides:
     """Queries, keys and values of two tokens, exchanged."""
     q, k, v = floats([4, 0], [0, 1]), floats([1, 0], [2, 3]), floats([10, 1], [20, 2])
     wrong = replace(RIGHT, sources=("k", "q", "v") if slug == "q-k-swapped" else ("q", "v", "k"))
-    given = [each[None, None] for each in (q, k, v)]
+    given = q[None, None], k[None, None], v[None, None]
     what = "two tokens: q = [4 0], [0 1];  k = [1 0], [2 3];  v = [10 1], [20 2]; the output"
     return Sides(what, *(table(attended(*given, steps)[0, 0]) for steps in (RIGHT, wrong)))
 
@@ -106,7 +105,7 @@ def _key_bias() -> Sides:
 
 def _cross() -> Sides:
     own, memory = floats([1, 0], [0, 1]), floats([10, 10], [20, 20], [30, 30])
-    given = [each[None, None] for each in (own, memory, memory)]
+    given = own[None, None], memory[None, None], memory[None, None]
     what = "queries from [1 0], [0 1]; keys and values from [10 10], [20 20], [30 30]; the output"
     return Sides(
         what, *(table(attended(*given, s)[0, 0]) for s in (RIGHT, steps_of("cross-attends-to-itself")))
@@ -115,7 +114,7 @@ def _cross() -> Sides:
 
 def _order() -> Sides:
     q, k, v = floats([1, 0]), floats([1, 0], [0, 1]), floats([10, 0], [0, 10])
-    given = [each[None, None] for each in (q, k, v)]
+    given = q[None, None], k[None, None], v[None, None]
     what = "called with query=[1 0], key=[1 0], [0 1], value=[10 0], [0 10]; the output"
     turned = replace(RIGHT, sources=("q", "v", "k"))
     return Sides(what, *(table(attended(*given, steps)[0, 0]) for steps in (RIGHT, turned)))

@@ -10,6 +10,7 @@ from torch.nn import functional
 from glassformer.checking.example_sides import Sides, floats, table
 
 X = torch.tensor([1.0, 2.0, 3.0, 6.0], dtype=torch.float64)
+SIGNED = torch.tensor([-1.0, 1.0, 2.0, 3.0], dtype=torch.float64)
 SMALL = torch.tensor([0.001, 0.002, 0.003, 0.006], dtype=torch.float64)
 
 
@@ -47,6 +48,16 @@ def _two_norms(first: float, second: float) -> Sides:
 
     what = "x = [1 2 3 6]; the first norm has the gain 1, the second one 10; the block, pre-norm"
     return _block(block(1, 10), block(first, second), what)
+
+
+def _normed(wrong: Tensor, right: Tensor | None = None, more: str = "") -> Sides:
+    return _block(norm(X) if right is None else right, wrong, f"x = [1 2 3 6], after the norm{more}")
+
+
+def _feed_forward(last: Callable[[Tensor], Tensor]) -> Sides:
+    right = -2 * functional.relu(SIGNED)
+    what = "x = [-1 1 2 3]; the first layer leaves x as it is, then ReLU, the second multiplies by -2"
+    return _block(right, last(right), what)
 
 
 def _axis() -> Sides:
@@ -126,8 +137,14 @@ EXAMPLES: dict[str, Callable[[], Sides]] = {
     "norms-swapped": lambda: _two_norms(10, 1),
     "norm-shared": lambda: _two_norms(1, 1),
     "norm-over-wrong-axis": _axis,
-    "unbiased-variance": lambda: _block(norm(X), norm(X, unbiased=True), "x = [1 2 3 6], after the norm"),
+    "unbiased-variance": lambda: _normed(norm(X, unbiased=True)),
     "eps-outside-root": _eps_outside,
     "other-eps": _other_eps,
+    "norm-without-mean": lambda: _normed(X / torch.sqrt(X.var(unbiased=False) + 1e-5)),
+    "norm-without-root": lambda: _normed((X - X.mean()) / (X.var(unbiased=False) + 1e-5)),
+    "norm-gain-forgotten": lambda: _normed(norm(X), 10 * norm(X), ", and times the gain 10"),
+    "norm-shift-forgotten": lambda: _normed(norm(X), norm(X) + 10, ", and plus the bias 10"),
     "wrong-activation": _activation,
+    "activation-after-last-layer": lambda: _feed_forward(functional.relu),
+    "residual-inside-feed-forward": lambda: _feed_forward(lambda y: y + SIGNED),
 }

@@ -24,10 +24,18 @@ def _table(start: int = 0) -> Tensor:
     return torch.arange(start, start + 3, dtype=torch.float64)
 
 
+POWERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sinusoid-exponent-doubled": lambda column: 4 * (column // 2) / 6,
+    "sinusoid-exponent-halved": lambda column: (column // 2) / 6,
+    "sinusoid-exponent-unpaired": lambda column: column / 6,
+    "sinusoid-other-base": lambda column: 2 * (column // 2) / 6 * 3 / 4,
+}
+"""Slug -> the exponent of 10000; 1000 is 10000 to the power of 3/4."""
+
+
 def _exponent(slug: str) -> Sides:
-    doubled = slug == "sinusoid-exponent-doubled"
     at = torch.tensor([1.0, 10, 100], dtype=torch.float64)
-    wrong = sinusoids(at, 6, lambda column: 4 * (column // 2) / 6 if doubled else column / 6)
+    wrong = sinusoids(at, 6, POWERS[slug])
     what = "positions 1, 10 and 100, a row each; d_model = 6"
     return Sides(what, table(sinusoids(at, 6)), table(wrong))
 
@@ -36,6 +44,29 @@ def _concatenated() -> Sides:
     right = sinusoids(_table(), 4)
     wrong = torch.cat([right[:, 0::2], right[:, 1::2]], dim=1)
     return Sides("positions 0, 1, 2, a row each; d_model = 4", table(right), table(wrong))
+
+
+def _exchanged() -> Sides:
+    right = sinusoids(_table(), 4)
+    wrong = right.reshape(3, 2, 2).flip(-1).reshape(3, 4)
+    return Sides("positions 0, 1, 2, a row each; d_model = 4", table(right), table(wrong))
+
+
+def _first_rows() -> Tensor:
+    return sinusoids(_table(), 4)
+
+
+def _added(wrong: Tensor) -> Sides:
+    what = "three tokens, each [1 1 1 1], at the positions 0, 1, 2; what comes out"
+    right = 1 + _first_rows()
+    return Sides(what, table(right), table(wrong.expand(3, 4)))
+
+
+def _pixel_order() -> Sides:
+    """(channels, rows, columns) of one patch."""
+    patch = torch.tensor([[[11, 12], [13, 14]], [[21, 22], [23, 24]]])
+    what = "a patch of 2 x 2 pixels, two channels, 23 is pixel 3 of channel 2; the patch as one row"
+    return Sides(what, table(patch.flatten(), 0), table(patch.permute(1, 2, 0).flatten(), 0))
 
 
 def _start() -> Sides:
@@ -119,11 +150,12 @@ def _loss_padding() -> Sides:
 
 
 EXAMPLES: dict[str, Callable[[], Sides]] = {
-    **{
-        slug: (lambda slug=slug: _exponent(slug))
-        for slug in ("sinusoid-exponent-doubled", "sinusoid-exponent-unpaired")
-    },
+    **{slug: (lambda slug=slug: _exponent(slug)) for slug in POWERS},
     "sines-concatenated": _concatenated,
+    "sines-and-cosines-swapped": _exchanged,
+    "positions-forgotten": lambda: _added(torch.tensor([1.0, 1, 1, 1])),
+    "input-scaled": lambda: _added(2 + _first_rows()),
+    "patch-pixel-order": _pixel_order,
     "positions-start-at-1": _start,
     "positions-odd-width": _odd,
     "positions-length-first": _length_first,

@@ -52,10 +52,6 @@ def _output() -> Sides:
     return Sides(f"{GIVEN}; squared error; dW2", table(right.W2.T), table(wrong.W2.T))
 
 
-def _kept() -> Sides:
-    return Sides(f"{GIVEN}; cross-entropy; dW2", table(gradients().W2.T), table(gradients(flat=True).W2.T))
-
-
 def _summed() -> Sides:
     right = gradients().W1
     return Sides(f"{GIVEN}; dW1", table(right), table(right * len(Y)))
@@ -88,7 +84,6 @@ def _late() -> Sides:
 EXAMPLES: dict[str, Callable[[], Sides]] = {
     "hidden-derivative-forgotten": _hidden,
     "output-derivative-forgotten": _output,
-    "output-derivative-too-many": _kept,
     "gradient-not-averaged": _summed,
     "gradient-transposed": _transposed,
     "bias-gradient-not-summed": _bias,
