@@ -1,8 +1,8 @@
 """The words for the mistakes: there are some for each, and the line that they point to is near it."""
 
+import itertools
 import re
 from collections.abc import Iterable
-from os.path import commonprefix
 from pathlib import Path
 from types import ModuleType
 
@@ -70,6 +70,12 @@ def test_an_unknown_id_is_told() -> None:
 # ------------------------------------------------------------------------------------------------ the lines
 
 
+def shared(one: str, other: str) -> int:
+    """How many characters both start with."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 def edited(text: str, edits: Edits) -> list[tuple[int, int]]:
     """First and last line, in the text with the mistake, of what each replacement really changes."""
     places = sorted(
@@ -78,8 +84,8 @@ def edited(text: str, edits: Edits) -> list[tuple[int, int]]:
     made, spans, read = "", [], 0
     for start, old, new in places:
         made += text[read:start]
-        same = len(commonprefix([old, new]))
-        end = len(commonprefix([old[same:][::-1], new[same:][::-1]]))
+        same = shared(old, new)
+        end = shared(old[same:][::-1], new[same:][::-1])
         spans.append((len(made) + same, len(made) + len(new) - end))
         made += new
         read = start + len(old)
