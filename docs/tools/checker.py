@@ -4,7 +4,7 @@ A Markdown extension. A line
 
     <<< mistakes attention
 
-becomes the entries of that file of words, each with its smallest example, computed while the site is built; and
+becomes the entries of that file of words, each with its smallest example, computed at that moment; and
 
     <<< contract layer-norm
 
@@ -37,7 +37,8 @@ def mistakes(room: str) -> list[str]:
 def _entry(entry: Entry) -> Iterator[str]:
     title = entry.title[0].upper() + entry.title[1:]
     if entry.like:
-        yield f"<span id='{entry.slug}'></span>`{entry.slug}` is another name of [`{entry.like}`](#{entry.like})."
+        like = f"[`{entry.like}`](#{entry.like})"
+        yield f"<span id='{entry.slug}'></span>`{entry.slug}` is another name of {like}."
         return
     yield f"### {html.escape(title, quote=False)} {{ #{entry.slug} }}"
     yield ""
