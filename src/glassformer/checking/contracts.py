@@ -6,6 +6,7 @@ from functools import partial
 
 from glassformer.checking.attention_judge import KINDS, AttentionJudge
 from glassformer.checking.judging import Judge
+from glassformer.checking.positions_judge import LearnedJudge, SinusoidalJudge
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,18 @@ CONTRACTS: Mapping[str, Contract] = {
             "self-attention-2d",
             "x (batch, channels, height, width) -> the same shape, every place attending to every other",
             r"attention_?2_?d", r"spatial.*attention",
+        ),
+        Contract(
+            "sinusoidal-positions", "sinusoidal positional encoding",
+            "x (batch, tokens, d_model) -> x plus sines and cosines; or length, d_model -> their table",
+            SinusoidalJudge,
+            (r"sinusoid", r"positional_encoding", r"position_encoding", r"add_positions"),
+        ),
+        Contract(
+            "learned-positions", "learned positional embedding",
+            "x (batch, tokens, d_model) -> x plus a learned row for each position",
+            LearnedJudge,
+            (r"learned.*position", r"position(al)?_?embedding", r"pos_?emb"),
         ),
     )
 }  # fmt: skip
