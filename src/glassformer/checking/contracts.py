@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from glassformer.checking.attention_judge import KINDS, AttentionJudge
+from glassformer.checking.feed_forward import FeedForwardJudge
 from glassformer.checking.judging import Judge
+from glassformer.checking.norms import LayerNormJudge
+from glassformer.checking.patches import PatchEmbeddingJudge, PatchifyJudge
 from glassformer.checking.positions_judge import LearnedJudge, SinusoidalJudge
 
 
@@ -67,6 +70,30 @@ CONTRACTS: Mapping[str, Contract] = {
             "x (batch, tokens, d_model) -> x plus a learned row for each position",
             LearnedJudge,
             (r"learned.*position", r"position(al)?_?embedding", r"pos_?emb"),
+        ),
+        Contract(
+            "feed-forward", "feed-forward block",
+            "x (batch, tokens, d_model) -> activation(x W1 + b1) W2 + b2, of the same shape",
+            FeedForwardJudge,
+            (r"feed_?forward", r"^(mlp|ffn?|ff)(_?block|_?layer)?$", r"position_?wise"),
+        ),
+        Contract(
+            "layer-norm", "layer norm",
+            "x (..., d_model) -> gamma (x - mean) / sqrt(variance + 1e-5) + beta, over the last axis",
+            LayerNormJudge,
+            (r"layer_?norm", r"^norm(alization|alisation)?$"),
+        ),
+        Contract(
+            "patchify", "cutting images into patches",
+            "images (batch, channels, height, width) -> (batch, patches, channels * p * p), row by row",
+            PatchifyJudge,
+            (r"patchif", r"to_patches", r"(extract|make|split|get|cut).*patches", r"^patches$"),
+        ),
+        Contract(
+            "patch-embedding", "patch embedding",
+            "images (batch, channels, height, width) -> (batch, patches, d_model)",
+            PatchEmbeddingJudge,
+            (r"patch_?emb", r"patch_projection"),
         ),
     )
 }  # fmt: skip
