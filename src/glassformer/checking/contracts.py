@@ -7,8 +7,11 @@ from functools import partial
 from glassformer.checking.attention_judge import KINDS, AttentionJudge
 from glassformer.checking.feed_forward import FeedForwardJudge
 from glassformer.checking.judging import Judge
+from glassformer.checking.losses import CrossEntropyJudge
+from glassformer.checking.mask_functions import CausalMaskJudge, PaddingMaskJudge
 from glassformer.checking.norms import LayerNormJudge
 from glassformer.checking.patches import PatchEmbeddingJudge, PatchifyJudge
+from glassformer.checking.pooling import ClsPoolingJudge, MeanPoolingJudge
 from glassformer.checking.positions_judge import LearnedJudge, SinusoidalJudge
 
 
@@ -94,6 +97,36 @@ CONTRACTS: Mapping[str, Contract] = {
             "images (batch, channels, height, width) -> (batch, patches, d_model)",
             PatchEmbeddingJudge,
             (r"patch_?emb", r"patch_projection"),
+        ),
+        Contract(
+            "mean-pooling", "mean pooling over real tokens",
+            "x (batch, tokens, d) and lengths or a mask (batch, tokens) -> (batch, d)",
+            MeanPoolingJudge,
+            (r"mean_?pool", r"average_?pool", r"avg_?pool", r"masked_?mean", r"mean_over"),
+        ),
+        Contract(
+            "cls-pooling", "CLS pooling",
+            "x (batch, tokens, d) -> the first token of each, (batch, d)",
+            ClsPoolingJudge,
+            (r"cls_?pool", r"pool_?cls", r"^(take|get)_cls", r"first_token"),
+        ),
+        Contract(
+            "causal-mask", "causal mask",
+            "a size -> (size, size): which keys each query may see, as booleans, 0 and 1, or to be added",
+            CausalMaskJudge,
+            (r"causal_?mask", r"subsequent_?mask", r"look_?ahead", r"future_?mask"),
+        ),
+        Contract(
+            "padding-mask", "padding mask",
+            "token ids (batch, tokens) or lengths (batch,) -> which keys are real, (batch, ..., tokens)",
+            PaddingMaskJudge,
+            (r"pad(ding)?_?mask", r"src_?mask", r"lengths?_to_mask", r"sequence_?mask"),
+        ),
+        Contract(
+            "cross-entropy", "cross-entropy on shifted targets",
+            "logits (batch, tokens, vocabulary), ids (batch, tokens) -> the mean loss of the next real token",
+            CrossEntropyJudge,
+            (r"cross_?entropy", r"(sequence|lm|language_model|next_token|shifted|token)_loss", r"^loss(_fn)?$"),
         ),
     )
 }  # fmt: skip

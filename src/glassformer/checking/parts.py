@@ -146,6 +146,8 @@ class PartJudge(Judge):
     at_once: ClassVar[int] = 2
     single: ClassVar[bool] = False
     """Whether mistakes are looked for within single precision too."""
+    across: ClassVar[bool] = False
+    """Whether what fits under another reading is of the family too, not only the first reading that fits."""
     ways_wanted: ClassVar[int] = 6
     differentiable: ClassVar[bool] = True
 
@@ -244,7 +246,7 @@ class PartJudge(Judge):
         way = ways[0]
         probe = next(iter(self.probes(way).values()))
         one, two = (self.run(way, probe, seed=seed) for seed in (1, 2))
-        steady = distance(one, two) == 0
+        steady = apart(one, two) == 0
         self.outcome.check("two calls agree", steady, "in eval mode" if self.offer.is_module else "")
         asked = [name for name in way.made if size_role(name) == "dropout"]
         if not steady:
@@ -254,7 +256,7 @@ class PartJudge(Judge):
                 return self.ways(quiet) or ways
         elif asked and self.offer.is_module:
             one, two = (self.run(way, probe, train=True, seed=seed) for seed in (1, 2))
-            drops = distance(one, two) > 0
+            drops = apart(one, two) > 0
             self.outcome.check("dropout acts in train mode", drops, f"{asked[0]}={way.made[asked[0]]}")
             if not drops:
                 self.outcome.mistake("no-dropout-in-train")
@@ -265,7 +267,10 @@ class PartJudge(Judge):
     def _compare(self, ways: list[Way]) -> None:
         probes = {way: self.probes(way) for way in ways}
         outputs = {(way, name): self.run(way, each) for way in ways for name, each in probes[way].items()}
-        readings = [each for way in ways for each in self.readings(way)]
+        readings = sorted(
+            (each for way in ways for each in self.readings(way)),
+            key=lambda each: (len(each.mistakes), len(each.remarks)),
+        )
         tensors = {way: {name: torch.from_numpy(each) for name, each in way.values.items()} for way in ways}
 
         def off(reading: Reading, steps: Any, limit: float) -> float:
@@ -274,7 +279,7 @@ class PartJudge(Judge):
             for name, probe in probes[reading.way].items():
                 output = outputs[reading.way, name]
                 seen = None if output is None else reading.view(output, probe)
-                worst = max(worst, distance(seen, self._wanted(reading, probe, steps, tensors[reading.way])))
+                worst = max(worst, apart(seen, self._wanted(reading, probe, steps, tensors[reading.way])))
                 if not worst <= limit:
                     return math.inf
             return worst
@@ -316,9 +321,9 @@ class PartJudge(Judge):
         """Names the mistake, or the mistakes, that give the very output; tells whether there were any."""
         for count in range(1, self.at_once + 1):
             stop = time.monotonic() + SECONDS
+            matches: list[tuple[str, ...]] = []
+            first = None
             for reading in readings:
-                matches: list[tuple[str, ...]] = []
-                first = None
                 for together in combinations(self.bank, count):
                     steps = _with(reading.steps, together)
                     if steps is not None and off(reading, steps, bar) <= bar:
@@ -326,9 +331,11 @@ class PartJudge(Judge):
                         first = first or replace(reading, steps=steps)
                     if time.monotonic() > stop:
                         break
-                if first:
-                    self._name(matches, first)
-                    return True
+                if first and not self.across:
+                    break
+            if first:
+                self._name(matches, first)
+                return True
         return False
 
     def _name(self, matches: list[tuple[str, ...]], reading: Reading) -> None:
@@ -399,7 +406,7 @@ class PartJudge(Judge):
             gradient = np.zeros(tensor.shape) if tensor.grad is None else tensor.grad.numpy()
             if got is None and not np.abs(gradient).max(initial=0.0) > 0:
                 continue
-            far = distance(got, gradient)
+            far = apart(got, gradient)
             if far > worst:
                 worst, where = far, name
         passed = worst < (1e-7 if bar == EXACT else 1e-3)
@@ -422,6 +429,11 @@ class PartJudge(Judge):
     def returned(self, way: Way, name: str, gradient: np.ndarray) -> np.ndarray:
         """A gradient in the form of the probe, where the argument was given in another one."""
         return gradient
+
+
+def apart(a: np.ndarray | None, b: np.ndarray | None) -> float:
+    """The distance of arrays of any kind, booleans too."""
+    return distance(*(None if each is None else each.astype(float) for each in (a, b)))
 
 
 def received(output: Any) -> np.ndarray | None:
