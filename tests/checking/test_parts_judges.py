@@ -97,7 +97,7 @@ def test_a_seeded_mistake_is_named(slug: str, base: str) -> None:
         ("norm_module", "unbiased-variance", "eps-outside-root"),
         ("ff_functional", "wrong-activation", "dropout-in-eval"),
         ("loss_by_hand", "target-not-shifted", "loss-counts-padding"),
-        ("masks_padding_lengths", "padding-inverted", "padding-wrong-axis"),
+        ("masks_padding_ids", "padding-inverted", "padding-wrong-axis"),
     ],
 )
 def test_two_mistakes_are_both_named(base: str, first: str, second: str) -> None:
@@ -168,10 +168,13 @@ def argument(name: str, required: bool = True) -> Argument:
 
 def test_feedings_go_by_names_first_and_then_by_trying() -> None:
     feeds = (feed("x", "x"), feed("size", "n|size"))
-    assert [{key: each.what for key, each in found.items()} for found in feedings([argument("n")], feeds)] == [
-        {"n": "size"},
-        {"n": "x"},
-    ]
+
+    def told(name: str, by_name: bool) -> list[str]:
+        return [found[name].what for found in feedings([argument(name)], feeds, by_name=by_name)]
+
+    assert told("n", True) == ["size"]
+    assert told("n", False) == ["size", "x"]
+    assert told("unheard_of", True) == ["x", "size"]
     assert list(feedings([argument("other", required=False)], feeds)) == [{}]
 
 

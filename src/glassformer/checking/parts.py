@@ -71,25 +71,24 @@ Feeding = Mapping[str, Feed]
 """Argument -> what it takes."""
 
 
-def feedings(arguments: Sequence[Argument], feeds: Sequence[Feed], limit: int = 80) -> Iterator[Feeding]:
-    """Ways to fill a signature, those that its names agree with first; then any feed for what is required."""
-    open_ones = [each for each in arguments if each.kind not in ("args", "kwargs")]
-    seen = []
-    for strict in (True, False):
-        names, options = [], []
-        for argument in open_ones:
-            fitting = [each for each in feeds if each.fits(argument)]
-            if argument.required and (not fitting or not strict):
-                fitting += [each for each in feeds if each not in fitting]
-            if fitting:
-                names.append(argument.name)
-                options.append(fitting)
-        for chosen in islice(product(*options), limit):
-            groups = [each.group or each.what for each in chosen]
-            made = dict(zip(names, chosen, strict=True))
-            if len(set(groups)) == len(groups) and made not in seen:
-                seen.append(made)
-                yield made
+def feedings(
+    arguments: Sequence[Argument], feeds: Sequence[Feed], *, by_name: bool = True, limit: int = 80
+) -> Iterator[Feeding]:
+    """Ways to fill a signature. by_name: only such as fit the names, where any does."""
+    names, options = [], []
+    for argument in arguments:
+        if argument.kind in ("args", "kwargs"):
+            continue
+        fitting = [each for each in feeds if each.fits(argument)]
+        if argument.required and (not fitting or not by_name):
+            fitting += [each for each in feeds if each not in fitting]
+        if fitting:
+            names.append(argument.name)
+            options.append(fitting)
+    for chosen in islice(product(*options), limit):
+        groups = [each.group or each.what for each in chosen]
+        if len(set(groups)) == len(groups):
+            yield dict(zip(names, chosen, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,17 +198,18 @@ class PartJudge(Judge):
                     break
                 continue
             values = self.draw(built)
-            for takes in feedings(built.forward, self.feeds):
-                places = tuple(each.name for each in built.forward if each.kind == "positional")
-                way = Way(built, values, takes, made, places)
-                probe = next(iter((probes or self.probes(way)).values()))
-                output = self.run(way, probe)
-                if output is not None and self.fits(output, probe):
-                    found.append(way)
-                if self.stopped or len(found) == self.ways_wanted:
+            for by_name in (True, False):
+                for takes in feedings(built.forward, self.feeds, by_name=by_name):
+                    places = tuple(each.name for each in built.forward if each.kind == "positional")
+                    way = Way(built, values, takes, made, places)
+                    probe = next(iter((probes or self.probes(way)).values()))
+                    output = self.run(way, probe)
+                    if output is not None and self.fits(output, probe):
+                        found.append(way)
+                    if self.stopped or len(found) == self.ways_wanted:
+                        return found
+                if found:
                     return found
-            if found:
-                break
         return found
 
     def _constructions(self, sizes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -217,14 +217,14 @@ class PartJudge(Judge):
             yield {}
             return
         known = [each for each in self.constructor if each.what in sizes]
-        names = {role: value for role in sizes for value in (sizes[role],)}
-        config = {name: value for role, value in names.items() for name in SIZES.get(role, (role,))}
-        for takes in feedings(_constructible(self.offer), known):
-            made = {name: each.give(sizes) for name, each in takes.items()}
-            for each in self.offer.arguments:
-                if each.required and each.name.lower() in CONFIGURATIONS:
-                    made[each.name] = Namespace(config)
-            yield made
+        config = {name: value for role, value in sizes.items() for name in SIZES.get(role, (role,))}
+        for by_name in (True, False):
+            for takes in feedings(_constructible(self.offer), known, by_name=by_name):
+                made = {name: each.give(sizes) for name, each in takes.items()}
+                for each in self.offer.arguments:
+                    if each.required and each.name.lower() in CONFIGURATIONS:
+                        made[each.name] = Namespace(config)
+                yield made
 
     def draw(self, built: Built) -> dict[str, np.ndarray]:
         return random_values(built, self.seed + 1)
