@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from glassformer.checking.attention_judge import KINDS, AttentionJudge
+from glassformer.checking.backward_judge import BackwardJudge
 from glassformer.checking.feed_forward import FeedForwardJudge
 from glassformer.checking.judging import Judge
 from glassformer.checking.losses import CrossEntropyJudge
@@ -127,6 +128,12 @@ CONTRACTS: Mapping[str, Contract] = {
             "logits (batch, tokens, vocabulary), ids (batch, tokens) -> the mean loss of the next real token",
             CrossEntropyJudge,
             (r"cross_?entropy", r"(sequence|lm|language_model|next_token|shifted|token)_loss", r"^loss(_fn)?$"),
+        ),
+        Contract(
+            "numpy-backward", "backward pass in NumPy",
+            "X (n, features), y (n,) -> gradients of the loss of a network with one hidden layer of sigmoids",
+            BackwardJudge,
+            (r"^back_?(ward|prop)\w*", r"neural_?net\w*", r"two_layer_net", r"^network$"),
         ),
     )
 }  # fmt: skip

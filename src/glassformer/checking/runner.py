@@ -8,7 +8,7 @@ check.
 import inspect
 import linecache
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -145,9 +145,13 @@ class Runner:
         keywords: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> Built:
-        """Calls the constructor, or a function named build; any other function is its own instance."""
+        """Calls the constructor, or a function named build; any other function is its own instance.
+
+        So is one named build that is given nothing and needs something, as `build_causal_mask(size)` does.
+        """
         found = getattr(self._module, name)
-        if isinstance(found, type) or name.startswith("build"):
+        given_something = arguments or keywords or not _needs_arguments(found)
+        if isinstance(found, type) or (name.startswith("build") and given_something):
             given = [_received(each, torch.float64, False) for each in arguments]
             named = {key: _received(each, torch.float64, False) for key, each in (keywords or {}).items()}
             found = self._guarded(lambda: found(*given, **named), seed)
@@ -172,6 +176,23 @@ class Runner:
         if not isinstance(found, nn.Module):
             return {}
         return {key: _plain(each.detach()) for key, each in found.named_parameters()}
+
+    def arrays(self, handle: int) -> dict[str, np.ndarray]:
+        """The NumPy arrays that an instance keeps as attributes; "name.key" for those in a dictionary."""
+        return self._guarded(lambda: dict(_arrays(self._built[handle])))
+
+    def assign(self, handle: int, values: Mapping[str, np.ndarray]) -> None:
+        """Sets attributes under the names that `arrays` gives them."""
+
+        def execute() -> None:
+            for name, value in values.items():
+                owner, _, key = name.partition(".")
+                if key:
+                    vars(self._built[handle])[owner][key] = value.copy()
+                else:
+                    setattr(self._built[handle], name, value.copy())
+
+        self._guarded(execute)
 
     def call(
         self,
@@ -337,6 +358,10 @@ def _arguments(function: Any, drop_first: bool = False) -> tuple[Argument, ...]:
     )
 
 
+def _needs_arguments(found: Any) -> bool:
+    return any(each.required for each in _arguments(found))
+
+
 def _settings(found: Any) -> dict[str, Any]:
     """Plain attributes: eps, p, batch_first."""
     try:
@@ -348,6 +373,14 @@ def _settings(found: Any) -> dict[str, Any]:
         for key, value in attributes.items()
         if not key.startswith("_") and (value is None or type(value) in SCALARS)
     }
+
+
+def _arrays(found: Any) -> Iterator[tuple[str, np.ndarray]]:
+    for name, value in (vars(found) if hasattr(found, "__dict__") else {}).items():
+        held = value if isinstance(value, dict) else {"": value}
+        for key, each in held.items():
+            if isinstance(each, (np.ndarray, np.floating)) and np.asarray(each).dtype.kind in "fiub":
+                yield f"{name}.{key}" if key != "" else name, np.array(each)
 
 
 def _received(value: Any, dtype: torch.dtype, as_numpy: bool) -> Any:
