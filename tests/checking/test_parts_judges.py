@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from glassformer.checking.backward import LOSSES, ROLES, Backward, Loss, forward
 from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.feed_forward import ACTIVATIONS
 from glassformer.checking.judging import Outcome
-from glassformer.checking.losses import Loss
+from glassformer.checking.losses import Loss as NextTokenLoss
 from glassformer.checking.mask_functions import allowed_by
 from glassformer.checking.norms import Norm
 from glassformer.checking.parts import PartJudge, feed, feedings
@@ -21,7 +22,7 @@ from glassformer.checking.pooling import Mean
 from glassformer.checking.positions import Sinusoid
 from glassformer.checking.runner import Argument, Runner
 from glassformer.checking.source import Code
-from tests.checking.seeded import rest
+from tests.checking.seeded import backward, rest
 
 PARTS = {
     slug
@@ -59,12 +60,17 @@ def named(found: list[tuple[str, tuple[str, ...]]]) -> set[str]:
     return {each for _, family in found for each in family}
 
 
+def source(base: str, *slugs: str) -> str:
+    return (backward if base in backward.NAMES else rest).source(base, *slugs)
+
+
 def one_base_each() -> list[tuple[str, str]]:
     """Of every mistake one style for each contract, another one for each next mistake."""
     bases: dict[tuple[str, str], list[str]] = {}
-    for slug, base in rest.cases():
-        if rest.contract(base) in PARTS:
-            bases.setdefault((slug, rest.contract(base)), []).append(base)
+    for slug, base in (*rest.cases(), *backward.cases()):
+        kind = contract(source(base))
+        if kind in PARTS:
+            bases.setdefault((slug, kind), []).append(base)
     return [(slug, each[n % len(each)]) for n, ((slug, _), each) in enumerate(sorted(bases.items()))]
 
 
@@ -83,7 +89,7 @@ def test_a_right_part_is_found_right(path: Path) -> None:
 def test_a_seeded_mistake_is_named(slug: str, base: str) -> None:
     if base == "patch_einops":
         pytest.importorskip("einops")
-    outcome = judged(rest.source(base, slug), f"{base}.py")
+    outcome = judged(source(base, slug), f"{base}.py")
     right = SAME.get(slug, slug)
     found = named(outcome.mistakes) | (named(outcome.remarks) if (slug, base) in rest.REMARKS else set())
     assert right in found
@@ -98,10 +104,11 @@ def test_a_seeded_mistake_is_named(slug: str, base: str) -> None:
         ("ff_functional", "wrong-activation", "dropout-in-eval"),
         ("loss_by_hand", "target-not-shifted", "loss-counts-padding"),
         ("masks_padding_ids", "padding-inverted", "padding-wrong-axis"),
+        ("backward_fit", "hidden-derivative-forgotten", "gradient-ascent"),
     ],
 )
 def test_two_mistakes_are_both_named(base: str, first: str, second: str) -> None:
-    outcome = judged(rest.source(base, first, second), f"{base}.py")
+    outcome = judged(source(base, first, second), f"{base}.py")
     assert {first, second} <= named(outcome.mistakes)
 
 
@@ -204,6 +211,28 @@ def test_the_activations_are_those_of_torch(name: str, module: nn.Module) -> Non
     torch.testing.assert_close(ACTIVATIONS[name](x), module(x), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.told)
+def test_the_backward_pass_is_that_of_autograd(loss: Loss) -> None:
+    shapes = {"W1": (4, 3), "b1": (3,), "W2": (3, 1), "b2": (1,)}
+    weights = {role: random(*shapes[role]).requires_grad_() for role in ROLES}
+    X, y = random(6, 4), torch.tensor([1.0, 0, 0, 1, 1, 0], dtype=torch.float64)[:, None]
+    loss(forward(weights, X), y).backward()
+    with torch.no_grad():
+        found = Backward(loss)(weights, X, y, 0.0)
+    for role in ROLES:
+        torch.testing.assert_close(found[role], weights[role].grad, rtol=1e-12, atol=1e-12)
+
+
+def test_a_right_gradient_with_a_wrong_update_is_found() -> None:
+    text = source("backward_returns_tuple") + (
+        "\n    def update(self, grads, lr):\n"
+        "        for name, grad in zip(('W1', 'b1', 'W2', 'b2'), grads):\n"
+        "            setattr(self, name, getattr(self, name) + lr * grad)\n"
+    )
+    assert named(judged(text).mistakes) == {"gradient-ascent"}
+    assert judged(text.replace("+ lr", "- lr")).mistakes == []
+
+
 def test_the_patches_are_those_of_unfold() -> None:
     x = random(2, 3, 8, 9)
     expected = functional.unfold(x, (2, 3), stride=(2, 3)).transpose(1, 2)
@@ -227,7 +256,7 @@ def test_the_mean_is_that_of_each_row_alone() -> None:
 def test_the_loss_is_that_of_torch() -> None:
     logits, ids = random(3, 6, 11), torch.from_numpy(np.random.default_rng(2).integers(0, 11, (3, 6)))
     expected = functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), ignore_index=0)
-    torch.testing.assert_close(Loss()(logits, ids, 0), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(NextTokenLoss()(logits, ids, 0), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_the_sinusoids_follow_the_formula() -> None:

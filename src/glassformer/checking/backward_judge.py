@@ -50,7 +50,9 @@ def functions_of(text: str, owner: str | None = None) -> list[Function]:
     for each in body:
         if isinstance(each, ast.FunctionDef):
             names = [one.arg for one in (*each.args.posonlyargs, *each.args.args)]
-            static = any(isinstance(one, ast.Name) and one.id == "staticmethod" for one in each.decorator_list)
+            static = any(
+                isinstance(one, ast.Name) and one.id == "staticmethod" for one in each.decorator_list
+            )
             needed = names[: len(names) - len(each.args.defaults)]
             first = 1 if owner is not None and not static else 0
             more = tuple(one.arg for one in each.args.kwonlyargs)
@@ -309,7 +311,9 @@ class BackwardJudge(PartJudge):
             if wanted.size != arrays[name].size:
                 return []
             before[name] = wanted.reshape(arrays[name].shape)
-        values = self._values({**data, **{role: 0 * data[role] for role in ROLES if role not in names}}, rows, y)
+        values = self._values(
+            {**data, **{role: 0 * data[role] for role in ROLES if role not in names}}, rows, y
+        )
         given = {**values, **{role: before[name] for role, name in names.items()}}
         given["weights"] = {role: before[name] for role, name in names.items()}
         backward, first, train = self.named(BACKWARD), self.named(FORWARD), self.named(TRAIN)
@@ -484,4 +488,3 @@ def _loss_said(words: str, text: str) -> dict[str, bool]:
     if bool(mean) != bool(summed):
         found["mean"] = bool(mean)
     return found
-

@@ -1,6 +1,6 @@
 """Judges a feed-forward block: the checker's own one, and its known mistakes.
 
-    FFN(x) = a(x W1 + b1) W2 + b2        (Vaswani et al. 2017, 3.3, with a = ReLU; GELU since BERT)
+FFN(x) = a(x W1 + b1) W2 + b2        (Vaswani et al. 2017, 3.3, with a = ReLU; GELU since BERT)
 """
 
 import re

@@ -26,7 +26,10 @@ ALIGNED = ("target", "targets", "tgt", "trg", "y", "gold", "y_true", "tgt_out", 
 class Loss:
     """shift: of logits and ids. counted: which targets are. reduce: losses (batch, tokens) and what counts."""
 
-    shift: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = lambda logits, ids: (logits[:, :-1], ids[:, 1:])
+    shift: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = lambda logits, ids: (
+        logits[:, :-1],
+        ids[:, 1:],
+    )
     counted: Callable[[Tensor, int], Tensor] = lambda targets, pad: targets != pad
     reduce: Callable[[Tensor, Tensor], Tensor] = lambda losses, counts: losses[counts].mean()
     first: Callable[[Tensor], Tensor] = lambda logits: logits
@@ -153,9 +156,7 @@ class CrossEntropyJudge(PartJudge):
                     continue
                 shifted = "within" if within else "by the caller"
                 pad = self.pad if ignores else None
-                found.append(
-                    Reading(way, steps, _number, found={"targets shifted": shifted, "pad_id": pad})
-                )
+                found.append(Reading(way, steps, _number, found={"targets shifted": shifted, "pad_id": pad}))
         return found
 
     def expected(self, reading: Reading, probe: Probe, steps: Any, values: Mapping[str, Tensor]) -> Tensor:

@@ -1,6 +1,6 @@
 """Judges functions that make masks: which places may be seen, whatever the mask is written with.
 
-    causal: query i sees key j where j <= i        padding: a key is seen where it is a real token
+causal: query i sees key j where j <= i        padding: a key is seen where it is a real token
 """
 
 import re

@@ -137,7 +137,9 @@ class LayerNormJudge(PartJudge):
             return False
         others = [each for each in self.outcome.mistakes if each[0] == "other-eps"]
         words = self.code.words.lower()
-        if others and not re.search(r"1e-0?5|0\.00001\b|10\^-5|(torch\S*|nn|f)\.layer_?norm", words.replace(" ", "")):
+        if others and not re.search(
+            r"1e-0?5|0\.00001\b|10\^-5|(torch\S*|nn|f)\.layer_?norm", words.replace(" ", "")
+        ):
             self.outcome.mistakes.remove(others[0])
             self.outcome.remark("other-eps")
         return True

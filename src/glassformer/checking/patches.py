@@ -154,7 +154,9 @@ class PatchifyJudge(_Patches):
         return {"patch": 2, "image": 12, "channels": CHANNELS}
 
     def fits(self, output: np.ndarray, probe: Probe) -> bool:
-        return output.ndim >= 3 and len(output) == len(probe["images"]) and output.size == probe["images"].size
+        return (
+            output.ndim >= 3 and len(output) == len(probe["images"]) and output.size == probe["images"].size
+        )
 
     def readings(self, way: Way) -> Sequence[Reading]:
         found = {"channels": "last" if self.channel_last else "first"}

@@ -1,6 +1,6 @@
 """Judges pooling, of the real tokens' mean or of the first token, with its known mistakes.
 
-    mean: y_b = sum_t m_bt x_bt / sum_t m_bt, m_bt = 1 for real tokens and 0 for padding      CLS: y_b = x_b0
+mean: y_b = sum_t m_bt x_bt / sum_t m_bt, m_bt = 1 for real tokens and 0 for padding      CLS: y_b = x_b0
 """
 
 import re

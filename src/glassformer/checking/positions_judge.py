@@ -32,7 +32,11 @@ def _taken(what: str, pattern: str) -> Feed:
 
 
 class _Positions(PartJudge):
-    constructor = (sized("d_model", "d_hid|depth|dimension"), sized("max_len", "n_position"), sized("dropout"))
+    constructor = (
+        sized("d_model", "d_hid|depth|dimension"),
+        sized("max_len", "n_position"),
+        sized("dropout"),
+    )
     feeds = (
         _taken("x", "|".join((*FORWARD["x"], "token_embeddings", "embedding", "word_embeddings"))),
         _taken("ids", "ids|input_ids|token_ids"),
