@@ -12,11 +12,12 @@ from torch.nn import functional
 from glassformer.checking.backward import LOSSES, ROLES, Backward, Loss, forward
 from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.feed_forward import ACTIVATIONS
+from glassformer.checking.feeding import feed, feedings
 from glassformer.checking.judging import Outcome
 from glassformer.checking.losses import Loss as NextTokenLoss
 from glassformer.checking.mask_functions import allowed_by
 from glassformer.checking.norms import Norm
-from glassformer.checking.parts import PartJudge, feed, feedings
+from glassformer.checking.parts import PartJudge
 from glassformer.checking.patches import Cut, Embedding
 from glassformer.checking.pooling import Mean
 from glassformer.checking.positions import Sinusoid

@@ -4,10 +4,9 @@ Gradients are what a function or method returns, or attributes, or the change of
 rate. Examples may be rows or columns.
 """
 
-import ast
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import permutations
 from typing import Any
@@ -17,8 +16,18 @@ import torch
 from torch import Tensor
 
 from glassformer.checking.backward import LOSSES, MISTAKES, ROLES, Backward, forward, hidden
+from glassformer.checking.backward_names import (
+    Function,
+    flat,
+    functions_of,
+    is_gradient,
+    loss_said,
+    meaning,
+    role_of,
+)
+from glassformer.checking.feeding import Probe, Way, feed
 from glassformer.checking.judging import Outcome
-from glassformer.checking.parts import Feed, PartJudge, Probe, Reading, Way, apart, feed
+from glassformer.checking.parts import PartJudge, Reading, apart
 from glassformer.checking.runner import Built, CodeError
 
 N, FEATURES, HIDDEN, RATE = 6, 4, 3, 0.37
@@ -27,57 +36,6 @@ BACKWARD = r"(back\w*|\w*backprop\w*|(compute_|get_|calc\w*_)?grad(ient)?s?|\w+_
 UPDATE = r"(update\w*|step|apply\w*|gradient_descent|descend|optimi[sz]e)"
 TRAIN = r"(train\w*|fit)"
 RETURNED, KEPT, CHANGED = "what it returns", "what it keeps", "how the weights change"
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function or method and the names of its arguments; those without a default are needed."""
-
-    name: str
-    arguments: tuple[str, ...]
-    needed: tuple[str, ...]
-
-
-def functions_of(text: str, owner: str | None = None) -> list[Function]:
-    """The functions of a file, or the methods of a class in it."""
-    try:
-        body: Sequence[ast.stmt] = ast.parse(text).body
-    except SyntaxError:
-        return []
-    if owner is not None:
-        body = next((each.body for each in body if isinstance(each, ast.ClassDef) and each.name == owner), [])
-    found = []
-    for each in body:
-        if isinstance(each, ast.FunctionDef):
-            names = [one.arg for one in (*each.args.posonlyargs, *each.args.args)]
-            static = any(
-                isinstance(one, ast.Name) and one.id == "staticmethod" for one in each.decorator_list
-            )
-            needed = names[: len(names) - len(each.args.defaults)]
-            first = 1 if owner is not None and not static else 0
-            more = tuple(one.arg for one in each.args.kwonlyargs)
-            found.append(Function(each.name, (*names[first:], *more), tuple(needed[first:])))
-    return found
-
-
-def role_of(name: str) -> str | None:
-    """Which weight, bias or gradient of one a name means.
-
-    >>> role_of("grads.dW1"), role_of("bias_output"), role_of("W_2"), role_of("learning_rate")
-    ('W1', 'b2', 'W2', None)
-    """
-    bare = name.rpartition(".")[2]
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", bare).lower()
-    spaced = re.sub(r"^(grad(ient)?s?_?|d_?|delta_|g_)(?=w|b|theta)|_?grad(ient)?s?$", "", spaced).strip("_")
-    match = re.fullmatch(
-        r"(w|weights?|theta|b|bias(?:es)?)_?(1|2|h|o|hidden|output|out|ih|ho|input_hidden|hidden_output"
-        r"|i_h|h_o|in|xh|hy)",
-        spaced,
-    )
-    if not match:
-        return None
-    kind = "b" if match[1].startswith("b") else "W"
-    return kind + ("1" if match[2] in ("1", "h", "hidden", "ih", "input_hidden", "i_h", "in", "xh") else "2")
 
 
 class BackwardJudge(PartJudge):
@@ -89,7 +47,7 @@ class BackwardJudge(PartJudge):
         feed("output", r"(n_|num_|d_)?(outputs?|out|output_(size|dim|nodes)|y|classes|d_out)"),
         feed("rate", r"lr|learning_?rate|eta|alpha|rate|step_size"),
     )  # fmt: skip
-    feeds: tuple[Feed, ...] = ()
+    feeds = ()
     bank = MISTAKES
     differentiable = False
 
@@ -147,7 +105,7 @@ class BackwardJudge(PartJudge):
             except CodeError as error:
                 self.errors.append(error)
                 continue
-            owned = {name: role_of(name) for name in arrays if not _is_gradient(name)}
+            owned = {name: role_of(name) for name in arrays if not is_gradient(name)}
             names = {role: name for name, role in owned.items() if role}
             if "W1" not in names or "W2" not in names:
                 continue
@@ -180,7 +138,7 @@ class BackwardJudge(PartJudge):
 
     def readings(self, way: Way) -> Sequence[Reading]:
         words = self.code.words.lower()
-        said = _loss_said(words, self.code.whole or self.code.text)
+        said = loss_said(words, self.code.whole or self.code.text)
         found = []
         for loss in LOSSES:
             if said.get("squared") not in (None, loss.squared):
@@ -238,9 +196,9 @@ class BackwardJudge(PartJudge):
         """Keywords for a call; None where a needed argument means nothing known."""
         found = {}
         for name in function.arguments:
-            meaning = _meaning(name)
-            if meaning in values:
-                found[name] = values[meaning]
+            what = meaning(name)
+            if what in values:
+                found[name] = values[what]
             elif name in function.needed:
                 return None
         return found
@@ -284,7 +242,7 @@ class BackwardJudge(PartJudge):
                     self.errors.append(error)
                     continue
                 built = Built(handle, {}, {}, {}, {})
-                found += self._assigned(built, _flat(answer), data, rows, RETURNED, output)
+                found += self._assigned(built, flat(answer), data, rows, RETURNED, output)
                 if found:
                     return found
         return found
@@ -342,8 +300,8 @@ class BackwardJudge(PartJudge):
             return []
         roles = [role for role in ROLES if role in names]
         more = {"roles": roles, "turned": orient}
-        found = self._assigned(built, _flat(answer), data, rows, RETURNED, output, more) if backward else []
-        kept = {name: each for name, each in after.items() if _is_gradient(name) and role_of(name) in roles}
+        found = self._assigned(built, flat(answer), data, rows, RETURNED, output, more) if backward else []
+        kept = {name: each for name, each in after.items() if is_gradient(name) and role_of(name) in roles}
         if len(kept) >= len(roles):
             found += self._assigned(built, list(kept.items()), data, rows, KEPT, output, more)
         rate = self._rate(step, made, built)
@@ -356,10 +314,10 @@ class BackwardJudge(PartJudge):
         """The learning rate that was given, or that the object keeps."""
         update = self.named(UPDATE)
         arguments = (*step.arguments, *(update.arguments if update else ()))
-        if any(_meaning(each) == "rate" for each in arguments) or RATE in made.values():
+        if any(meaning(each) == "rate" for each in arguments) or RATE in made.values():
             return RATE
         kept = built.settings.get("", {})
-        return next((each for name, each in kept.items() if _meaning(name) == "rate" and each), None)
+        return next((each for name, each in kept.items() if meaning(name) == "rate" and each), None)
 
     def _assigned(
         self,
@@ -399,11 +357,6 @@ def _orientations(sides: tuple[int, ...], wanted: tuple[int, int], rows: bool) -
     return sides != wanted if sides != sides[::-1] else not rows
 
 
-def _is_gradient(name: str) -> bool:
-    owner, _, bare = name.rpartition(".")
-    return "grad" in name.lower() or re.match(r"_?(d_?|delta_?|g_?)[WwBb]", bare) is not None or owner == "d"
-
-
 def _fits(role: str, array: np.ndarray, data: Mapping[str, np.ndarray]) -> bool:
     size = data[role].size
     if role[0] == "W":
@@ -423,20 +376,9 @@ def _same(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> 
     return all(name in after and np.array_equal(each, after[name]) for name, each in before.items())
 
 
-def _flat(answer: Any, name: str = "") -> list[tuple[str, np.ndarray]]:
-    """The arrays of an answer, with their names where they have one."""
-    if isinstance(answer, np.ndarray):
-        return [(name, answer)]
-    if isinstance(answer, float):
-        return [(name, np.array([answer]))]
-    pairs = answer.items() if isinstance(answer, dict) else [("", each) for each in answer or ()] \
-        if isinstance(answer, list) else ()  # fmt: skip
-    return [each for key, value in pairs for each in _flat(value, key)]
-
-
 def _probabilities(answer: Any) -> np.ndarray | None:
     """The output of a forward pass: the array with one number an example, the last of several."""
-    found = [each.reshape(-1) for _, each in _flat(answer) if each.size == N]
+    found = [each.reshape(-1) for _, each in flat(answer) if each.size == N]
     inside = [each for each in found if ((each > 0) & (each < 1)).all()]
     return (inside or [None])[-1]
 
@@ -447,44 +389,3 @@ def _cache(answer: Any) -> Any:
         inner = [each for each in answer if isinstance(each, (dict, list))]
         return inner[-1] if inner else answer
     return answer
-
-
-MEANINGS = (
-    ("rate", r"lr|learning_?rate|eta|alpha|rate|step_?size"),
-    ("epochs", r"(n_|num_|max_)?(epochs?|iter(ation)?s?|steps)"),
-    ("weights", r"params?|parameters|weights|theta"),
-    ("gradients", r"grads?|gradients?"),
-    ("cache", r"cache|caches|passed|ctx|tape|memory|forward_pass"),
-    ("X", r"x|inputs?|data|x_train|x_batch|features|a0"),
-    ("y", r"y|t|targets?|labels?|y_true|y_train|y_batch|truth"),
-    ("A1", r"a_?1|hidden|h|hidden_(output|activation)s?"),
-    ("A2", r"a_?2|p|outputs?|y_?hat|y_?pred|pred(ictions?)?|probs?|probabilities|out|o"),
-    ("Z1", r"z_?1"),
-    ("Z2", r"z_?2|logits"),
-    ("n", r"n|m|batch_size"),
-)
-
-
-def _meaning(name: str) -> str | None:
-    bare = name.lower().strip("_")
-    role = role_of(name)
-    if role and not _is_gradient(name):
-        return role
-    return next((meaning for meaning, pattern in MEANINGS if re.fullmatch(pattern, bare)), None)
-
-
-def _loss_said(words: str, text: str) -> dict[str, bool]:
-    """What docstrings, comments and the loss itself say: whether it is squared, and whether it is a mean."""
-    found: dict[str, bool] = {}
-    everything = words + "\n" + text.lower()
-    entropy = re.search(r"cross.?entropy|log.?loss|\bbce\b|log\(|logaddexp|likelihood", everything)
-    squared = re.search(r"squared|\bmse\b|\bsse\b|square\(|\)\s*\*\*\s*2", everything)
-    if bool(entropy) != bool(squared):
-        found["squared"] = bool(squared)
-    mean = re.search(r"\bmean\b|averag|\bmse\b|\b1 ?/ ?[nm]\b", words) or re.search(
-        r"(loss|cost|mse|bce)\w*\b[^\n]*(mean\(|/ ?(n|m|len))", text.lower()
-    )
-    summed = re.search(r"\bsum(med)?\b|\bsse\b", words)
-    if bool(mean) != bool(summed):
-        found["mean"] = bool(mean)
-    return found

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glassformer.checking.feeding import Probe, Way, feed, sized
 from glassformer.checking.names import FORWARD
-from glassformer.checking.parts import Feed, Mistake, PartJudge, Probe, Reading, Way, feed, mistake, sized
+from glassformer.checking.parts import Mistake, PartJudge, Reading, mistake
 from glassformer.checking.runner import Built
 
 BATCH, TOKENS, D_MODEL, D_FF = 3, 5, 8, 20
@@ -130,7 +131,7 @@ class FeedForwardJudge(PartJudge):
         sized("d_model"), sized("d_ff", "ff_mult_dim|hidden_units|num_hidden"), sized("dropout"),
         sized("bias"), feed("activation", "no name fits this"),
     )  # fmt: skip
-    feeds: tuple[Feed, ...] = (feed("x", "|".join(FORWARD["x"])),)
+    feeds = (feed("x", "|".join(FORWARD["x"])),)
     bank = MISTAKES
 
     def sizes(self) -> dict[str, Any]:
@@ -176,7 +177,9 @@ class FeedForwardJudge(PartJudge):
         return sorted(found, key=lambda each: (bool(each.mistakes), bool(each.remarks)))
 
     def expected(self, reading: Reading, probe: Probe, steps: Any, values: Mapping[str, Tensor]) -> Tensor:
-        first, second = (Linear(*each, values) for each in reading.context["layers"])
+        first, second = (
+            Linear(weight, bias, turned, values) for weight, bias, turned in reading.context["layers"]
+        )
         return steps(torch.as_tensor(probe["x"]), first, second)
 
     def after(self, reading: Reading, right: bool) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glassformer.checking.parts import Feed, Mistake, PartJudge, Probe, Reading, Way, feed, mistake
+from glassformer.checking.feeding import Probe, Way, feed
+from glassformer.checking.parts import Mistake, PartJudge, Reading, mistake
 
 BATCH, TOKENS, VOCABULARY = 4, 7, 11
 LENGTHS = (5, 4, 7, 3)
@@ -92,7 +93,7 @@ class CrossEntropyJudge(PartJudge):
         feed("pad", r".*pad.*|ignore_?index"),
         feed("vocabulary", r"(n_|num_)?(vocab|vocab_size|classes)|c|v|n_vocab"),
     )
-    feeds: tuple[Feed, ...] = (
+    feeds = (
         feed("logits", r".*logits?|pred(s|ictions?)?|outputs?|scores|y_?pred|y_hat|x|input"),
         feed("ids", r"ids|tokens?|labels?|targets?|input_ids|tgt\w*|trg|y|y_true|gold|seq|truth|token_ids"),
         feed("pad", r".*pad.*|ignore_?index"),

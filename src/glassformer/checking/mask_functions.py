@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glassformer.checking.feeding import Feed, Probe, Way, feed
 from glassformer.checking.forms import Said, mask_said
-from glassformer.checking.parts import Feed, Mistake, PartJudge, Probe, Reading, Way, feed, mistake
+from glassformer.checking.parts import Mistake, PartJudge, Reading, mistake
 from glassformer.checking.runner import Offer
 
 SIZE, BATCH, TOKENS = 7, 4, 9
@@ -118,9 +119,10 @@ class _Masks(PartJudge):
     def after(self, reading: Reading, right: bool) -> None:
         """A large number in place of minus infinity."""
         output = self.run(reading.way, next(iter(self.probes(reading.way).values())))
-        if right and output is not None and output.dtype.kind == "f" and np.isfinite(output).all():
-            if output.min() <= FAR_BELOW:
-                self.outcome.remark("filled-with-minus-1e9")
+        if not right or output is None or output.dtype.kind != "f":
+            return
+        if np.isfinite(output).all() and output.min() <= FAR_BELOW:
+            self.outcome.remark("filled-with-minus-1e9")
 
 
 class CausalMaskJudge(_Masks):

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glassformer.checking.feeding import Probe, Way, feed, sized
 from glassformer.checking.names import FORWARD
-from glassformer.checking.parts import Mistake, PartJudge, Probe, Reading, Way, feed, mistake, sized
+from glassformer.checking.parts import Mistake, PartJudge, Reading, mistake
 from glassformer.checking.runner import Built
 
 BATCH, TOKENS, D_MODEL = 4, 7, 24

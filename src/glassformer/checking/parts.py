@@ -5,11 +5,10 @@ mistake is put into the reference, then each pair, and whatever gives the very o
 """
 
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations, islice, product
+from itertools import combinations
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,13 +16,12 @@ import torch
 from torch import Tensor
 
 from glassformer.checking.constructions import CONFIGURATIONS
+from glassformer.checking.feeding import Feed, Probe, Way, feedings
 from glassformer.checking.judging import EXACT, SINGLE, Judge, Outcome, distance
 from glassformer.checking.names import SIZES, size_role
 from glassformer.checking.projections import random_values
 from glassformer.checking.runner import Argument, Built, CodeError, Namespace, Offer, cotangent
 
-Probe = Mapping[str, Any]
-"""What is given, by name: arrays and numbers."""
 SECONDS = 4.0
 """For mistakes, and again for pairs of them."""
 
@@ -41,78 +39,6 @@ class Mistake:
 
 def mistake(slug: str, **changes: Any) -> Mistake:
     return Mistake(slug, changes)
-
-
-@dataclass(frozen=True)
-class Feed:
-    """What an argument may take. pattern: on its whole name, in lower case. group: one of a group at most."""
-
-    what: str
-    pattern: str
-    give: Callable[[Probe], Any]
-    group: str = ""
-
-    def fits(self, argument: Argument) -> bool:
-        return re.fullmatch(self.pattern, argument.name.lower().strip("_")) is not None
-
-
-def feed(name: str, pattern: str) -> Feed:
-    """For what stands in the probe under this name."""
-    return Feed(name, pattern, lambda probe: probe[name])
-
-
-def sized(role: str, more: str = "") -> Feed:
-    """For a size that is known by the names of `names.SIZES`, or by another pattern."""
-    known = "|".join(re.escape(each) for each in SIZES.get(role, ()))
-    return feed(role, f"{known}|{more}" if more else known)
-
-
-Feeding = Mapping[str, Feed]
-"""Argument -> what it takes."""
-
-
-def feedings(
-    arguments: Sequence[Argument], feeds: Sequence[Feed], *, by_name: bool = True, limit: int = 80
-) -> Iterator[Feeding]:
-    """Ways to fill a signature. by_name: only such as fit the names, where any does."""
-    names, options = [], []
-    for argument in arguments:
-        if argument.kind in ("args", "kwargs"):
-            continue
-        fitting = [each for each in feeds if each.fits(argument)]
-        if argument.required and (not fitting or not by_name):
-            fitting += [each for each in feeds if each not in fitting]
-        if fitting:
-            names.append(argument.name)
-            options.append(fitting)
-    for chosen in islice(product(*options), limit):
-        groups = [each.group or each.what for each in chosen]
-        if len(set(groups)) == len(groups):
-            yield dict(zip(names, chosen, strict=True))
-
-
-@dataclass(frozen=True, eq=False)
-class Way:
-    """A built thing and how to call it."""
-
-    built: Built
-    values: Mapping[str, np.ndarray]
-    takes: Feeding
-    made: Mapping[str, Any]
-    positional: tuple[str, ...] = ()
-    """Arguments that are given by place."""
-
-    def given(self, probe: Probe) -> tuple[list[Any], dict[str, Any]]:
-        """Arguments and keywords for a probe."""
-        everything = {name: each.give(probe) for name, each in self.takes.items()}
-        return (
-            [everything[name] for name in self.positional if name in everything],
-            {name: value for name, value in everything.items() if name not in self.positional},
-        )
-
-    def takes_a(self, what: str) -> str | None:
-        """The argument that takes it."""
-        return next((name for name, each in self.takes.items() if each.what == what), None)
 
 
 def _as_it_is(output: np.ndarray, probe: Probe) -> np.ndarray | None:
@@ -464,14 +390,3 @@ def _with(steps: Any, together: Sequence[Mistake]) -> Any | None:
     for each in together:
         steps = each.on(steps)
     return steps
-
-
-def batch_first_said(words: str, known: bool | None) -> bool | None:
-    """What the words beside the code say of the first two axes; `known` is what else is known of it."""
-    if known is not None:
-        return known
-    batch, length = r"(b|n|batch\w*)", r"(l|t|s|n|seq\w*|length|tokens|time)"
-    for first, second, answer in ((length, batch, False), (batch, length, True)):
-        if re.search(rf"[\[(]\s*{first}\s*,\s*{second}\s*,", words.lower()):
-            return answer
-    return None

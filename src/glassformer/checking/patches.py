@@ -8,14 +8,14 @@ An embedding is a linear map of each patch, which a convolution of stride p comp
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from glassformer.checking.parts import Feed, PartJudge, Probe, Reading, Way, feed, mistake, sized
+from glassformer.checking.feeding import Probe, Way, feed, sized
+from glassformer.checking.parts import PartJudge, Reading, mistake
 from glassformer.checking.runner import Built
 
 BATCH, CHANNELS, D_MODEL = 2, 3, 20
@@ -105,7 +105,7 @@ CONVENTIONS = frozenset({"patches-by-columns"})
 
 
 class _Patches(PartJudge):
-    feeds: tuple[Feed, ...] = (
+    feeds = (
         feed("images", "x|img|imgs|image|images|input|inputs|pixels|pixel_values|batch"),
         feed("patch", "patch_size|size|p|patch|ps|kernel_size|patch_dim"),
         feed("patch height", "patch_h|ph|p1|patch_height|p_h|h"),

@@ -12,19 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glassformer.checking.feeding import Feed, Probe, Way, batch_first_said, feed
 from glassformer.checking.forms import CODES, mask_said
 from glassformer.checking.names import FORWARD
-from glassformer.checking.parts import (
-    Feed,
-    Mistake,
-    PartJudge,
-    Probe,
-    Reading,
-    Way,
-    batch_first_said,
-    feed,
-    mistake,
-)
+from glassformer.checking.parts import Mistake, PartJudge, Reading, mistake
 
 BATCH, TOKENS, D_MODEL = 4, 7, 5
 LENGTHS = (5, 3, 6, 2)

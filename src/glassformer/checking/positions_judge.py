@@ -8,18 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glassformer.checking.feeding import Feed, Probe, Way, batch_first_said, feed, sized
 from glassformer.checking.judging import SINGLE, distance
 from glassformer.checking.names import FORWARD
-from glassformer.checking.parts import (
-    Feed,
-    PartJudge,
-    Probe,
-    Reading,
-    Way,
-    batch_first_said,
-    feed,
-    sized,
-)
+from glassformer.checking.parts import PartJudge, Reading
 from glassformer.checking.positions import CONVENTIONS, LEARNED, SINUSOID, Learned, Sinusoid
 
 BATCH, LENGTH, D_MODEL, ROWS, ODD, FAR = 4, 11, 24, 32, 7, 2048

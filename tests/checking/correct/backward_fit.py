@@ -11,9 +11,10 @@ class Classifier:
     """As many hidden neurons as features; full-batch gradient descent on the mean log loss."""
 
     def __init__(self, n_features):
-        self.W_1 = np.random.randn(n_features, n_features) / np.sqrt(n_features)
+        rng = np.random.default_rng()
+        self.W_1 = rng.normal(size=(n_features, n_features)) / np.sqrt(n_features)
         self.b_1 = np.zeros((1, n_features))
-        self.W_2 = np.random.randn(n_features, 1) / np.sqrt(n_features)
+        self.W_2 = rng.normal(size=(n_features, 1)) / np.sqrt(n_features)
         self.b_2 = np.zeros((1, 1))
 
     def predict_proba(self, X):

@@ -11,10 +11,11 @@ class TwoLayerNet:
     """Sigmoid network trained on the mean squared error."""
 
     def __init__(self, input_dim, hidden_dim, output_dim=1):
+        normal = np.random.default_rng(42).standard_normal
         self.params = {
-            "W1": np.random.randn(input_dim, hidden_dim),
+            "W1": normal((input_dim, hidden_dim)),
             "b1": np.zeros((1, hidden_dim)),
-            "W2": np.random.randn(hidden_dim, output_dim),
+            "W2": normal((hidden_dim, output_dim)),
             "b2": np.zeros((1, output_dim)),
         }
         self.grads = {}

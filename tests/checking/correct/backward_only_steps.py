@@ -6,9 +6,10 @@ import numpy as np
 class NeuralNetwork:
     def __init__(self, inputs, hidden, learning_rate=0.1):
         self.lr = learning_rate
-        self.weights_hidden = np.random.uniform(-1, 1, (inputs, hidden))
+        random = np.random.default_rng()
+        self.weights_hidden = random.uniform(-1, 1, (inputs, hidden))
         self.bias_hidden = np.zeros(hidden)
-        self.weights_output = np.random.uniform(-1, 1, (hidden, 1))
+        self.weights_output = random.uniform(-1, 1, (hidden, 1))
         self.bias_output = np.zeros(1)
 
     @staticmethod
