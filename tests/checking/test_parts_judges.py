@@ -13,6 +13,7 @@ from glassformer.checking.backward import LOSSES, ROLES, Backward, Loss, forward
 from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.feed_forward import ACTIVATIONS
 from glassformer.checking.feeding import feed, feedings
+from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.judging import Outcome
 from glassformer.checking.losses import Loss as NextTokenLoss
 from glassformer.checking.mask_functions import allowed_by
@@ -111,6 +112,15 @@ def test_a_seeded_mistake_is_named(slug: str, base: str) -> None:
 def test_two_mistakes_are_both_named(base: str, first: str, second: str) -> None:
     outcome = judged(source(base, first, second), f"{base}.py")
     assert {first, second} <= named(outcome.mistakes)
+
+
+def test_in_a_process_of_its_own_the_judge_says_the_same() -> None:
+    text = source("backward_only_steps", "hidden-derivative-forgotten")
+    with IsolatedRunner() as runner:
+        offer = runner.load(text, "net.py")[-1]
+        judge = CONTRACTS["numpy-backward"].judge
+        outcome = judge(runner, offer, Code.of(text, offer.name), 0).judge()
+    assert named(outcome.mistakes) == {"hidden-derivative-forgotten"}
 
 
 def test_three_mistakes_of_a_norm_are_named() -> None:

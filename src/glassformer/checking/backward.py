@@ -74,7 +74,8 @@ def _once(A: Tensor) -> Tensor:
 class Backward:
     """hidden, output: derivatives, given the activations. output is None where the loss's own is meant.
 
-    divided: what is divided by n. sum: of a layer's errors, for a bias. rate: of an update that comes too soon.
+    scale: of a gradient, by role, n and whether the loss is a mean. sum: of a layer's errors, for a bias.
+    through: whether errors come back through W2. updated: through a W2 that was updated already.
     """
 
     loss: Loss

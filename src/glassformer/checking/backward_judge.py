@@ -42,8 +42,8 @@ class BackwardJudge(PartJudge):
     """A class with methods, or functions of one file."""
 
     constructor = (
-        feed("features", r"(n_|num_|d_)?(features?|inputs?|in|input_(size|dim|nodes)|x|in_features|d_in)|d|input_layer"),
-        feed("hidden", r"(n_|num_|d_)?(hidden|h|hidden_(size|dim|units|nodes|neurons)|neurons|units)|d_hidden"),
+        feed("features", r"(n_|num_|d_)?(features?|inputs?|in|input_(size|dim|nodes|layer)|x|in_features)|d"),
+        feed("hidden", r"(n_|num_|d_)?(hidden|h|hidden_(size|dim|units|nodes|neurons)|neurons|units)"),
         feed("output", r"(n_|num_|d_)?(outputs?|out|output_(size|dim|nodes)|y|classes|d_out)"),
         feed("rate", r"lr|learning_?rate|eta|alpha|rate|step_size"),
     )  # fmt: skip
@@ -187,7 +187,7 @@ class BackwardJudge(PartJudge):
         Z1, Z2 = np.log(A1 / (1 - A1)), np.log(p / (1 - p))
         turn = (lambda a: a) if rows else (lambda a: a.T.copy())
         values: dict[str, Any] = {
-            name: turn(each) for name, each in (("X", data["X"]), ("A1", A1), ("A2", p), ("Z1", Z1), ("Z2", Z2))
+            "X": turn(data["X"]), "A1": turn(A1), "A2": turn(p), "Z1": turn(Z1), "Z2": turn(Z2),
         }  # fmt: skip
         values["y"] = turn(data["y"]) if y == "column" else data["y"][:, 0]
         return values | {"rate": RATE, "epochs": 1, "n": N}

@@ -127,7 +127,7 @@ CONTRACTS: Mapping[str, Contract] = {
             "cross-entropy", "cross-entropy on shifted targets",
             "logits (batch, tokens, vocabulary), ids (batch, tokens) -> the mean loss of the next real token",
             CrossEntropyJudge,
-            (r"cross_?entropy", r"(sequence|lm|language_model|next_token|shifted|token)_loss", r"^loss(_fn)?$"),
+            (r"cross_?entropy", r"(sequence|lm|language_model|token|shifted)_loss", r"^loss(_fn)?$"),
         ),
         Contract(
             "numpy-backward", "backward pass in NumPy",

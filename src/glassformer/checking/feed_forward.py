@@ -125,7 +125,7 @@ def activation_said(text: str) -> str | None:
 
 
 class FeedForwardJudge(PartJudge):
-    """Builds it with a hidden width where the constructor takes one, and finds out which activation it has."""
+    """Builds it, with a hidden width where it takes one, and finds out which activation it has."""
 
     constructor = (
         sized("d_model"), sized("d_ff", "ff_mult_dim|hidden_units|num_hidden"), sized("dropout"),

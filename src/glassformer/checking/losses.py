@@ -25,7 +25,7 @@ ALIGNED = ("target", "targets", "tgt", "trg", "y", "gold", "y_true", "tgt_out", 
 
 @dataclass(frozen=True)
 class Loss:
-    """shift: of logits and ids. counted: which targets are. reduce: losses (batch, tokens) and what counts."""
+    """shift: of logits and ids. counted: which targets are. reduce: the losses, given what counts."""
 
     shift: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = lambda logits, ids: (
         logits[:, :-1],
@@ -87,7 +87,7 @@ MISTAKES: tuple[Mistake, ...] = (
 
 
 class CrossEntropyJudge(PartJudge):
-    """logits (batch, tokens, vocabulary) and ids (batch, tokens); the padding by an argument or as written."""
+    """Takes logits (batch, tokens, vocabulary) and ids (batch, tokens), and the padding if need be."""
 
     constructor = (
         feed("pad", r".*pad.*|ignore_?index"),

@@ -20,8 +20,8 @@ from glassformer.checking.parts import Mistake, PartJudge, Reading, mistake
 BATCH, TOKENS, D_MODEL = 4, 7, 5
 LENGTHS = (5, 3, 6, 2)
 STATES = "|".join((
-    *FORWARD["x"], "states", "hidden_states?", "token_embeddings?", "last_hidden_state", "outputs?", "encoded",
-    "model_output", "vectors", "y",
+    *FORWARD["x"], "states", "hidden_states?", "token_embeddings?", "last_hidden_state", "outputs?",
+    "encoded", "model_output", "vectors", "y",
 ))  # fmt: skip
 MASKS = r".*(mask|pad|real|valid|keep).*"
 
