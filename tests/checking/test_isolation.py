@@ -141,7 +141,7 @@ def test_arguments_of_every_kind_arrive(runner: IsolatedRunner) -> None:
     given = [None, True, 3, 2.5, "x", [1, 2], (1, 2), np.ones(2), np.array([True])]
     result = runner.call(runner.build("tell").handle, given, {"c": Namespace({"d_model": 4})})
     kinds = ["NoneType", "bool", "int", "float", "str", "list", "tuple", "Tensor", "Tensor"]
-    assert result.output == [*kinds, "SimpleNamespace", 4]
+    assert result.output == [*kinds, "Record", 4]
 
 
 def test_an_error_of_the_code_has_its_line_and_the_process_lives_on(runner: IsolatedRunner) -> None:

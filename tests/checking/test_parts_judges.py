@@ -1,5 +1,6 @@
 """What the judges of small parts say of right ones, written by many hands, and of ones with a mistake."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from glassformer.baselines import network
 from glassformer.checking.backward import LOSSES, ROLES, Backward, Loss, forward
 from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.feed_forward import ACTIVATIONS
@@ -121,6 +123,14 @@ def test_in_a_process_of_its_own_the_judge_says_the_same() -> None:
         judge = CONTRACTS["numpy-backward"].judge
         outcome = judge(runner, offer, Code.of(text, offer.name), 0).judge()
     assert named(outcome.mistakes) == {"hidden-derivative-forgotten"}
+
+
+def test_the_backward_pass_of_this_project_is_right() -> None:
+    text = "# contract: numpy-backward\n# target: backward\n" + inspect.getsource(network)
+    outcome = judged(text)
+    assert outcome.error is None
+    assert outcome.mistakes == []
+    assert outcome.found["loss"] == "cross-entropy, mean"
 
 
 def test_three_mistakes_of_a_norm_are_named() -> None:

@@ -28,7 +28,7 @@ from glassformer.checking.backward_names import (
 from glassformer.checking.feeding import Probe, Way, feed
 from glassformer.checking.judging import Outcome
 from glassformer.checking.parts import PartJudge, Reading, apart
-from glassformer.checking.runner import Built, CodeError
+from glassformer.checking.runner import Built, CodeError, Namespace
 
 N, FEATURES, HIDDEN, RATE = 6, 4, 3, 0.37
 FORWARD = r"forward\w*|feed_?forward|predict_proba|predict|propagate|__call__|run"
@@ -227,7 +227,8 @@ class BackwardJudge(PartJudge):
             shaped = {role: turn(data[role]) for role in ("W1", "W2")} | {
                 role: data[role] if flat_biases else turn(data[role][None]) for role in ("b1", "b2")
             }
-            for weights in (shaped, list(shaped.values())):
+            shaped = {role: shaped[role] for role in ROLES}
+            for weights in (shaped, list(shaped.values()), Namespace(shaped)):
                 given = {**values, **shaped, "weights": weights}
                 try:
                     output = None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import Any
 
@@ -13,6 +13,10 @@ from glassformer.checking.runner import Argument, Built
 
 Probe = Mapping[str, Any]
 """What is given, by name: arrays and numbers."""
+
+
+SHARED = "shared"
+"""The group of what several arguments may take at once."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ def feed(name: str, pattern: str) -> Feed:
 def sized(role: str, more: str = "") -> Feed:
     """For a size that is known by the names of `names.SIZES`, or by another pattern."""
     known = "|".join(re.escape(each) for each in SIZES.get(role, ()))
-    return feed(role, f"{known}|{more}" if more else known)
+    found = feed(role, f"{known}|{more}" if more else known)
+    return replace(found, group=SHARED) if role in ("bias", "dropout") else found
 
 
 Feeding = Mapping[str, Feed]
@@ -58,7 +63,7 @@ def feedings(
             names.append(argument.name)
             options.append(fitting)
     for chosen in islice(product(*options), limit):
-        groups = [each.group or each.what for each in chosen]
+        groups = [each.group or each.what for each in chosen if each.group != SHARED]
         if len(set(groups)) == len(groups):
             yield dict(zip(names, chosen, strict=True))
 

@@ -154,7 +154,7 @@ class CausalMaskJudge(_Masks):
         return steps(torch.ones(probe["size"], probe["size"], dtype=torch.bool).tril())
 
 
-_IDS = r"x|src|tgt|trg|seq|ids|input_ids|tokens|token_ids|batch|inputs?|seqs|sequence"
+_IDS = r"(seq_)?k(eys?)?|x|src|tgt|trg|seq|ids|input_ids|tokens|token_ids|batch|inputs?|seqs|sequence"
 
 
 class PaddingMaskJudge(_Masks):
@@ -162,6 +162,7 @@ class PaddingMaskJudge(_Masks):
 
     feeds = (
         Feed("ids", _IDS, lambda probe: probe["ids"], "input"),
+        Feed("ids of the queries", r"(\w+_)?q(uery|ueries)?", lambda probe: probe["ids"]),
         Feed("lengths", r".*(len|lens|lengths|valid).*", lambda probe: probe["lengths"], "input"),
         feed("tokens", r"max_?(len|length|seq_?len|tokens|size)|length|size|seq_?len|t|n|total_length"),
         feed("pad", r".*pad.*(id|idx|index|token|value|ix)?|pad|ignore_?index"),

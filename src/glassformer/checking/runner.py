@@ -78,6 +78,16 @@ class Result:
     gradients: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+class Record(SimpleNamespace):
+    """A namespace that can be unpacked and asked by key or place too, as a named tuple or a dictionary can."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(vars(self).values())
+
+    def __getitem__(self, key: str | int) -> Any:
+        return vars(self)[key] if isinstance(key, str) else list(self)[key]
+
+
 class CodeError(Exception):
     """The code under check raised. line: of its own file, 0 where unknown."""
 
@@ -388,7 +398,7 @@ def _received(value: Any, dtype: torch.dtype, as_numpy: bool) -> Any:
         tensor = torch.from_numpy(value.copy())
         return tensor.to(dtype) if tensor.is_floating_point() else tensor
     if isinstance(value, Namespace):
-        return SimpleNamespace(**value.values)
+        return Record(**{key: _received(each, dtype, as_numpy) for key, each in value.values.items()})
     if isinstance(value, (list, tuple)):
         return type(value)(_received(each, dtype, as_numpy) for each in value)
     return value.copy() if isinstance(value, np.ndarray) else value
