@@ -128,7 +128,9 @@ class FeedForwardJudge(PartJudge):
     """Builds it, with a hidden width where it takes one, and finds out which activation it has."""
 
     constructor = (
-        sized("d_model"), sized("d_ff", "hidden|hidden_(units|dim|size)|num_hidden|n_hidden|inner_dim"), sized("dropout"),
+        sized("d_model"),
+        sized("d_ff", "hidden|hidden_(units|dim|size)|num_hidden|n_hidden|inner_dim"),
+        sized("dropout"),
         sized("bias"), feed("activation", "no name fits this"),
     )  # fmt: skip
     feeds = (feed("x", "|".join(FORWARD["x"])),)

@@ -79,7 +79,7 @@ class Result:
 
 
 class Record(SimpleNamespace):
-    """A namespace that can be unpacked and asked by key or place too, as a named tuple or a dictionary can."""
+    """A namespace that can be unpacked and asked by key or place too, as a named tuple or a dict."""
 
     def __iter__(self) -> Iterator[Any]:
         return iter(vars(self).values())
