@@ -42,6 +42,7 @@ CONTRACTS = {
     "text-classifier",
     "vision-transformer",
     "encoder-decoder",
+    "numpy-backward",
 }
 BATCH, QUERIES, KEYS, D_MODEL, HEADS, D_HEAD = 4, 6, 11, 24, 3, 8
 HEIGHT, WIDTH = 2, 3  # QUERIES pixels

@@ -106,6 +106,31 @@ def test_it_answers_as_a_runner_in_this_process_does(runner: IsolatedRunner) -> 
     assert all(np.array_equal(each, theirs.gradients[key]) for key, each in ours.gradients.items())
 
 
+def test_arrays_of_an_object_are_read_and_set(runner: IsolatedRunner) -> None:
+    text = (
+        "import numpy as np\n\n\nclass Net:\n"
+        "    def __init__(self):\n"
+        "        self.W, self.rate, self.grads = np.ones((2, 3)), 0.1, {'b': np.zeros(3), 'n': 4}\n\n"
+        "    def total(self):\n"
+        "        return self.W.sum() + self.grads['b'].sum()\n"
+    )
+    for each in (runner, Runner()):
+        each.load(text, "net.py")
+        handle = each.build("Net").handle
+        assert {name: values.shape for name, values in each.arrays(handle).items()} == {
+            "W": (2, 3),
+            "grads.b": (3,),
+        }
+        each.assign(handle, {"W": np.full((2, 3), 2.0), "grads.b": np.ones(3)})
+        assert each.call(handle, [], method="total").output == 15.0
+
+
+def test_a_function_named_build_that_needs_something_is_no_factory(runner: IsolatedRunner) -> None:
+    runner.load("def build_mask(n):\n    return n + 1\n\n\ndef build():\n    return build_mask\n", "b.py")
+    for name in ("build_mask", "build"):
+        assert runner.call(runner.build(name).handle, [2]).output == 3
+
+
 def test_arguments_of_every_kind_arrive(runner: IsolatedRunner) -> None:
     runner.load(
         "def tell(*given, **named):\n"
@@ -116,7 +141,7 @@ def test_arguments_of_every_kind_arrive(runner: IsolatedRunner) -> None:
     given = [None, True, 3, 2.5, "x", [1, 2], (1, 2), np.ones(2), np.array([True])]
     result = runner.call(runner.build("tell").handle, given, {"c": Namespace({"d_model": 4})})
     kinds = ["NoneType", "bool", "int", "float", "str", "list", "tuple", "Tensor", "Tensor"]
-    assert result.output == [*kinds, "SimpleNamespace", 4]
+    assert result.output == [*kinds, "Record", 4]
 
 
 def test_an_error_of_the_code_has_its_line_and_the_process_lives_on(runner: IsolatedRunner) -> None:

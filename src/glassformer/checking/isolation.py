@@ -144,6 +144,14 @@ class IsolatedRunner:
         """The values of the parameters as they are."""
         return self._ask(dict[str, np.ndarray], "parameters", handle)
 
+    def arrays(self, handle: int) -> dict[str, np.ndarray]:
+        """The NumPy arrays that an instance keeps as attributes."""
+        return self._ask(dict[str, np.ndarray], "arrays", handle)
+
+    def assign(self, handle: int, values: Mapping[str, np.ndarray]) -> None:
+        """Sets attributes under the names that `arrays` gives them."""
+        self._ask(None, "assign", handle, dict(values))
+
     def call(
         self,
         handle: int,

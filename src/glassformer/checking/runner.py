@@ -10,7 +10,7 @@ import inspect
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -90,6 +90,16 @@ class Result:
     steps: list[Step] = field(default_factory=list)
 
 
+class Record(SimpleNamespace):
+    """A namespace that can be unpacked and asked by key or place too, as a named tuple or a dict."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(vars(self).values())
+
+    def __getitem__(self, key: str | int) -> Any:
+        return vars(self)[key] if isinstance(key, str) else list(self)[key]
+
+
 class CodeError(Exception):
     """The code under check raised. line: of its own file, 0 where unknown."""
 
@@ -155,9 +165,13 @@ class Runner:
         keywords: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> Built:
-        """Calls the constructor, or a function named build; any other function is its own instance."""
+        """Calls the constructor, or a function named build; any other function is its own instance.
+
+        So is one named build that is given nothing and needs something, as `build_causal_mask(size)` does.
+        """
         found = getattr(self._module, name)
-        if isinstance(found, type) or name.startswith("build"):
+        given_something = arguments or keywords or not _needs_arguments(found)
+        if isinstance(found, type) or (name.startswith("build") and given_something):
             given = [_received(each, torch.float64, False) for each in arguments]
             named = {key: _received(each, torch.float64, False) for key, each in (keywords or {}).items()}
             found = self._guarded(lambda: found(*given, **named), seed)
@@ -182,6 +196,23 @@ class Runner:
         if not isinstance(found, nn.Module):
             return {}
         return {key: _plain(each.detach()) for key, each in found.named_parameters()}
+
+    def arrays(self, handle: int) -> dict[str, np.ndarray]:
+        """The NumPy arrays that an instance keeps as attributes; "name.key" for those in a dictionary."""
+        return self._guarded(lambda: dict(_arrays(self._built[handle])))
+
+    def assign(self, handle: int, values: Mapping[str, np.ndarray]) -> None:
+        """Sets attributes under the names that `arrays` gives them."""
+
+        def execute() -> None:
+            for name, value in values.items():
+                owner, _, key = name.partition(".")
+                if key:
+                    vars(self._built[handle])[owner][key] = value.copy()
+                else:
+                    setattr(self._built[handle], name, value.copy())
+
+        self._guarded(execute)
 
     def call(
         self,
@@ -376,6 +407,10 @@ def _arguments(function: Any, drop_first: bool = False) -> tuple[Argument, ...]:
     )
 
 
+def _needs_arguments(found: Any) -> bool:
+    return any(each.required for each in _arguments(found))
+
+
 def _settings(found: Any) -> dict[str, Any]:
     """Plain attributes: eps, p, batch_first."""
     try:
@@ -389,12 +424,20 @@ def _settings(found: Any) -> dict[str, Any]:
     }
 
 
+def _arrays(found: Any) -> Iterator[tuple[str, np.ndarray]]:
+    for name, value in (vars(found) if hasattr(found, "__dict__") else {}).items():
+        held = value if isinstance(value, dict) else {"": value}
+        for key, each in held.items():
+            if isinstance(each, (np.ndarray, np.floating)) and np.asarray(each).dtype.kind in "fiub":
+                yield f"{name}.{key}" if key != "" else name, np.array(each)
+
+
 def _received(value: Any, dtype: torch.dtype, as_numpy: bool) -> Any:
     if isinstance(value, np.ndarray) and not as_numpy:
         tensor = torch.from_numpy(value.copy())
         return tensor.to(dtype) if tensor.is_floating_point() else tensor
     if isinstance(value, Namespace):
-        return SimpleNamespace(**value.values)
+        return Record(**{key: _received(each, dtype, as_numpy) for key, each in value.values.items()})
     if isinstance(value, (list, tuple)):
         return type(value)(_received(each, dtype, as_numpy) for each in value)
     return value.copy() if isinstance(value, np.ndarray) else value

@@ -15,7 +15,7 @@ from glassformer.checking import wire
 from glassformer.checking.limits import confine
 from glassformer.checking.runner import CodeError, Runner
 
-METHODS = ("load", "load_module", "build", "parameters", "call")
+METHODS = ("load", "load_module", "build", "parameters", "arrays", "assign", "call")
 PRINTED_UNTIL_HERE = b"\x00glassformer\x00"
 """Written after what a call printed, so that the parent knows when it has all of it."""
 CONNECTION_LOST = 70
