@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from glassformer.checking.attention_judge import KINDS, AttentionJudge
+from glassformer.checking.block_judge import BLOCKS, BlockJudge
 from glassformer.checking.judging import Judge
 
 
@@ -25,6 +26,11 @@ class Contract:
 def _attention(slug: str, asks: str, *names: str) -> Contract:
     kind = KINDS[slug]
     return Contract(slug, kind.title, asks, partial(AttentionJudge, kind=kind), names)
+
+
+def _block(slug: str, asks: str, *names: str) -> Contract:
+    kind = BLOCKS[slug]
+    return Contract(slug, kind.title, asks, partial(BlockJudge, kind=kind), names)
 
 
 CONTRACTS: Mapping[str, Contract] = {
@@ -54,6 +60,17 @@ CONTRACTS: Mapping[str, Contract] = {
             "self-attention-2d",
             "x (batch, channels, height, width) -> the same shape, every place attending to every other",
             r"attention_?2_?d", r"spatial.*attention",
+        ),
+        _block(
+            "transformer-block",
+            "x (batch, tokens, d_model) -> the same shape: self-attention, then a feed-forward layer",
+            r"(transformer|encoder|attention)_?(encoder_?)?(block|layer)$", r"^(residual_?)?block$",
+        ),
+        _block(
+            "decoder-block",
+            "x (batch, tokens, d_model), memory (batch, source, d_model) -> the shape of x: causal"
+            " self-attention, cross-attention, then a feed-forward layer",
+            r"decoder_?(block|layer)$",
         ),
     )
 }  # fmt: skip

@@ -1,0 +1,90 @@
+"""Finds out how a module is made, stage by stage: each probe narrows what its outputs depend on.
+
+A plan gives every question (where are the norms, which activation, which matrix is which) one option. A probe
+is a call of the module with parameters that silence most of it, so that only some questions matter. Plans with
+no mistake are tried first, then one mistake, then two.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from glassformer.checking.judging import distance
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """One answer to a question. slugs: the mistakes that it is. likely: names and order agree with it."""
+
+    told: str
+    value: Any = None
+    slugs: frozenset[str] = frozenset()
+    likely: bool = True
+    remark: str = ""
+
+
+Plan = dict[str, Option]
+Questions = Mapping[str, Sequence[Option]]
+
+
+@dataclass(eq=False)
+class Probe:
+    """What the module gave, and what it gives under a plan; `asks`: the questions that matter to it."""
+
+    name: str
+    asks: tuple[str, ...]
+    seen: np.ndarray | None
+    expect: Callable[[Plan], np.ndarray | None]
+    bar: float
+    known: dict[tuple[int, ...], bool] = field(default_factory=dict)
+
+    def fits(self, plan: Plan) -> bool:
+        key = tuple(id(plan[each]) for each in self.asks)
+        if key not in self.known:
+            self.known[key] = distance(self.seen, self.expect(plan)) <= self.bar
+        return self.known[key]
+
+
+def option(told: str, value: Any = None, *slugs: str, likely: bool = True, remark: str = "") -> Option:
+    return Option(told, value, frozenset(slugs), likely, remark)
+
+
+def mistakes(plan: Plan) -> frozenset[str]:
+    return frozenset().union(*(each.slugs for each in plan.values()))
+
+
+def search(
+    probes: Sequence[Probe], questions: Questions, budget: int, *, likely: bool, seconds: float
+) -> list[Plan]:
+    """All plans of at most `budget` mistakes that give what every probe gave; none when time is over."""
+    stop = time.monotonic() + seconds
+    plans: list[Plan] = [{}]
+    for probe in probes:
+        kept = []
+        for plan in plans:
+            open_questions = [each for each in probe.asks if each not in plan]
+            for longer in _extended(plan, open_questions, questions, budget, likely):
+                if time.monotonic() > stop:
+                    return []
+                if probe.fits(longer):
+                    kept.append(longer)
+        if not kept:
+            return []
+        plans = sorted(kept, key=lambda each: len(mistakes(each)))
+    return plans
+
+
+def _extended(
+    plan: Plan, open_questions: Sequence[str], questions: Questions, budget: int, likely: bool
+) -> Iterator[Plan]:
+    if not open_questions:
+        yield plan
+        return
+    first, *rest = open_questions
+    made = mistakes(plan)
+    for each in questions[first]:
+        if (each.likely or not likely) and len(made | each.slugs) <= budget:
+            yield from _extended({**plan, first: each}, rest, questions, budget, likely)
