@@ -68,12 +68,15 @@ class BlockJudge(Judge):
     def judge(self) -> Outcome:
         kept = self._set_up()
         if not kept:
-            if not self._hidden_parameters():
-                self.could_not_run()
+            self.could_not_run()
             return self.outcome
         if not self._steady(kept[0]):
             return self.outcome
         self._copied()
+        if self._hidden(kept[0]):
+            self.outcome.mistake("layers-in-list")
+            self.outcome.check("every layer is registered", False, "some do not follow the module")
+            return self.outcome
         if not self._ask():
             return self.outcome
         self._find(kept)
@@ -127,17 +130,11 @@ class BlockJudge(Judge):
             return None
         return form.received(called.output)
 
-    def _hidden_parameters(self) -> bool:
-        """Layers in a Python list stay behind in single precision: the code runs only there."""
-        built = getattr(self, "built", None)
-        if built is None or not any("dtype" in each.message for each in self.errors):
-            return False
-        for form in forms(built.forward, None)[:4]:
-            if form.serves(self._inputs()) and self._run(form, self._inputs(), dtype="float32") is not None:
-                self.outcome.mistake("layers-in-list")
-                self.outcome.check("every layer is registered", False, "some do not follow the module")
-                return True
-        return False
+    def _hidden(self, form: Form) -> bool:
+        """Whether layers in a Python list stay behind when the module goes to another precision."""
+        before = len(self.errors)
+        self._run(form, self._inputs(), dtype="float32")
+        return any("dtype" in each.message for each in self.errors[before:])
 
     def _steady(self, form: Form) -> bool:
         """Two calls in eval mode agree; in train mode, with dropout asked for, they do not."""
@@ -165,7 +162,8 @@ class BlockJudge(Judge):
 
     def _copied(self) -> None:
         """Matrices of one shape that start with the same numbers."""
-        pairs = equal_at_first(self.session, self.built)
+        fresh = self.build(self.construction)
+        pairs = equal_at_first(self.session, fresh) if fresh else []
         if pairs and not any("Transformer" in each for each in self.built.modules.values()):
             self.outcome.mistake("layers-copied")
             self.outcome.check("layers start differently", False, " = ".join(pairs[0]))
@@ -343,9 +341,9 @@ class BlockJudge(Judge):
         }
         if self.kind.cross:
             outcome.found["causal"] = plan["causal"].told
-        self._gradients(form, plan)
         self._masks(form, plan)
         if right:
+            self._gradients(form, plan)
             self._precision(form, plan)
 
     def _described(self, plan: Plan) -> dict[str, str]:
