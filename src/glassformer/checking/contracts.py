@@ -7,6 +7,7 @@ from functools import partial
 from glassformer.checking.attention_judge import KINDS, AttentionJudge
 from glassformer.checking.block_judge import BLOCKS, BlockJudge
 from glassformer.checking.judging import Judge
+from glassformer.checking.model_judge import MODELS, ModelJudge
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ def _attention(slug: str, asks: str, *names: str) -> Contract:
 def _block(slug: str, asks: str, *names: str) -> Contract:
     kind = BLOCKS[slug]
     return Contract(slug, kind.title, asks, partial(BlockJudge, kind=kind), names)
+
+
+def _model(slug: str, asks: str, *names: str) -> Contract:
+    kind = MODELS[slug]
+    return Contract(slug, kind.title, asks, partial(ModelJudge, kind=kind), names)
 
 
 CONTRACTS: Mapping[str, Contract] = {
@@ -71,6 +77,21 @@ CONTRACTS: Mapping[str, Contract] = {
             "x (batch, tokens, d_model), memory (batch, source, d_model) -> the shape of x: causal"
             " self-attention, cross-attention, then a feed-forward layer",
             r"decoder_?(block|layer)$",
+        ),
+        _model(
+            "text-classifier",
+            "token ids (batch, tokens) -> logits (batch, classes)",
+            r"(text|sentiment|transformer|bert|sequence|review)_?classifier",
+        ),
+        _model(
+            "vision-transformer",
+            "images (batch, channels, height, width) -> logits (batch, classes)",
+            r"vision_?transformer", r"^(simple_|my_|tiny_)?vi_?t$",
+        ),
+        _model(
+            "encoder-decoder",
+            "source ids (batch, source), target ids (batch, target) -> logits (batch, target, vocab)",
+            r"seq_?2_?seq", r"encoder_?decoder", r"^(my_)?transformer(_model)?$",
         ),
     )
 }  # fmt: skip
