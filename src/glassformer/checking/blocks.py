@@ -105,14 +105,20 @@ def run_block(
         entered.append(x)
         given = normed(x, norm, steps) if place in ("pre", "after") else x
         if number == count - 1:
-            y = weights.second(steps.activation(weights.first(given)))
+            silent = _silent(weights.second)
+            y = torch.zeros_like(x) if silent else weights.second(steps.activation(weights.first(given)))
         else:
             own = steps.attentions[number]
             context = given if number == 0 or memory is None else memory
             seen = masks[number]
             if number == 1 and own.sources == ("q", "q", "q"):
                 seen = replace(masks[0], causal=False)
-            y = attend((given, context, context), weights.attentions[number], sizes, seen, own)
+            mixed = weights.attentions[number]
+            usual = own.normalise is RIGHT.normalise and own.causal is RIGHT.causal and own.output
+            if usual and seen.padding is None and mixed.o is not None and _silent(mixed.o):
+                y = torch.zeros_like(x)
+            else:
+                y = attend((given, context, context), mixed, sizes, seen, own)
         if place == "before":
             y = normed(y, norm, steps)
         if residual == "own":
@@ -121,3 +127,8 @@ def run_block(
             y = y + (entered[0] if residual == "input" else entered[-2])
         x = normed(y, norm, steps) if place == "post" else y
     return x
+
+
+def _silent(last: Projection) -> bool:
+    """Whether a sublayer that ends in this adds nothing."""
+    return not last.weight.any() and (last.bias is None or not last.bias.any())

@@ -63,18 +63,44 @@ def search(
     stop = time.monotonic() + seconds
     plans: list[Plan] = [{}]
     for probe in probes:
-        kept = []
-        for plan in plans:
-            open_questions = [each for each in probe.asks if each not in plan]
-            for longer in _extended(plan, open_questions, questions, budget, likely):
-                if time.monotonic() > stop:
-                    return []
-                if probe.fits(longer):
-                    kept.append(longer)
+        kept: list[Plan] = []
+        for longer in _candidates(probe, plans, questions, budget, likely):
+            if time.monotonic() > stop:
+                return []
+            if probe.fits(longer):
+                kept.append(longer)
         if not kept:
             return []
         plans = sorted(kept, key=lambda each: len(mistakes(each)))
     return plans
+
+
+def _candidates(
+    probe: Probe, plans: Sequence[Plan], questions: Questions, budget: int, likely: bool
+) -> Iterator[Plan]:
+    """Longer plans. Where right ones explain the first probe, only those and their neighbours are tried."""
+    if plans != [{}]:
+        for plan in plans:
+            open_questions = [each for each in probe.asks if each not in plan]
+            yield from _extended(plan, open_questions, questions, budget, likely)
+        return
+    level = [each for each in _extended({}, probe.asks, questions, 0, likely) if probe.fits(each)]
+    if not level:
+        yield from _extended({}, probe.asks, questions, budget, likely)
+        return
+    seen: set[tuple[int, ...]] = set()
+    for _ in range(budget + 1):
+        yield from level
+        changed = []
+        for plan in level:
+            for question in probe.asks:
+                for each in questions[question]:
+                    other = {**plan, question: each}
+                    key = tuple(id(other[name]) for name in probe.asks)
+                    if each.slugs and key not in seen and len(mistakes(other)) <= budget and probe.fits(other):
+                        seen.add(key)
+                        changed.append(other)
+        level = changed
 
 
 def _extended(
