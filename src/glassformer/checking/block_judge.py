@@ -306,7 +306,7 @@ class BlockJudge(Judge):
         said = self.code.batch_first
         ranked = sorted(kept, key=lambda form: (said is not None and form.batch_first != said))
         probes: dict[int, list[Probe]] = {}
-        stop = time.monotonic() + 6.0
+        stop = time.process_time() + 6.0
         for budget, likely in ((0, True), (0, False), (1, True), (1, False), (2, True)):
             if budget == 2:
                 self.questions["flow"] = flows(3 if self.kind.cross else 2, self.said, 2)
@@ -314,7 +314,7 @@ class BlockJudge(Judge):
             for number, form in enumerate(ranked if budget == 0 else ranked[:1]):
                 if number not in probes:
                     probes[number] = self._probes(form)
-                seconds = min(SECONDS, stop - time.monotonic())
+                seconds = min(SECONDS, stop - time.process_time())
                 plans = search(probes[number], self.questions, budget, likely=likely, seconds=seconds)
                 if plans:
                     self._accept(form, plans, probes[number])

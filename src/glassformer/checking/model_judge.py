@@ -116,12 +116,12 @@ class ModelJudge(Judge):
         self.values = random_values(built, self.seed + 1, 1.4)
         return self._run(self._inputs()) is not None
 
-    def _inputs(self, batch: int = BATCH, tokens: int = TOKENS, padded: bool = False) -> list[np.ndarray]:
+    def _inputs(self, batch: int = BATCH, tokens: int = TOKENS, padded: str = "") -> list[np.ndarray]:
         if self.kind.takes == "images":
             return [self.random.standard_normal((batch, CHANNELS, IMAGE, IMAGE))]
         source = self.random.integers(2, VOCAB, (batch, SOURCE if tokens > 1 else 1))
         if padded:
-            lengths = np.array([[SOURCE - 2], [SOURCE], [3]])[:batch]
+            lengths = np.array([[SOURCE - 2], [SOURCE - (padded == "every row")], [3]])[:batch]
             source = np.where(np.arange(SOURCE)[None] < lengths, source, 0)
         if self.kind.takes == "ids":
             return [source]
@@ -216,7 +216,7 @@ class ModelJudge(Judge):
         depth = len(stack.prefixes)
         layers = [option(f"{depth} layers", depth)]
         if depth < self.asked:
-            layers = [option("", self.asked, "layers-shared"), option(f"{depth} layers", depth, likely=False)]
+            layers = [option(f"one layer, {self.asked} times", self.asked, "layers-shared"), option(f"{depth} layers", depth, likely=False)]
         return {
             f"{letter} flow": flows(count, self.said),
             f"{letter} norms": norm_maps(count, len(stack.layout.norms)),
@@ -393,21 +393,23 @@ class ModelJudge(Judge):
 
         return Probe(name, tuple(asks), seen, expect, self.bar)
 
-    def _probes(self) -> list[Probe]:
+    def _probes(self, padded: str = "") -> list[Probe]:
         outside = ["norm", "scale", "table", "place", "ends"]
         outside += ["shift"] if self.kind.takes == "pairs" else ["pool", "patches", "head"]
         main = "d" if self.kind.takes == "pairs" else "e"
         parts = [f"{main} self", f"{main} ff", *(["d cross"] if main == "d" else [])]
         others = ["e self", "e ff"] if main == "d" else []
         asks = [*outside, f"{main} flow", f"{main} norms", f"{main} layers", f"{main} causal"]
-        found = [self._probe("the residual stream alone", asks, [*parts, *others], self._inputs())]
+        if padded and main == "e":
+            asks.append("e padding")
+        found = [self._probe("the residual stream alone", asks, [*parts, *others], self._inputs(padded=padded))]
 
         def active(part: str, question: str, silent: Sequence[str]) -> None:
             if question not in asks:
                 asks.append(question)
             wanted = [each for each in asks if each not in (f"{main} activation", f"{main} self", "d cross", "e self",
                                                            "e activation") or each == question or _on(each, silent)]  # fmt: skip
-            found.append(self._probe(f"{part} alone", wanted, [s for s in silent if s != part], self._inputs()))
+            found.append(self._probe(f"{part} alone", wanted, [s for s in silent if s != part], self._inputs(padded=padded)))
 
         def _on(question: str, silent: Sequence[str]) -> bool:
             return question.replace("activation", "ff") not in silent
@@ -416,27 +418,31 @@ class ModelJudge(Judge):
         active(f"{main} self", f"{main} self", [*parts, *others])
         if main == "d":
             asks += ["e flow", "e norms", "e layers", "e causal"]
+            asks += ["e padding", "d padding"] if padded else []
             active("d cross", "d cross", [*parts, *others])
             rest = ["d self", "d ff", *others]
             active("e ff", "e activation", rest)
             active("e self", "e self", rest)
-        found.append(self._probe("all of it", asks, [], self._inputs()))
-        found.append(self._probe("a batch of one", asks, [], self._inputs(batch=1, tokens=4)))
+        found.append(self._probe("all of it", asks, [], self._inputs(padded=padded)))
+        found.append(self._probe("a batch of one", asks, [], self._inputs(batch=1, tokens=4, padded=padded)))
         if self.kind.takes != "images":
-            asks = [*asks, "e padding", *(["d padding"] if main == "d" else [])]
-            found.append(self._probe("padding", asks, [], self._inputs(padded=True)))
+            paddings = ["e padding", *(["d padding"] if main == "d" else [])]
+            asks = list(dict.fromkeys([*asks, *paddings]))
+            found.append(self._probe("padding", asks, [], self._inputs(padded="some rows")))
         return found
 
     def _find(self) -> None:
         probes = self._probes()
-        if probes[0].seen is not None and np.isnan(probes[0].seen).all() and self._one_layer():
+        if _only_nan(probes) and self._one_layer():
             probes = self._probes()
-        stop = time.monotonic() + IN_ALL
+        if _only_nan(probes) and self.kind.takes != "images":
+            probes = self._probes("every row")
+        stop = time.process_time() + IN_ALL
         for budget, likely in ((0, True), (0, False), (1, True), (1, False), (2, True)):
             if budget == 2:
                 for letter, stack in self.stacks.items():
                     self.questions[f"{letter} flow"] = flows(3 if stack.crosses else 2, self.said, 2)
-            seconds = min(SECONDS, stop - time.monotonic())
+            seconds = min(SECONDS, stop - time.process_time())
             plans = search(probes, self.questions, budget, likely=likely, seconds=seconds)
             if plans:
                 self._accept(plans, probes)
@@ -522,3 +528,8 @@ def _of(letter: str) -> tuple[str, ...]:
     """The questions about one stack."""
     names = ("flow", "norms", "activation", "layers", "causal", "self", "cross", "padding")
     return tuple(f"{letter} {each}" for each in names)
+
+
+def _only_nan(probes: Sequence[Probe]) -> bool:
+    seen = probes[0].seen
+    return seen is not None and bool(np.isnan(seen).all())
