@@ -122,9 +122,7 @@ class BlockJudge(Judge):
         arguments, keywords = form.call(inputs)
         options.setdefault("parameters", self.values)
         try:
-            called = self.session.call(
-                self.built.handle, arguments, {**keywords, **(given or {})}, **options
-            )
+            called = self.session.call(self.built.handle, arguments, {**keywords, **(given or {})}, **options)
         except CodeError as error:
             self.errors.append(error)
             return None
@@ -207,7 +205,9 @@ class BlockJudge(Judge):
         return None if not isinstance(setting, bool) else "pre" if setting else "post"
 
     def _attentions(self, heads: int) -> list[list[tuple[Assignment, bool]]]:
-        found = read_attentions(self.built, self.layout.attention, heads, 2 if self.kind.cross else 1, D_MODEL)
+        found = read_attentions(
+            self.built, self.layout.attention, heads, 2 if self.kind.cross else 1, D_MODEL
+        )
         if found is None:
             return []
         self.sizes, self.aliases, self.attention_names = found.sizes, found.aliases, found.names
@@ -251,12 +251,11 @@ class BlockJudge(Judge):
         steps[0] = plan["causal"].value(steps[0])
         normalise, eps = plan["norm"].value
         activation = plan.get("activation", self.questions["activation"][0]).value
-        block = BlockSteps(
-            plan["flow"].value, plan["norms"].value, tuple(steps), activation, normalise, eps
-        )
+        block = BlockSteps(plan["flow"].value, plan["norms"].value, tuple(steps), activation, normalise, eps)
         weights = block_weights(self.layout, tuple(readings), tensors)
         x, memory = (
-            each if isinstance(each, Tensor) else torch.from_numpy(each) for each in (inputs["q"], inputs["k"])
+            each if isinstance(each, Tensor) else torch.from_numpy(each)
+            for each in (inputs["q"], inputs["k"])
         )
         masks = masks or (Masks(causal=self.kind.cross), Masks())
         return run_block(x, memory if self.kind.cross else None, weights, self.sizes, block, masks)
@@ -289,11 +288,15 @@ class BlockJudge(Judge):
         attentions = ["self", "cross"] if self.kind.cross else ["self"]
         found = [
             self._probe(form, "the residual stream alone", base, ["ff", *attentions], self._inputs()),
-            self._probe(form, "the feed-forward layer alone", [*base, "activation"], attentions, self._inputs()),
+            self._probe(
+                form, "the feed-forward layer alone", [*base, "activation"], attentions, self._inputs()
+            ),
         ]
         for each in attentions:
             others = ["ff", *(other for other in attentions if other != each)]
-            found.append(self._probe(form, f"the {each}-attention alone", [*base, each], others, self._inputs()))
+            found.append(
+                self._probe(form, f"the {each}-attention alone", [*base, each], others, self._inputs())
+            )
         everything = [*base, "activation", *attentions]
         found.append(self._probe(form, "all of it", everything, [], self._inputs()))
         found.append(self._probe(form, "a batch of one", everything, [], self._inputs(batch=1)))
@@ -304,7 +307,7 @@ class BlockJudge(Judge):
 
     def _find(self, kept: list[Form]) -> None:
         said = self.code.batch_first
-        ranked = sorted(kept, key=lambda form: (said is not None and form.batch_first != said))
+        ranked = sorted(kept, key=lambda form: said is not None and form.batch_first != said)
         probes: dict[int, list[Probe]] = {}
         stop = time.process_time() + 6.0
         for budget, likely in ((0, True), (0, False), (1, True), (1, False), (2, True)):
@@ -437,7 +440,9 @@ class BlockJudge(Judge):
         ignored = "padding-ignored" if part == "padding" else "causal-forgotten"
         if ignored in matched and len(set(matched)) > 1:
             matched = [each for each in matched if each != ignored]
-        self.outcome.check(f"mask, {part}", False, "differs" + (" in the way of a known mistake" if matched else ""))
+        self.outcome.check(
+            f"mask, {part}", False, "differs" + (" in the way of a known mistake" if matched else "")
+        )
         self.outcome.mistake(matched[0] if matched else "unknown-mask", matched)
 
     def _mask_fits(self, part: str, slot: Slot, said: Any) -> None:
@@ -494,7 +499,9 @@ def name_plans(outcome: Outcome, plans: Sequence[Plan]) -> None:
         outcome.mistake(family[0], family)
     elif fewest > 1:
         for slug in sorted(sets[0]):
-            outcome.mistake(slug, [s for each in sets[1:] for s in each if len(sets[0] ^ each) == 2 and s not in sets[0]])
+            outcome.mistake(
+                slug, [s for each in sets[1:] for s in each if len(sets[0] ^ each) == 2 and s not in sets[0]]
+            )
     remarks = [{each.remark for each in plan.values() if each.remark} for plan in plans]
     for slug in min(remarks, key=len):
         outcome.remark(slug)
@@ -523,5 +530,3 @@ def compare_gradients(
     if idle and not outcome.mistakes:
         outcome.check("every parameter is used", True, "without effect: " + ", ".join(idle))
         outcome.remark("unused-parameter")
-
-

@@ -136,9 +136,7 @@ def norm_maps(count: int, norms: int) -> list[Option]:
     if norms >= count:
         for each in permutations(range(count)):
             swapped = each != tuple(range(count))
-            found.append(
-                option("", each, likely=not swapped, remark="norms-swapped" if swapped else "")
-            )
+            found.append(option("", each, likely=not swapped, remark="norms-swapped" if swapped else ""))
     if norms >= 1:
         for each in product(range(min(norms, count)), repeat=count):
             if len(set(each)) < count:

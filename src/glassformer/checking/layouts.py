@@ -103,9 +103,7 @@ def _feed_forward(
     return None, None, False
 
 
-def attention_readings(
-    built: Built, names: tuple[str, ...], count: int
-) -> list[tuple[tuple[str, ...], ...]]:
+def attention_readings(built: Built, names: tuple[str, ...], count: int) -> list[tuple[tuple[str, ...], ...]]:
     """How the parameters of the attentions are parted among `count` of them, the likeliest first."""
     if count == 1:
         return [(names,)]
@@ -121,7 +119,9 @@ def attention_readings(
     weights = [each for each in names if len(built.parameters[each]) > 1]
     for cut in range(1, len(weights)):
         heads = {name.rpartition(".")[0] for name in weights[:cut]}
-        front = tuple(n for n in names if n in weights[:cut] or n.rpartition(".")[0] in heads and heads != {""})
+        front = tuple(
+            n for n in names if n in weights[:cut] or n.rpartition(".")[0] in heads and heads != {""}
+        )
         back = tuple(n for n in names if n not in front)
         if (front, back) not in found:
             found.append((front, back))
@@ -183,8 +183,6 @@ def block_weights(shape: Layout, readings: tuple[Assignment, ...], values: Value
 
 def norm(part: Part, values: Values) -> Norm:
     return Norm(values[part.weight] if part.weight else None, values[part.bias] if part.bias else None)
-
-
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,9 @@ class ModelJudge(Judge):
         needed = {"e", "d"} if self.kind.takes == "pairs" else {"e"}
         embedded = self.parts.patch if self.kind.takes == "images" else self.parts.embeddings
         if set(stacks) != needed or not embedded or (not self.parts.heads and self.kind.takes != "pairs"):
-            self.outcome.check("parameters", False, "layers, embedding or head not found among the parameters")
+            self.outcome.check(
+                "parameters", False, "layers, embedding or head not found among the parameters"
+            )
             self.outcome.mistake("unknown")
             return False
         self.stacks: dict[str, Stack] = stacks
@@ -216,7 +218,10 @@ class ModelJudge(Judge):
         depth = len(stack.prefixes)
         layers = [option(f"{depth} layers", depth)]
         if depth < self.asked:
-            layers = [option(f"one layer, {self.asked} times", self.asked, "layers-shared"), option(f"{depth} layers", depth, likely=False)]
+            layers = [
+                option(f"one layer, {self.asked} times", self.asked, "layers-shared"),
+                option(f"{depth} layers", depth, likely=False),
+            ]
         return {
             f"{letter} flow": flows(count, self.said),
             f"{letter} norms": norm_maps(count, len(stack.layout.norms)),
@@ -231,7 +236,11 @@ class ModelJudge(Judge):
     # ------------------------------------------------------------------ the reference
 
     def expected(
-        self, plan: Plan, inputs: Sequence[np.ndarray], tensors: Mapping[str, Tensor], memo: dict | None = None
+        self,
+        plan: Plan,
+        inputs: Sequence[np.ndarray],
+        tensors: Mapping[str, Tensor],
+        memo: dict | None = None,
     ) -> Tensor:
         """What a model made after this plan gives. memo: keeps what stages give for plans that agree so far."""
 
@@ -332,7 +341,9 @@ class ModelJudge(Judge):
             normalise, eps,
         )  # fmt: skip
         back = stack.attentions.aliases
-        names = [each.removeprefix(stack.prefixes[0]) for each in tensors if each.startswith(stack.prefixes[0])]
+        names = [
+            each.removeprefix(stack.prefixes[0]) for each in tensors if each.startswith(stack.prefixes[0])
+        ]
         for number in range(value(f"{letter} layers")):
             prefix = stack.prefixes[number % len(stack.prefixes)]
             own = {name: tensors[prefix + name] for name in names}
@@ -377,7 +388,9 @@ class ModelJudge(Judge):
 
     # ------------------------------------------------------------------ the search
 
-    def _probe(self, name: str, asks: Sequence[str], silent: Sequence[str], inputs: Sequence[np.ndarray]) -> Probe:
+    def _probe(
+        self, name: str, asks: Sequence[str], silent: Sequence[str], inputs: Sequence[np.ndarray]
+    ) -> Probe:
         hushed = {n for each in silent for n in self.stacks[each[0]].silenced(each[2:])}
         values = {key: np.zeros_like(v) if key in hushed else v for key, v in self.values.items()}
         seen = self._run(inputs, parameters=values)
@@ -402,14 +415,20 @@ class ModelJudge(Judge):
         asks = [*outside, f"{main} flow", f"{main} norms", f"{main} layers", f"{main} causal"]
         if padded and main == "e":
             asks.append("e padding")
-        found = [self._probe("the residual stream alone", asks, [*parts, *others], self._inputs(padded=padded))]
+        found = [
+            self._probe("the residual stream alone", asks, [*parts, *others], self._inputs(padded=padded))
+        ]
 
         def active(part: str, question: str, silent: Sequence[str]) -> None:
             if question not in asks:
                 asks.append(question)
             wanted = [each for each in asks if each not in (f"{main} activation", f"{main} self", "d cross", "e self",
                                                            "e activation") or each == question or _on(each, silent)]  # fmt: skip
-            found.append(self._probe(f"{part} alone", wanted, [s for s in silent if s != part], self._inputs(padded=padded)))
+            found.append(
+                self._probe(
+                    f"{part} alone", wanted, [s for s in silent if s != part], self._inputs(padded=padded)
+                )
+            )
 
         def _on(question: str, silent: Sequence[str]) -> bool:
             return question.replace("activation", "ff") not in silent
@@ -484,7 +503,9 @@ class ModelJudge(Judge):
 
     def _inconsistent(self, plan: Plan) -> None:
         """Padding that one part of the model leaves out and another one does not."""
-        masked = any(plan[each].told == "padding is masked" for each in ("e padding", "d padding") if each in plan)
+        masked = any(
+            plan[each].told == "padding is masked" for each in ("e padding", "d padding") if each in plan
+        )
         counted = "pool" in plan and plan["pool"].value[1] == "mean"
         unmasked = [e for e in ("e padding", "d padding") if e in plan and "not" in plan[e].told]
         left_out = "pool" in plan and plan["pool"].value[1] == "mean of real"

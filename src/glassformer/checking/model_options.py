@@ -45,9 +45,13 @@ def tables(parts: ModelParts, which: int = 0) -> list[Option]:
     found.append(option("", waves(start=1), "positions-start-at-1"))
     found.append(option("", waves(exponent="doubled"), "sinusoid-exponent-doubled"))
     found.append(option("", waves(exponent="unpaired"), "sinusoid-exponent-unpaired"))
-    halves = option("sinusoidal positions, halves", waves(halves=True), likely=False, remark="sines-concatenated")
+    halves = option(
+        "sinusoidal positions, halves", waves(halves=True), likely=False, remark="sines-concatenated"
+    )
     found.append(halves)
-    found.append(option("", waves(start=1, exponent="doubled"), "positions-start-at-1", "sinusoid-exponent-doubled"))
+    found.append(
+        option("", waves(start=1, exponent="doubled"), "positions-start-at-1", "sinusoid-exponent-doubled")
+    )
     return found
 
 
@@ -111,7 +115,13 @@ def stack_norms(parts: ModelParts) -> list[Option]:
         for decoder in choices:
             if encoder is None or encoder is not decoder:
                 right = [encoder, decoder] == [*parts.norms, None, None][:2]
-                found.append(option("last norms" if encoder or decoder else "no last norms", (encoder, decoder), likely=right or len(parts.norms) < 2))
+                found.append(
+                    option(
+                        "last norms" if encoder or decoder else "no last norms",
+                        (encoder, decoder),
+                        likely=right or len(parts.norms) < 2,
+                    )
+                )
             else:
                 found.append(option("", (encoder, decoder), "norm-shared"))
     return sorted(found, key=lambda each: not each.likely)
@@ -145,7 +155,9 @@ def patchings(parts: ModelParts) -> list[Option]:
     orders = ["chw"] if parts.convolved else ["chw", "hwc", *("".join(each) for each in permutations("chw"))]
     for order in dict.fromkeys(orders):
         found.append(option(f"patches by rows, values {order}", linear(order, "rows")))
-        found.append(option("patches by columns", linear(order, "columns"), remark="patches-by-columns", likely=False))
+        found.append(
+            option("patches by columns", linear(order, "columns"), remark="patches-by-columns", likely=False)
+        )
         if not parts.convolved:
             found.append(option("", linear(order, "strided"), "patchify-strided"))
     if parts.convolved:
@@ -165,5 +177,3 @@ def shifts(said: str | None, starts: tuple[int, ...]) -> list[Option]:
         found.append(option(f"the model shifts the target, start {start}", (start, 1), *twice))
         found.append(option("", (start, 2), "target-shifted-twice"))
     return found
-
-

@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from glassformer.checking.layouts import Attentions, Layout, Part, bias_of, layout, norm_parts, read_attentions
+from glassformer.checking.layouts import (
+    Attentions,
+    Layout,
+    Part,
+    bias_of,
+    layout,
+    norm_parts,
+    read_attentions,
+)
 from glassformer.checking.names import size_role
 from glassformer.checking.runner import Argument, Built, Namespace
 
@@ -23,7 +31,14 @@ NAMED = (
     (r"dropout|^p$|p_drop|drop", 0.3),
     (r"^(pad|padding)(_?(id|idx|index|token|token_id|token_idx))?$", 0),
 )
-ROLES = {"d_model": D_MODEL, "heads": HEADS, "d_ff": D_FF, "max_len": LENGTH, "layers": LAYERS, "dropout": 0.3}
+ROLES = {
+    "d_model": D_MODEL,
+    "heads": HEADS,
+    "d_ff": D_FF,
+    "max_len": LENGTH,
+    "layers": LAYERS,
+    "dropout": 0.3,
+}
 
 
 def keywords(arguments: tuple[Argument, ...]) -> dict[str, Any]:
@@ -186,7 +201,7 @@ def _stack(built: Built, stem: str, layers: Mapping[str, list[str]]) -> Stack | 
         return None
     weights = [name for name in found.attention if len(short[name]) > 1]
     crosses = len(found.norms) >= 3 or "dec" in stem.lower() or len(weights) > 4 * HEADS
-    for count in ((2, 1) if crosses else (1,)):
+    for count in (2, 1) if crosses else (1,):
         read = read_attentions(one, found.attention, HEADS, count, D_MODEL)
         if read is not None:
             return Stack(stem, prefixes, found, read)

@@ -55,5 +55,3 @@ def pooled(x: Tensor, how: str, real: Tensor) -> Tensor:
         return x.mean(1)
     total = (x * real[..., None]).sum(1)
     return total / (x.shape[1] if how == "mean by length" else real.sum(1, keepdim=True))
-
-

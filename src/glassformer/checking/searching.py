@@ -100,7 +100,12 @@ def _candidates(
                 for each in questions[question]:
                     other = {**plan, question: each}
                     key = tuple(id(other[name]) for name in probe.asks)
-                    if each.slugs and key not in seen and len(mistakes(other)) <= budget and probe.fits(other):
+                    if (
+                        each.slugs
+                        and key not in seen
+                        and len(mistakes(other)) <= budget
+                        and probe.fits(other)
+                    ):
                         seen.add(key)
                         changed.append(other)
         level = changed

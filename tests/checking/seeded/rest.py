@@ -1114,7 +1114,7 @@ MISTAKES: dict[str, dict[str, Edits]] = {
             )
         ],
     },
-    "batch-and-length-swapped": {
+    "batch-length-swapped": {
         "block_torch_attention": [(", dropout=dropout, batch_first=True", ", dropout=dropout")],
         "vit_conv": [("num_heads, batch_first=True)", "num_heads)")],
         "pool_cls_index": [("hidden_states[:, 0]", "hidden_states[0]")],
