@@ -7,7 +7,7 @@ from itertools import combinations, permutations, product
 import torch
 from torch import Tensor
 
-from glassformer.checking.attention import RIGHT, Masks, Steps, causal_up_to
+from glassformer.checking.attention import RIGHT, Masks, Steps
 from glassformer.checking.attention_mistakes import CAUSAL, CONVENTIONS, CORE, Seeded
 from glassformer.checking.blocks import Flow, gelu, moments, relu
 from glassformer.checking.projections import Assignment
@@ -182,7 +182,7 @@ def _option(reading: Assignment, seeded: Seeded, extra: tuple[str, ...]) -> Opti
 
 
 def causal_options(needed: bool, forbidden: bool = False) -> list[Option]:
-    """Of a self-attention that ought to be causal; value: steps -> steps. needed: by itself, not by a mask."""
+    """Of a self-attention that ought to be causal; value: steps -> steps. needed: without a mask."""
 
     def changed(seeded: Seeded) -> Callable[[Steps], Steps]:
         return lambda steps: seeded.on(steps)

@@ -120,7 +120,7 @@ def attention_readings(built: Built, names: tuple[str, ...], count: int) -> list
     for cut in range(1, len(weights)):
         heads = {name.rpartition(".")[0] for name in weights[:cut]}
         front = tuple(
-            n for n in names if n in weights[:cut] or n.rpartition(".")[0] in heads and heads != {""}
+            n for n in names if n in weights[:cut] or (n.rpartition(".")[0] in heads and heads != {""})
         )
         back = tuple(n for n in names if n not in front)
         if (front, back) not in found:

@@ -242,7 +242,10 @@ class ModelJudge(Judge):
         tensors: Mapping[str, Tensor],
         memo: dict | None = None,
     ) -> Tensor:
-        """What a model made after this plan gives. memo: keeps what stages give for plans that agree so far."""
+        """What a model made after this plan gives.
+
+        memo: keeps what stages give, for plans that agree so far.
+        """
 
         def value(question: str) -> Any:
             return plan.get(question, self.questions[question][0]).value
@@ -266,7 +269,7 @@ class ModelJudge(Judge):
             return self._after_norm(value, ends[0], x, tensors), real
 
         x, real = kept("entered", entering, entered, *own)
-        masks = (Masks(real if (0 == inputs[0]).any() and self.kind.takes == "ids" else None), Masks())
+        masks = (Masks(real if (inputs[0] == 0).any() and self.kind.takes == "ids" else None), Masks())
         x = kept(
             "layers", (*entering, *_of("e")), lambda: self._layers(value, "e", x, None, tensors, masks), *own
         )
@@ -287,6 +290,7 @@ class ModelJudge(Judge):
         if self.kind.takes == "images":
             patch = self.parts.patch
             assert patch
+            assert patch.weight
             bias = tensors[patch.bias] if patch.bias else None
             x = value("patches")(raw, tensors[patch.weight], bias)
             real = torch.ones(x.shape[:2], dtype=torch.bool)
@@ -420,18 +424,13 @@ class ModelJudge(Judge):
         ]
 
         def active(part: str, question: str, silent: Sequence[str]) -> None:
+            """Adds a probe in which one of the silent sublayers acts; it asks only about what acts."""
             if question not in asks:
                 asks.append(question)
-            wanted = [each for each in asks if each not in (f"{main} activation", f"{main} self", "d cross", "e self",
-                                                           "e activation") or each == question or _on(each, silent)]  # fmt: skip
-            found.append(
-                self._probe(
-                    f"{part} alone", wanted, [s for s in silent if s != part], self._inputs(padded=padded)
-                )
-            )
-
-        def _on(question: str, silent: Sequence[str]) -> bool:
-            return question.replace("activation", "ff") not in silent
+            hushed = [each for each in silent if each != part]
+            about = {each.replace("ff", "activation") for each in hushed}
+            wanted = [each for each in asks if each not in about]
+            found.append(self._probe(f"{part} alone", wanted, hushed, self._inputs(padded=padded)))
 
         active(f"{main} ff", f"{main} activation", [*parts, *others])
         active(f"{main} self", f"{main} self", [*parts, *others])

@@ -19,7 +19,7 @@ def scales() -> list[Option]:
 
 
 def tables(parts: ModelParts, which: int = 0) -> list[Option]:
-    """value: (tokens, tensors) -> (tokens, d). which: of several tables, one for the source, one for the target."""
+    """value: (tokens, tensors) -> (tokens, d). which: of several learned tables."""
     if parts.positions:
         name = parts.positions[min(which, len(parts.positions) - 1)]
 

@@ -126,7 +126,7 @@ def stacks_of(built: Built) -> dict[str, dict[str, list[str]]]:
     return {
         stem: layers
         for stem, layers in found.items()
-        if all(len(names) >= 6 and any("norm" in n.lower() or "ln" in n.lower() for n in names)
+        if all((len(names) >= 6 and any("norm" in n.lower() or "ln" in n.lower() for n in names))
                or len(names) >= 8 for names in layers.values())
     }  # fmt: skip
 

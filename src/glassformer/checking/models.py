@@ -46,7 +46,10 @@ def shifted(ids: Tensor, start: int, by: int = 1) -> Tensor:
 
 
 def pooled(x: Tensor, how: str, real: Tensor) -> Tensor:
-    """(batch, tokens, d) to (batch, d). how: "first", "second", "last", or a mean; real: True = no padding."""
+    """(batch, tokens, d) to (batch, d). how: "first", "second", "last", "largest", or a mean.
+
+    real: True = no padding.
+    """
     if how in ("first", "second", "last"):
         return x[:, {"first": 0, "second": 1, "last": -1}[how]]
     if how == "largest":

@@ -66,8 +66,8 @@ def said_shift(words: str, argument: str) -> str | None:
     """
     text = " ".join(words.lower().split())
     caller = re.search(
-        r"caller shifts|shifted by the caller|comes? shifted|(already|is) shifted|(starts|begins) with <?(bos|sos)"
-        r"|<(bos|sos)> first",
+        r"caller shifts|shifted by the caller|comes? shifted|(already|is) shifted"
+        r"|(starts|begins) with <?(bos|sos)|<(bos|sos)> first",
         text,
     )
     inside = re.search(

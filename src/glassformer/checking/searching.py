@@ -1,8 +1,8 @@
 """Finds out how a module is made, stage by stage: each probe narrows what its outputs depend on.
 
-A plan gives every question (where are the norms, which activation, which matrix is which) one option. A probe
-is a call of the module with parameters that silence most of it, so that only some questions matter. Plans with
-no mistake are tried first, then one mistake, then two.
+A plan gives every question (where are the norms, which activation, which matrix is which) one option. A
+probe is a call of the module with parameters that silence most of it, so that only some questions matter.
+Plans with no mistake are tried first, then one mistake, then two.
 """
 
 import time
