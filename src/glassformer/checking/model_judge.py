@@ -20,7 +20,7 @@ from glassformer.checking.block_mistakes import (
     norm_functions,
     norm_maps,
 )
-from glassformer.checking.blocks import BlockSteps, moments, normed, right_steps, run_block
+from glassformer.checking.blocks import BlockSteps, BlockWeights, moments, normed, right_steps, run_block
 from glassformer.checking.forms import first_array
 from glassformer.checking.judging import EXACT, Judge, Outcome, Session, distance
 from glassformer.checking.layouts import Part, block_weights, norm, projection
@@ -271,7 +271,10 @@ class ModelJudge(Judge):
         x, real = kept("entered", entering, entered, *own)
         masks = (Masks(real if (inputs[0] == 0).any() and self.kind.takes == "ids" else None), Masks())
         x = kept(
-            "layers", (*entering, *_of("e")), lambda: self._layers(value, "e", x, None, tensors, masks), *own
+            "layers",
+            (*entering, *_of("e")),
+            lambda: self._layers(value, "e", x, None, tensors, masks, kept),
+            *own,
         )
         x = self._after_norm(value, ends[1], x, tensors)
         place, how = value("pool")
@@ -330,6 +333,7 @@ class ModelJudge(Judge):
         memory: Tensor | None,
         tensors: Mapping[str, Tensor],
         masks: tuple[Masks, Masks],
+        kept: Any,
     ) -> Tensor:
         stack = self.stacks[letter]
         chosen = [value(f"{letter} self"), *([value(f"{letter} cross")] if stack.crosses else [])]
@@ -344,16 +348,17 @@ class ModelJudge(Judge):
             value(f"{letter} flow"), value(f"{letter} norms"), tuple(steps), value(f"{letter} activation"),
             normalise, eps,
         )  # fmt: skip
-        back = stack.attentions.aliases
-        names = [
-            each.removeprefix(stack.prefixes[0]) for each in tensors if each.startswith(stack.prefixes[0])
-        ]
+
+        def weights(prefix: str) -> BlockWeights:
+            own = {n.removeprefix(prefix): each for n, each in tensors.items() if n.startswith(prefix)}
+            own |= {alias: own[name] for alias, name in stack.attentions.aliases.items()}
+            return block_weights(stack.layout, tuple(each[0] for each in chosen), own)
+
         for number in range(value(f"{letter} layers")):
             prefix = stack.prefixes[number % len(stack.prefixes)]
-            own = {name: tensors[prefix + name] for name in names}
-            own |= {alias: own[name] for alias, name in back.items()}
-            weights = block_weights(stack.layout, tuple(each[0] for each in chosen), own)
-            x = run_block(x, memory, weights, stack.attentions.sizes, block, masks)
+            read = (f"{letter} self", f"{letter} cross")
+            mine = kept("weights", read, lambda prefix=prefix: weights(prefix), prefix)
+            x = run_block(x, memory, mine, stack.attentions.sizes, block, masks)
         return x
 
     def _pairs(
@@ -377,12 +382,14 @@ class ModelJudge(Judge):
         before = ("scale", "table", "place", "norm")
 
         def encoded() -> Tensor:
-            memory = self._layers(value, "e", embedded[0], None, tensors, (Masks(real), Masks()))
+            memory = self._layers(value, "e", embedded[0], None, tensors, (Masks(real), Masks()), kept)
             return self._after_norm(value, ends[0], memory, tensors)
 
         def decoded() -> Tensor:
             memory = kept("encoded", (*before, *_of("e")), encoded, ends[0])
-            return self._layers(value, "d", embedded[1], memory, tensors, (Masks(causal=True), Masks(real)))
+            return self._layers(
+                value, "d", embedded[1], memory, tensors, (Masks(causal=True), Masks(real)), kept
+            )
 
         x = kept("decoded", (*before, "shift", *_of("e"), *_of("d")), decoded, ends[0])
         x = self._after_norm(value, ends[1], x, tensors)
