@@ -32,7 +32,7 @@ from glassformer.checking.searching import Option, Plan, Probe, mistakes, option
 from glassformer.checking.source import Code
 
 BATCH, TOKENS, SOURCE, D_MODEL, D_FF = 3, 6, 9, 24, 40
-SECONDS = 2.5
+SECONDS, IN_ALL = 2.5, 7.5
 MEMORY_MASK = ("mem", "src", "source", "enc", "cross", "context", "pad", "valid")
 
 
@@ -309,7 +309,7 @@ class BlockJudge(Judge):
         said = self.code.batch_first
         ranked = sorted(kept, key=lambda form: said is not None and form.batch_first != said)
         probes: dict[int, list[Probe]] = {}
-        stop = time.process_time() + 6.0
+        stop = time.process_time() + IN_ALL
         for budget, likely in ((0, True), (0, False), (1, True), (1, False), (2, True)):
             if budget == 2:
                 self.questions["flow"] = flows(3 if self.kind.cross else 2, self.said, 2)
@@ -317,7 +317,8 @@ class BlockJudge(Judge):
             for number, form in enumerate(ranked if budget == 0 else ranked[:1]):
                 if number not in probes:
                     probes[number] = self._probes(form)
-                seconds = min(SECONDS, stop - time.process_time())
+                left = stop - time.process_time()
+                seconds = left if budget == 2 else min(SECONDS, left)
                 plans = search(probes[number], self.questions, budget, likely=likely, seconds=seconds)
                 if plans:
                     self._accept(form, plans, probes[number])

@@ -67,7 +67,7 @@ def search(
     plans: list[Plan] = [{}]
     for probe in probes:
         kept: list[Plan] = []
-        for longer in _candidates(probe, plans, questions, budget, likely):
+        for longer in _candidates(probe, plans, questions, budget, likely, stop):
             if time.process_time() > stop:
                 return []
             if probe.fits(longer):
@@ -79,25 +79,32 @@ def search(
 
 
 def _candidates(
-    probe: Probe, plans: Sequence[Plan], questions: Questions, budget: int, likely: bool
+    probe: Probe, plans: Sequence[Plan], questions: Questions, budget: int, likely: bool, stop: float
 ) -> Iterator[Plan]:
-    """Longer plans. Where right ones explain the first probe, only those and their neighbours are tried."""
+    """Longer plans; at the first probe, those with the fewest mistakes that explain it, and their neighbours."""
     if plans != [{}]:
         for plan in plans:
             open_questions = [each for each in probe.asks if each not in plan]
             yield from _extended(plan, open_questions, questions, budget, likely)
         return
-    level = [each for each in _extended({}, probe.asks, questions, 0, likely) if probe.fits(each)]
-    if not level:
-        yield from _extended({}, probe.asks, questions, budget, likely)
-        return
+    level: list[Plan] = []
+    fewest = -1
+    while not level and fewest < budget:
+        fewest += 1
+        for each in _extended({}, probe.asks, questions, fewest, likely):
+            if time.process_time() > stop:
+                return
+            if probe.fits(each):
+                level.append(each)
     seen: set[tuple[int, ...]] = set()
-    for _ in range(budget + 1):
+    for _ in range(budget - fewest + 1):
         yield from level
         changed = []
         for plan in level:
             for question in probe.asks:
                 for each in questions[question]:
+                    if time.process_time() > stop:
+                        return
                     other = {**plan, question: each}
                     key = tuple(id(other[name]) for name in probe.asks)
                     if (
