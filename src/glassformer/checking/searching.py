@@ -81,7 +81,7 @@ def search(
 def _candidates(
     probe: Probe, plans: Sequence[Plan], questions: Questions, budget: int, likely: bool, stop: float
 ) -> Iterator[Plan]:
-    """Longer plans; at the first probe, those with the fewest mistakes that explain it, and their neighbours."""
+    """Longer plans; at the first probe, those with the fewest mistakes that fit it, and their neighbours."""
     if plans != [{}]:
         for plan in plans:
             open_questions = [each for each in probe.asks if each not in plan]
