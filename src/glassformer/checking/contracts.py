@@ -14,6 +14,9 @@ from glassformer.checking.norms import LayerNormJudge
 from glassformer.checking.patches import PatchEmbeddingJudge, PatchifyJudge
 from glassformer.checking.pooling import ClsPoolingJudge, MeanPoolingJudge
 from glassformer.checking.positions_judge import LearnedJudge, SinusoidalJudge
+from glassformer.checking.block_judge import BLOCKS, BlockJudge
+from glassformer.checking.judging import Judge
+from glassformer.checking.model_judge import MODELS, ModelJudge
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,16 @@ class Contract:
 def _attention(slug: str, asks: str, *names: str) -> Contract:
     kind = KINDS[slug]
     return Contract(slug, kind.title, asks, partial(AttentionJudge, kind=kind), names)
+
+
+def _block(slug: str, asks: str, *names: str) -> Contract:
+    kind = BLOCKS[slug]
+    return Contract(slug, kind.title, asks, partial(BlockJudge, kind=kind), names)
+
+
+def _model(slug: str, asks: str, *names: str) -> Contract:
+    kind = MODELS[slug]
+    return Contract(slug, kind.title, asks, partial(ModelJudge, kind=kind), names)
 
 
 CONTRACTS: Mapping[str, Contract] = {
@@ -134,6 +147,31 @@ CONTRACTS: Mapping[str, Contract] = {
             "X (n, features), y (n,) -> gradients of the loss of a network with one hidden layer of sigmoids",
             BackwardJudge,
             (r"^back_?(ward|prop)\w*", r"neural_?net\w*", r"two_layer_net", r"^network$"),
+        _block(
+            "transformer-block",
+            "x (batch, tokens, d_model) -> the same shape: self-attention, then a feed-forward layer",
+            r"(transformer|encoder|attention)_?(encoder_?)?(block|layer)$", r"^(residual_?)?block$",
+        ),
+        _block(
+            "decoder-block",
+            "x (batch, tokens, d_model), memory (batch, source, d_model) -> the shape of x: causal"
+            " self-attention, cross-attention, then a feed-forward layer",
+            r"decoder_?(block|layer)$",
+        ),
+        _model(
+            "text-classifier",
+            "token ids (batch, tokens) -> logits (batch, classes)",
+            r"(text|sentiment|transformer|bert|sequence|review)_?classifier",
+        ),
+        _model(
+            "vision-transformer",
+            "images (batch, channels, height, width) -> logits (batch, classes)",
+            r"vision_?transformer", r"^(simple_|my_|tiny_)?vi_?t$",
+        ),
+        _model(
+            "encoder-decoder",
+            "source ids (batch, source), target ids (batch, target) -> logits (batch, target, vocab)",
+            r"seq_?2_?seq", r"encoder_?decoder", r"^(my_)?transformer(_model)?$",
         ),
     )
 }  # fmt: skip

@@ -1114,7 +1114,7 @@ MISTAKES: dict[str, dict[str, Edits]] = {
             )
         ],
     },
-    "batch-and-length-swapped": {
+    "batch-length-swapped": {
         "block_torch_attention": [(", dropout=dropout, batch_first=True", ", dropout=dropout")],
         "vit_conv": [("num_heads, batch_first=True)", "num_heads)")],
         "pool_cls_index": [("hidden_states[:, 0]", "hidden_states[0]")],
@@ -1126,6 +1126,9 @@ REMARKS: set[tuple[str, str]] = {
     *(("norms-swapped", base) for base in MISTAKES["norms-swapped"]),
     *(("sines-concatenated", base) for base in MISTAKES["sines-concatenated"]),
     *(("patches-by-columns", base) for base in MISTAKES["patches-by-columns"]),
+    # a model is built with an even width; that another one crashes is told
+    ("positions-odd-width", "classifier_mean_pool"),
+    ("positions-odd-width", "seq2seq_caller_shifts"),
     # a Boolean mask is right under the other meaning of True, which the docstring excludes
     ("causal-inverted", "masks_causal_bool"),
     ("padding-inverted", "masks_padding_ids"),
