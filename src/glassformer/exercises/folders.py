@@ -7,12 +7,12 @@ from glassformer.errors import UsageError
 from glassformer.exercises.sheets import SHAPES, Sheet
 from glassformer.exercises.skeletons import assembled
 
-MARKER = "glassformer-exercise.json"
 
 
 def skeleton(sheet: Sheet) -> dict[str, str]:
     """File -> text, with everything that is to be written left out."""
-    return {name: assembled(each, {*sheet.targets, *_named(each)}) for name, each in sheet.files.items()}
+    title = f"{told(sheet)}. What raises NotImplementedError is yours to write."
+    return {name: assembled(each, {*sheet.targets, *_named(each)}, title) for name, each in sheet.files.items()}
 
 
 def reference(sheet: Sheet) -> dict[str, str]:
@@ -22,7 +22,7 @@ def reference(sheet: Sheet) -> dict[str, str]:
 
 def write(sheet: Sheet, folder: Path) -> list[Path]:
     """Writes a sheet's folder. Raises UsageError where a file that is there already would be overwritten."""
-    texts = {"README.md": _page(sheet), **skeleton(sheet), f"test_{sheet.slug.lower()}.py": _tests(sheet)}
+    texts = {"README.md": _page(sheet), **skeleton(sheet), test_file(sheet): _tests(sheet)}
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder")
     if there := [name for name in texts if (folder / name).exists()]:
@@ -33,12 +33,21 @@ def write(sheet: Sheet, folder: Path) -> list[Path]:
     return [folder / name for name in texts]
 
 
+def told(sheet: Sheet) -> str:
+    kind = f"Sheet {sheet.slug}" if len(sheet.slug) == 1 else "Exercise"
+    return f"{kind}: {sheet.title}"
+
+
+def test_file(sheet: Sheet) -> str:
+    """Its name says which sheet a folder belongs to."""
+    return f"test_{sheet.slug.lower()}.py"
+
+
 def _named(definitions: tuple[str, ...]) -> list[str]:
     return [each.partition(":")[2] for each in definitions]
 
 
 def _page(sheet: Sheet) -> str:
-    kind = f"Sheet {sheet.slug}" if len(sheet.slug) == 1 else "Exercise"
     files = " and ".join(f"`{name}`" for name in sheet.files)
     rows = [f"| {each.title} | `{each.target}` | {each.of} |" for each in sheet.criteria]
     notes = []
@@ -49,7 +58,7 @@ def _page(sheet: Sheet) -> str:
         )
     if sheet.by_hand:
         notes.append("\n".join(["A person judges:\n", *(f"- {_by_hand(each.title, each.of)}" for each in sheet.by_hand)]))
-    return f"""# {kind}: {sheet.title}
+    return f"""# {told(sheet)}
 
 Write what is a TODO in {files}: a docstring says what it computes, with its shapes. Names of classes and functions,
 and what their constructors take, stay; everything inside is yours, helpers too. Code that trains belongs behind
@@ -94,7 +103,7 @@ def _tests(sheet: Sheet) -> str:
             f"def test_{slug}_shape():\n    assert {SHAPES[target]}\n\n\n"
             f"def test_{slug}():\n    is_right({target}, \"{criterion.contract}\")"
         )
-    return f'''"""Sheet {sheet.slug}: run `pytest` in this folder. Shapes first; then whether the numbers are right."""
+    return f'''"""{told(sheet)}. Run `pytest` in this folder. Shapes first; then whether the numbers are right."""
 
 {chr(10).join(["import pytest", *libraries])}
 

@@ -6,6 +6,7 @@ stands on its own. Sizes in annotations (jaxtyping) become a sentence of the doc
 
 import ast
 import copy
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -120,13 +121,13 @@ class _File:
         return "\n\n".join(heads) + "\n\n\n" + "\n\n\n".join(self.parts) + "\n"
 
 
-def assembled(definitions: Iterable[str], todo: Iterable[str] = ()) -> str:
+def assembled(definitions: Iterable[str], todo: Iterable[str] = (), title: str = "") -> str:
     """The text of a file with these definitions, `module:name` each; the bodies of those in `todo` are left out."""
     file = _File(frozenset(todo))
     for each in definitions:
         module, _, name = each.partition(":")
         file.take(module, name)
-    return file.text()
+    return (f'"""{title}"""\n\n' if title else "") + file.text()
 
 
 def left_open(node: Definition) -> bool:
@@ -180,7 +181,8 @@ def _signatures(source: Source, node: Definition) -> Iterator[Edit]:
     for function in _functions(node):
         bare = _Bare().visit(copy.deepcopy(function))
         gives = f" -> {ast.unparse(bare.returns)}" if bare.returns else ""
-        line = f"def {function.name}({ast.unparse(bare.args)}){gives}:"
+        takes = re.sub(r"(: [\w\[\]., |]+?)=", r"\1 = ", ast.unparse(bare.args))
+        line = f"def {function.name}({takes}){gives}:"
         first = source.span(function.body[0])[0]
         if function.col_offset + len(line) <= LINE:
             indent = " " * (function.col_offset + 4)
