@@ -163,10 +163,10 @@ class _Marking:
         left = self.until - time.monotonic()
         if left < LEAST_SECONDS:
             return replace(lost, word="error", message="not looked at: the time for this submission was over")
-        if criterion.contract not in CONTRACTS:
-            return replace(lost, word="inconclusive", message="not checked here: judge it by hand")
         if criterion.parts:
             return self._constructor(lost, criterion, found, left)
+        if criterion.contract not in CONTRACTS:
+            return replace(lost, word="inconclusive", message="not checked here: judge it by hand")
         verdict = check_file(
             f"{self.folder / found.path}:{found.name}", criterion.contract, seed=self.seed, zygote=self.zygote,
             timeout=min(SECONDS_A_CALL, left), budget=min(SECONDS_A_CHECK, left),
