@@ -142,6 +142,7 @@ class AttentionJudge(Judge):
         return {
             "d_model": 24, **heads, "d_head": [8, 24], "max_len": 32,
             "dropout": 0.3, "bias": True, "batch_first": True, "causal": False, "layers": 2, "d_ff": 40,
+            **self.fixed,
         }  # fmt: skip
 
     def _set_up(self) -> list[Form]:

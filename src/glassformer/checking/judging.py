@@ -77,6 +77,8 @@ class Judge:
         self.random = np.random.default_rng(seed)
         self.errors: list[CodeError] = []
         self.construction: dict[str, Any] = {}
+        self.fixed: dict[str, Any] = {}
+        """What the constructor is given for a size, by its role, whatever the judge would take: {"heads": 1}."""
 
     def judge(self) -> Outcome:
         raise NotImplementedError

@@ -8,6 +8,10 @@ from typing import Any
 
 from glassformer.checking.checks import check_file
 from glassformer.checking.contracts import CONTRACTS
+from glassformer.checking.isolation import IsolatedRunner
+from glassformer.checking.questions import explained
+from glassformer.checking.runner import CodeError
+from glassformer.checking.targets import target
 from glassformer.checking.telling import told
 from glassformer.checking.verdict import SCHEMA_VERSION, Verdict, Word
 from glassformer.checking.zygote import Zygote
@@ -138,6 +142,8 @@ class _Marking:
     zygote: Zygote | None
     right: set[str] = field(default_factory=set)
     """Targets of which everything was right: their constructors need no further look."""
+    ran: dict[str, str] = field(default_factory=dict)
+    """Path -> why the file could not be run, empty where it could. A file that never ends is waited for once."""
 
     def of(self, criterion: Criterion) -> Mark:
         try:
@@ -163,6 +169,8 @@ class _Marking:
         left = self.until - time.monotonic()
         if left < LEAST_SECONDS:
             return replace(lost, word="error", message="not looked at: the time for this submission was over")
+        if why := self._file(found.path, left):
+            return replace(lost, word="error", message=why)
         if criterion.parts:
             return self._constructor(lost, criterion, found, left)
         if criterion.contract not in CONTRACTS:
@@ -175,6 +183,17 @@ class _Marking:
         if verdict.correct:
             self.right.add(found.name)
         return _told(lost, replace(verdict, target=lost.place), str(self.folder))
+
+    def _file(self, path: str, left: float) -> str:
+        if path not in self.ran:
+            aim, seconds = target(str(self.folder / path)), min(SECONDS_A_CALL, left)
+            self.ran[path] = ""
+            with IsolatedRunner(timeout=seconds, budget=seconds, paths=aim.paths, zygote=self.zygote) as session:
+                try:
+                    session.load(aim.text, aim.filename)
+                except CodeError as error:
+                    self.ran[path] = f"{path}: {explained(error, aim)}"
+        return self.ran[path]
 
     def _missing(self, lost: Mark, criterion: Criterion) -> Mark:
         unread = self.reading.unread
