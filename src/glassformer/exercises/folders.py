@@ -11,7 +11,7 @@ from glassformer.exercises.skeletons import assembled
 
 def skeleton(sheet: Sheet) -> dict[str, str]:
     """File -> text, with everything that is to be written left out."""
-    title = f"{told(sheet)}. What raises NotImplementedError is yours to write."
+    title = f"{told(sheet)}.\n\nWhat raises NotImplementedError is yours to write.\n"
     return {name: assembled(each, {*sheet.targets, *_named(each)}, title) for name, each in sheet.files.items()}
 
 
