@@ -143,18 +143,17 @@ def test_a_learner_begins_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture
     assert (answer["verdict"], answer["points"]) == ("correct", {"got": 4, "of": 4})
 
 
-@pytest.mark.parametrize(("text", "passed", "failed"), [(RIGHT, 8, 0), (UNSCALED, 5, 3), ("", 0, 8)])
-def test_the_tests_run_with_plain_pytest(text: str, passed: int, failed: int, tmp_path: Path) -> None:
+def test_the_tests_run_with_plain_pytest(tmp_path: Path) -> None:
     assert cli.main(["exercise", "new", "attention", str(tmp_path)]) == 0
-    if text:
-        (tmp_path / "attention.py").write_text(text, encoding="utf-8")
+    open_still = skeleton(SHEET)["attention.py"].partition("class MultiHeadAttention")
+    begun = UNSCALED.partition("class MultiHeadAttention")[0] + "".join(open_still[1:])
+    (tmp_path / "attention.py").write_text(begun, encoding="utf-8")
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "."]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    last = done.stdout.strip().splitlines()[-1]
-    assert (f"{passed} passed" in last) == (passed > 0), done.stdout
-    assert (f"{failed} failed" in last) == (failed > 0), done.stdout
-    if text == UNSCALED:
-        assert "no-scale" in done.stdout
+    # the shapes are right and so is attention without parameters; the scale is missing twice; one class is a TODO
+    assert "4 failed, 4 passed" in done.stdout, done.stdout
+    assert "no-scale" in done.stdout
+    assert "TODO: MultiHeadAttention.__init__" in done.stdout
 
 
 @pytest.mark.parametrize(

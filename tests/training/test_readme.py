@@ -36,6 +36,8 @@ def test_commands_are_understood(
     write_jsonl(tmp_path / "others.jsonl", [(text, ("bad", "good")[label]) for text, label in rows])
     if "others.jsonl" in command:  # the run at hand was trained on columns of other names
         command = command.replace("--data.text body --data.label mood", "--data.text text --data.label label")
+    (tmp_path / "submissions" / "ada").mkdir(parents=True)
+    (tmp_path / "submissions" / "ada" / "attention.py").write_text("def attention(q, k, v):\n    return v\n")
     image_folder(tmp_path / "pets", {"cat": 12, "dog": 12})
     cifar10_folder(tmp_path / "DATA")
     if "smallest" in command:  # searched in a moment, and then there is a board to verify
