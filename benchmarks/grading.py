@@ -2,9 +2,9 @@
 
     python benchmarks/grading.py [--quick] [--sheet C] [--json FILE]
 
-Every submission is the project's own solution of the sheet with mistakes put into it at random, none to four of those
-beneath, and a helper of its own, so that no two texts are equal; two of a hundred are hostile. The whole command is timed, start
-included.
+Every submission is the project's own solution of the sheet with mistakes put into it at random, none to two
+of those beneath, and a helper of its own, so that no two texts are equal; the last two never end. The whole
+command is timed, start included.
 """
 
 import argparse
@@ -19,10 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from side_by_side import machine
-
 from glassformer.exercises.folders import reference
 from glassformer.exercises.sheets import sheet
+from side_by_side import machine
 
 SUBMISSIONS, HOSTILE = 100, 2
 MISTAKES = (
@@ -42,7 +41,9 @@ ENDLESS = "\nwhile True:\n    pass\n"
 
 def main() -> None:
     """Writes a class, grades it, prints and writes how long it took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="ten submissions")
     parser.add_argument("--sheet", default="C", help="which sheet")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -57,7 +58,8 @@ def main() -> None:
         again, _ = timed(words)
     result: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),
-        "command": f"python benchmarks/grading.py --sheet {options.sheet}" + (" --quick" if options.quick else ""),
+        "command": f"python benchmarks/grading.py --sheet {options.sheet}"
+        + (" --quick" if options.quick else ""),
         "machine": machine(),
         "submissions": count,
         "workers": options.workers,
@@ -76,7 +78,7 @@ def write_class(folder: Path, name: str, count: int) -> None:
     for number in range(count):
         place = folder / f"submission-{number:03}"
         place.mkdir(parents=True)
-        chosen = drawn.sample(MISTAKES, drawn.randint(0, 4))
+        chosen = drawn.sample(MISTAKES, drawn.choice((0, 1, 1, 2)))
         for file, text in reference(sheet(name)).items():
             for right, wrong in chosen:
                 text = text.replace(right, wrong)

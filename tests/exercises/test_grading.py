@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.helpers import commands_in
 
 from glassformer import cli
 from glassformer.errors import DataError
@@ -17,6 +16,7 @@ from glassformer.exercises.folders import reference, skeleton
 from glassformer.exercises.grading import Class, cell, names
 from glassformer.exercises.marking import Marks
 from glassformer.exercises.sheets import SHEETS
+from tests.helpers import commands_in
 
 HOSTILE = Path(__file__).parents[1] / "checking" / "hostile"
 SHEET = SHEETS["attention"]
@@ -35,7 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         FORMULA: skeleton(SHEET)["attention.py"],
         EVIL: f"raise ValueError('{EVIL} | ``` \\x1b[2J')\ndef attention(q, k, v): ...\n",
         "exits": (HOSTILE / "exits_hard_in_forward.py").read_text(encoding="utf-8"),
-        "forges": (HOSTILE / "prints_a_verdict.py").read_text(encoding="utf-8").replace("softmax(-1)", "softmax(-2)"),
+        "forges": (HOSTILE / "prints_a_verdict.py")
+        .read_text(encoding="utf-8")
+        .replace("softmax(-1)", "softmax(-2)"),
     }.items():
         (made / name).mkdir()
         (made / name / "attention.py").write_text(text, encoding="utf-8")
@@ -72,7 +74,9 @@ def test_every_submission_has_its_row(graded: tuple[Class, list[Marks]]) -> None
 def test_pages_hold_the_diagnosis_and_obey_nothing(graded: tuple[Class, list[Marks]]) -> None:
     work, marks = graded
     files = names([each.submission for each in marks])
-    page, sheet = ((work.pages / f"{files['bob']}{end}").read_text(encoding="utf-8") for end in (".html", ".md"))
+    page, sheet = (
+        (work.pages / f"{files['bob']}{end}").read_text(encoding="utf-8") for end in (".html", ".md")
+    )
     assert "no scale" in page.lower()
     assert "no scale" in sheet.lower()
     for name in (files[EVIL] + ".html", files[EVIL] + ".md", "index.html", "index.md"):
@@ -118,7 +122,14 @@ def test_what_is_kept_may_be_broken(folder: Path, tmp_path: Path) -> None:
 
 
 def test_names_are_safe_as_cells_and_as_files() -> None:
-    assert [cell(each) for each in ("=1", "+1", "-1", "@x", "\tx", "a=1")] == ["'=1", "'+1", "'-1", "'@x", "'\tx", "a=1"]
+    assert [cell(each) for each in ("=1", "+1", "-1", "@x", "\tx", "a=1")] == [
+        "'=1",
+        "'+1",
+        "'-1",
+        "'@x",
+        "'\tx",
+        "a=1",
+    ]
     found = names(["Ada", "ada", "index", "../up", "ä/ö", "x" * 300])
     assert len({each.lower() for each in found.values()} | {"index"}) == 7
     assert all(len(each) < 100 and "/" not in each and not each.startswith(".") for each in found.values())
@@ -150,7 +161,7 @@ def test_the_tests_run_with_plain_pytest(tmp_path: Path) -> None:
     (tmp_path / "attention.py").write_text(begun, encoding="utf-8")
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "."]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    # the shapes are right and so is attention without parameters; the scale is missing twice; one class is a TODO
+    # shapes are right and so is attention without parameters; the scale is missing twice; a class is a TODO
     assert "4 failed, 4 passed" in done.stdout, done.stdout
     assert "no-scale" in done.stdout
     assert "TODO: MultiHeadAttention.__init__" in done.stdout
@@ -171,7 +182,9 @@ def test_the_tests_run_with_plain_pytest(tmp_path: Path) -> None:
         ("grade A {tmp} --out {tmp}/x.csv", "no submissions"),
     ],
 )
-def test_what_was_typed_wrongly(words: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_typed_wrongly(
+    words: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status = cli.main(words.format(tmp=tmp_path).split())
     said = capsys.readouterr().err
     assert status == (2 if says and says != "no submissions" else 1 if says else 0)

@@ -1,4 +1,4 @@
-"""What a learner gets is cut from the project's own source, stands alone, and computes what glassformer.nn does."""
+"""What a learner gets is cut from the project's own source, stands alone, computes what the house does."""
 
 import ast
 import inspect
@@ -76,7 +76,8 @@ def test_docstrings_and_signatures_are_those_of_the_source() -> None:
 
 def test_half_a_class_is_no_longer_open() -> None:
     text = skeleton(SHEETS["C"])["vit.py"].replace(
-        'raise NotImplementedError("TODO: SelfAttention2d.__init__")', "self.query = nn.Linear(channels, channels)"
+        'raise NotImplementedError("TODO: SelfAttention2d.__init__")',
+        "self.query = nn.Linear(channels, channels)",
     )
     (node,) = (each for each in ast.parse(text).body if getattr(each, "name", "") == "SelfAttention2d")
     assert isinstance(node, ast.ClassDef)
@@ -174,7 +175,9 @@ def test_the_decoder_block_is_that_of_the_house() -> None:
 def test_small_parts_are_those_of_the_house() -> None:
     for d_model in (24, 7):
         x = torch.randn(2, 70, d_model, dtype=torch.float64)
-        assert torch.allclose(parts.SinusoidalPositions(d_model)(x), SinusoidalPositions(d_model)(x), atol=1e-12)
+        assert torch.allclose(
+            parts.SinusoidalPositions(d_model)(x), SinusoidalPositions(d_model)(x), atol=1e-12
+        )
     assert torch.equal(parts.causal_mask(6), causal_mask(6))
     assert same(parts.LayerNorm(24)(X), nn.LayerNorm(24)(X))
     logits, ids = torch.randn(3, 5, 11), torch.randint(0, 11, (3, 5))
@@ -187,4 +190,6 @@ def test_the_backward_pass_is_that_of_the_house() -> None:
     X, y = drawn.standard_normal((9, 3)), drawn.integers(0, 2, 9)
     weights = network.initial_weights(3, 4, drawn)
     expected = network.backward(weights, network.forward(weights, X), y)
-    assert all(np.allclose(one, two) for one, two in zip(sheet_e.backward(X, y, *weights), expected, strict=True))
+    assert all(
+        np.allclose(one, two) for one, two in zip(sheet_e.backward(X, y, *weights), expected, strict=True)
+    )

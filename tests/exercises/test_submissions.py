@@ -34,7 +34,9 @@ def test_a_folder_and_a_zip_of_it_are_the_same(tmp_path: Path) -> None:
     assert not made.exists()
 
 
-@pytest.mark.parametrize("name", ["../a.py", "/etc/a.py", "x/../../a.py", "C:/a.py", "..\\a.py", "a\n.py", "x/" * 20])
+@pytest.mark.parametrize(
+    "name", ["../a.py", "/etc/a.py", "x/../../a.py", "C:/a.py", "..\\a.py", "a\n.py", "x/" * 20]
+)
 def test_a_zip_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
     found = read(zipped(tmp_path / "bad.zip", {"good.py": "", name + "b.py": ""}))
     assert "leads out of it" in found.broken

@@ -78,7 +78,7 @@ class Judge:
         self.errors: list[CodeError] = []
         self.construction: dict[str, Any] = {}
         self.fixed: dict[str, Any] = {}
-        """What the constructor is given for a size, by its role, whatever the judge would take: {"heads": 1}."""
+        """Role -> what the constructor is given for it, in place of what the judge would take."""
 
     def judge(self) -> Outcome:
         raise NotImplementedError

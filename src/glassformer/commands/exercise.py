@@ -34,7 +34,7 @@ class NewOptions:
 class CheckOptions:
     """Gives the points of a folder, criterion by criterion, and says what is wrong.
 
-    The code runs in processes of its own, confined. Exit status: 0 all points, 1 not all, 3 nothing could be run.
+    The code runs in processes of its own, confined. Exit status: 0 all points, 1 not all, 3 nothing ran.
     """
 
     folder: Annotated[Positional[str], arg(metavar="DIR")]
@@ -102,7 +102,9 @@ def _sheet(options: CheckOptions, path: Path) -> "Sheet":
     if len(found) == 1:
         return found[0]
     which = f"tests of several: {', '.join(each.slug for each in found)}" if found else "no test_SHEET.py"
-    raise UsageError(f"{path} does not say which sheet it answers ({which}); add --sheet, one of: {', '.join(SHEETS)}")
+    raise UsageError(
+        f"{path} does not say which sheet it answers ({which}); add --sheet, one of: {', '.join(SHEETS)}"
+    )
 
 
 def require_seconds(seconds: float) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class GradeOptions:
     """Grades a class: one submission a sub-folder or zip. Writes the points, and a page of feedback each.
 
-    Submissions run in processes of their own, confined; one that is broken or hostile costs only itself. A second
-    time, only what has changed is graded.
+    Submissions run in processes of their own, confined; one that is broken or hostile costs only itself.
+    A second time, only what has changed is graded.
     """
 
     sheet: Annotated[Positional[str], arg(metavar="SHEET")]

@@ -23,7 +23,13 @@ Shapes = Sequence[tuple[int, ...]]
 
 
 def lacking(
-    path: Path, name: str, contract: str, *, zygote: Zygote | None = None, timeout: float = 10.0, seed: int = 0
+    path: Path,
+    name: str,
+    contract: str,
+    *,
+    zygote: Zygote | None = None,
+    timeout: float = 10.0,
+    seed: int = 0,
 ) -> str:
     """What is missing in what the constructor builds, in a sentence; empty where nothing is."""
     aim = target(f"{path}:{name}")
@@ -51,7 +57,10 @@ def _tried(offer: Any, sizes: Mapping[str, Any]) -> list[dict[str, Any]]:
     """With every channel count that an argument of that name may mean."""
     found = []
     for keywords in constructions(offer, sizes):
-        named = {key: CHANNELS if _is_channels(key) and "image" in sizes else value for key, value in keywords.items()}
+        named = {
+            key: CHANNELS if _is_channels(key) and "image" in sizes else value
+            for key, value in keywords.items()
+        }
         found.append(named)
     return found[:20]
 
@@ -72,7 +81,10 @@ def _sizes(shapes: Shapes) -> list[int]:
 
 def _attention(shapes: Shapes) -> str:
     """Q, K, V and the output: four square maps, in one parameter or in several."""
-    if sum(size for size, shape in zip(_sizes(shapes), shapes, strict=True) if len(shape) > 1) < 4 * D_MODEL**2:
+    if (
+        sum(size for size, shape in zip(_sizes(shapes), shapes, strict=True) if len(shape) > 1)
+        < 4 * D_MODEL**2
+    ):
         return "its parameters are too few for maps to Q, K and V and an output projection"
     return ""
 
@@ -83,7 +95,9 @@ def _vision(shapes: Shapes) -> str:
     missing = []
     if not any(size == pixels * D_MODEL and D_MODEL in shape for size, shape in counts):
         missing.append(f"a map of a patch's pixels to d_model (no parameter of {pixels} x {D_MODEL})")
-    if not any(size in (places * D_MODEL, (places + 1) * D_MODEL) and D_MODEL in shape for size, shape in counts):
+    if not any(
+        size in (places * D_MODEL, (places + 1) * D_MODEL) and D_MODEL in shape for size, shape in counts
+    ):
         missing.append("positions of the patches")
     if not any(shape == (CLASSES, D_MODEL) or shape == (D_MODEL, CLASSES) for _, shape in counts):
         missing.append("a head for the classes")
@@ -93,4 +107,7 @@ def _vision(shapes: Shapes) -> str:
     return f"what it builds lacks {' and '.join(missing)}" if missing else ""
 
 
-NEEDED: Mapping[str, Callable[[Shapes], str]] = {"self-attention-2d": _attention, "vision-transformer": _vision}
+NEEDED: Mapping[str, Callable[[Shapes], str]] = {
+    "self-attention-2d": _attention,
+    "vision-transformer": _vision,
+}

@@ -14,9 +14,12 @@ WORDS = {
     "open": "to do", "missing": "missing",
 }  # fmt: skip
 DETAIL = 12_000
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
-    "table{border-collapse:collapse}td,th{border:1px solid #8888;padding:.3rem .6rem;text-align:left;vertical-align:top}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
+    "color-scheme:light dark}"
+    "table{border-collapse:collapse}td,th{border:1px solid #8888;padding:.3rem .6rem;text-align:left;"
+    "vertical-align:top}"
     "pre{white-space:pre-wrap;overflow-wrap:anywhere;border-left:4px solid #8888;padding-left:1rem}"
 )
 
@@ -30,7 +33,9 @@ def lines(sheet: Sheet, marks: Marks, details: bool = True) -> Iterator[str]:
     """For a terminal: the list of points, then what is wrong."""
     width = max(len(each.criterion) for each in marks.marks)
     for each in marks.marks:
-        yield plain(f"{each.got:>2} of {each.of}  {each.criterion:<{width}}  {WORDS[each.word]}{_after(each)}")
+        yield plain(
+            f"{each.got:>2} of {each.of}  {each.criterion:<{width}}  {WORDS[each.word]}{_after(each)}"
+        )
     for each in sheet.by_hand:
         points = f" of {each.of}" if each.of > 1 else ""
         yield f" ?{points:<5}  {each.title:<{width}}  not checked here: a person judges it"
@@ -65,7 +70,8 @@ def page(sheet: Sheet, marks: Marks) -> str:
     ] + [[each.title, "?", "not checked here", "a person judges it"] for each in sheet.by_hand]
     body = [
         f"<h1>{_html(marks.submission)}</h1>",
-        f"<p>Sheet {_html(sheet.slug)}: {_html(sheet.title)}. <strong>{marks.got} of {marks.of} points.</strong></p>",
+        f"<p>Sheet {_html(sheet.slug)}: {_html(sheet.title)}. "
+        f"<strong>{marks.got} of {marks.of} points.</strong></p>",
         _table(["what", "points", "", ""], rows),
     ]
     for each in _with_text(marks):
@@ -125,9 +131,11 @@ def document(title: str, body: Iterable[str]) -> str:
     """No script, nothing fetched: the page says so to the browser too."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_html(title)}</title><style>{STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
+        f"<title>{_html(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body></html>\n"
     )
 
 

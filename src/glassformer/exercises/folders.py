@@ -8,11 +8,12 @@ from glassformer.exercises.sheets import SHAPES, Sheet
 from glassformer.exercises.skeletons import assembled
 
 
-
 def skeleton(sheet: Sheet) -> dict[str, str]:
     """File -> text, with everything that is to be written left out."""
     title = f"{told(sheet)}.\n\nWhat raises NotImplementedError is yours to write.\n"
-    return {name: assembled(each, {*sheet.targets, *_named(each)}, title) for name, each in sheet.files.items()}
+    return {
+        name: assembled(each, {*sheet.targets, *_named(each)}, title) for name, each in sheet.files.items()
+    }
 
 
 def reference(sheet: Sheet) -> dict[str, str]:
@@ -26,7 +27,9 @@ def write(sheet: Sheet, folder: Path) -> list[Path]:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder")
     if there := [name for name in texts if (folder / name).exists()]:
-        raise UsageError(f"{folder} holds {', '.join(there)} already; name another folder, nothing was written")
+        raise UsageError(
+            f"{folder} holds {', '.join(there)} already; name another folder, nothing was written"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -57,12 +60,17 @@ def _page(sheet: Sheet) -> str:
             "`scaled_dot_product_attention` and other people's layers give no points."
         )
     if sheet.by_hand:
-        notes.append("\n".join(["A person judges:\n", *(f"- {_by_hand(each.title, each.of)}" for each in sheet.by_hand)]))
-    return f"""# {told(sheet)}
+        notes.append(
+            "\n".join(
+                ["A person judges:\n", *(f"- {_by_hand(each.title, each.of)}" for each in sheet.by_hand)]
+            )
+        )
+    return (
+        f"""# {told(sheet)}
 
-Write what is a TODO in {files}: a docstring says what it computes, with its shapes. Names of classes and functions,
-and what their constructors take, stay; everything inside is yours, helpers too. Code that trains belongs behind
-`if __name__ == "__main__":`, since the files are imported to be judged.
+Write what is a TODO in {files}: a docstring says what it computes, with its shapes. Names of classes and
+functions, and what their constructors take, stay; everything inside is yours, helpers too. Code that trains
+belongs behind `if __name__ == "__main__":`, since the files are run to be judged.
 
 ```
 pytest
@@ -75,7 +83,9 @@ The first says what fails, the second gives the points, and what is wrong with w
 | --- | --- | --- |
 {chr(10).join(rows)}
 
-{chr(10).join(f"{note}{chr(10)}" for note in notes)}""".rstrip() + "\n"
+{chr(10).join(f"{note}{chr(10)}" for note in notes)}""".rstrip()
+        + "\n"
+    )
 
 
 def _by_hand(title: str, of: int) -> str:
@@ -83,12 +93,14 @@ def _by_hand(title: str, of: int) -> str:
 
 
 def _tests(sheet: Sheet) -> str:
-    """Shapes by plain asserts; then the checker, where Glassformer is installed, whose message is the diagnosis."""
+    """Shapes by plain asserts; then the checker, where it is installed, whose message is the diagnosis."""
     modules = {name: Path(name).stem for name in sheet.files}
     texts = skeleton(sheet)
     imports = []
     for name, module in modules.items():
-        here = [each for each in sorted(sheet.targets) if re.search(rf"^(class|def) {each}\b", texts[name], re.M)]
+        here = [
+            each for each in sorted(sheet.targets) if re.search(rf"^(class|def) {each}\b", texts[name], re.M)
+        ]
         imports.append(f"from {module} import {', '.join(here)}")
     shapes = [SHAPES[each] for each in sheet.targets]
     libraries = [
@@ -101,9 +113,12 @@ def _tests(sheet: Sheet) -> str:
         slug = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", target).lower()
         parts.append(
             f"def test_{slug}_shape():\n    assert {SHAPES[target]}\n\n\n"
-            f"def test_{slug}():\n    is_right({target}, \"{criterion.contract}\")"
+            f'def test_{slug}():\n    is_right({target}, "{criterion.contract}")'
         )
-    return f'''"""{told(sheet)}. Run `pytest` in this folder. Shapes first; then whether the numbers are right."""
+    return f'''"""{told(sheet)}.
+
+Run `pytest` in this folder. Shapes first; then whether the numbers are right.
+"""
 
 {chr(10).join(["import pytest", *libraries])}
 

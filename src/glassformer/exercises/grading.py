@@ -11,17 +11,17 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from glassformer.checking.zygote import FORKS, Zygote
 from glassformer.errors import DataError
 from glassformer.exercises import feedback, submissions
-from glassformer.exercises.marking import Marks, mark
+from glassformer.exercises.marking import Marks
 from glassformer.exercises.sheets import Sheet
+from glassformer.exercises.workers import Workers
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """A spreadsheet takes a cell that begins so for something to compute."""
@@ -30,7 +30,7 @@ FIXED = ("submission", "sheet")
 
 @dataclass
 class Class:
-    """A folder of submissions being graded. out: the CSV; beside it, by its name, the pages and what is kept."""
+    """A folder of submissions being graded. out: the CSV; beside it stand the pages and what is kept."""
 
     sheet: Sheet
     folder: Path
@@ -50,7 +50,9 @@ class Class:
     def pages(self) -> Path:
         return self.out.with_name(f"{self.out.stem}-feedback")
 
-    def grade(self, watch: Callable[[Iterator[Marks], int], Iterator[Marks]] = lambda each, _: each) -> list[Marks]:
+    def grade(
+        self, watch: Callable[[Iterator[Marks], int], Iterator[Marks]] = lambda each, _: each
+    ) -> list[Marks]:
         """Marks what is new or has changed, writes everything, and gives all marks by name.
 
         watch: sees each submission pass, of so many. Ctrl-C ends the processes, and what is done is written.
@@ -59,45 +61,39 @@ class Class:
         self._recall()
         done: dict[str, Marks] = {}
         try:
-            for each in watch(self._each(paths, done), len(paths)):
-                done[each.submission] = each
+            with closing(self._each(paths)) as each_in_turn:
+                for each in watch(each_in_turn, len(paths)):
+                    done[each.submission] = each
         finally:
             if done:
                 self._write([done[name] for name in sorted(done)])
         return [done[name] for name in sorted(done)]
 
-    def _each(self, paths: list[Path], done: dict[str, Marks]) -> Iterator[Marks]:
-        """As they are ready; no more are begun than there are workers, so that stopping is quick."""
+    def _each(self, paths: list[Path]) -> Iterator[Marks]:
+        """As they are ready; no more are begun than there are workers, which end when this is closed."""
         left = iter(paths)
-        with Zygote() if FORKS else nullcontext() as zygote, ThreadPoolExecutor(self.workers) as pool:
+        with ThreadPoolExecutor(self.workers) as pool, Workers(self.workers) as workers:
             at_work: dict[Future[Marks], str] = {}
-            try:
-                while True:
-                    for path in left:
-                        handed_in = submissions.read(path)
-                        digest = self._digest(handed_in)
-                        before = self.kept.get(path.name)
-                        if before and before["digest"] == digest:
-                            yield Marks.of_kept(before["marks"])
-                            continue
-                        task = pool.submit(
-                            mark, self.sheet, handed_in, seconds=self.seconds, seed=self.seed, zygote=zygote
-                        )
-                        at_work[task] = digest
-                        if len(at_work) >= self.workers:
-                            break
-                    if not at_work:
-                        return
-                    for task in wait(at_work, return_when=FIRST_COMPLETED).done:
-                        digest = at_work.pop(task)
-                        marks = task.result()
-                        self.again += 1
-                        self._remember(marks, digest)
-                        yield marks
-            except BaseException:  # Ctrl-C: without its zygote no process goes on
-                if zygote:
-                    zygote.close()
-                raise
+            while True:
+                for path in left:
+                    handed_in = submissions.read(path)
+                    digest = self._digest(handed_in)
+                    before = self.kept.get(path.name)
+                    if before and before["digest"] == digest:
+                        yield Marks.of_kept(before["marks"])
+                        continue
+                    task = pool.submit(workers.mark, self.sheet, handed_in, self.seconds, self.seed)
+                    at_work[task] = digest
+                    if len(at_work) >= self.workers:
+                        break
+                if not at_work:
+                    return
+                for task in wait(at_work, return_when=FIRST_COMPLETED).done:
+                    digest = at_work.pop(task)
+                    marks = task.result()
+                    self.again += 1
+                    self._remember(marks, digest)
+                    yield marks
 
     def _digest(self, handed_in: submissions.Submission) -> str:
         said = f"{self.sheet.slug} {self.seed} {self.seconds} {rules()}"
@@ -134,7 +130,7 @@ class Class:
         rows = [
             [
                 cell(each.submission), each.sheet, *(mark.got for mark in each.marks), *("" for _ in hand),
-                each.got, each.of, each.word, " ".join(found["id"] for found in _by_id(each)), f"{each.seconds:.1f}",
+                each.got, each.of, each.word, _ids(each), f"{each.seconds:.1f}",
             ]
             for each in graded
         ]  # fmt: skip
@@ -178,8 +174,8 @@ def names(said: list[str]) -> dict[str, str]:
     return found
 
 
-def _by_id(marks: Marks) -> list[dict[str, Any]]:
-    return list({each["id"]: each for each in marks.mistakes}.values())
+def _ids(marks: Marks) -> str:
+    return " ".join(dict.fromkeys(each["id"] for each in marks.mistakes))
 
 
 def _replace(path: Path, text: str) -> None:

@@ -15,7 +15,6 @@ from glassformer.checking.targets import target
 from glassformer.checking.telling import told
 from glassformer.checking.verdict import SCHEMA_VERSION, Verdict, Word
 from glassformer.checking.zygote import Zygote
-from glassformer.errors import UsageError
 from glassformer.exercises.constructors import lacking
 from glassformer.exercises.reading import Found, Reading, read
 from glassformer.exercises.sheets import Criterion, Sheet
@@ -28,7 +27,7 @@ READY_MADE = "ready-made-attention"
 
 @dataclass(frozen=True)
 class Mark:
-    """One criterion. word: of a verdict, or "open" (a TODO still), or "missing". text: the whole diagnosis."""
+    """One criterion. word: of a verdict, or "open" (still a TODO) or "missing". text: the whole diagnosis."""
 
     criterion: str
     got: int
@@ -87,13 +86,15 @@ class Marks:
             "mistakes": self.mistakes,
             "remarks": _once(each for mark in self.marks for each in mark.remarks),
             "checks": [
-                {"name": each.criterion, "passed": each.got == each.of, "detail": each.message} for each in self.marks
+                {"name": each.criterion, "passed": each.got == each.of, "detail": each.message}
+                for each in self.marks
             ],
             "points": {"got": self.got, "of": self.of},
             "found": dict.fromkeys(("arguments", "parameters", "batch_first", "mask_true_means")),
             "seconds": round(self.seconds, 3),
             "criteria": [
-                {"name": each.criterion, "got": each.got, "of": each.of, "verdict": each.word, "target": each.place,
+                {"name": each.criterion, "got": each.got, "of": each.of, "verdict": each.word,
+                 "target": each.place,
                  "found": each.found}
                 for each in self.marks
             ],
@@ -112,7 +113,12 @@ class Marks:
 
 
 def mark(
-    sheet: Sheet, submission: Submission, *, seconds: float = SECONDS, seed: int = 0, zygote: Zygote | None = None
+    sheet: Sheet,
+    submission: Submission,
+    *,
+    seconds: float = SECONDS,
+    seed: int = 0,
+    zygote: Zygote | None = None,
 ) -> Marks:
     """Judges a submission against a sheet, in processes of their own, within so many seconds of its code."""
     started = time.monotonic()
@@ -128,7 +134,10 @@ def mark(
         work = _Marking(sheet, folder, reading, started + seconds, seed, zygote)
         made = {each.title: work.of(each) for each in sorted(sheet.criteria, key=lambda each: each.parts)}
     return Marks(
-        submission.name, sheet.slug, tuple(made[each.title] for each in sheet.criteria), time.monotonic() - started
+        submission.name,
+        sheet.slug,
+        tuple(made[each.title] for each in sheet.criteria),
+        time.monotonic() - started,
     )
 
 
@@ -143,7 +152,7 @@ class _Marking:
     right: set[str] = field(default_factory=set)
     """Targets of which everything was right: their constructors need no further look."""
     ran: dict[str, str] = field(default_factory=dict)
-    """Path -> why the file could not be run, empty where it could. A file that never ends is waited for once."""
+    """Path -> why the file could not be run, empty where it could: one that never ends is waited for once."""
 
     def of(self, criterion: Criterion) -> Mark:
         try:
@@ -176,8 +185,8 @@ class _Marking:
         if criterion.contract not in CONTRACTS:
             return replace(lost, word="inconclusive", message="not checked here: judge it by hand")
         verdict = check_file(
-            f"{self.folder / found.path}:{found.name}", criterion.contract, seed=self.seed, zygote=self.zygote,
-            timeout=min(SECONDS_A_CALL, left), budget=min(SECONDS_A_CHECK, left),
+            f"{self.folder / found.path}:{found.name}", criterion.contract, seed=self.seed,
+            zygote=self.zygote, timeout=min(SECONDS_A_CALL, left), budget=min(SECONDS_A_CHECK, left),
             **({"sizes": criterion.sizes} if criterion.sizes else {}),
         )  # fmt: skip
         if verdict.correct:
@@ -188,7 +197,9 @@ class _Marking:
         if path not in self.ran:
             aim, seconds = target(str(self.folder / path)), min(SECONDS_A_CALL, left)
             self.ran[path] = ""
-            with IsolatedRunner(timeout=seconds, budget=seconds, paths=aim.paths, zygote=self.zygote) as session:
+            with IsolatedRunner(
+                timeout=seconds, budget=seconds, paths=aim.paths, zygote=self.zygote
+            ) as session:
                 try:
                     session.load(aim.text, aim.filename)
                 except CodeError as error:
@@ -231,7 +242,9 @@ def _told(lost: Mark, verdict: Verdict, folder: str) -> Mark:
 
 
 def _ready_made(lost: Mark, found: Found, line: int, name: str) -> Mark:
-    message = f"{found.path}, line {line}: {name.strip('.')} is ready-made, and here the attention is written out"
+    message = (
+        f"{found.path}, line {line}: {name.strip('.')} is ready-made, and here the attention is written out"
+    )
     mistake = {
         "id": READY_MADE,
         "family": [READY_MADE],

@@ -1,4 +1,4 @@
-"""What a submission says before any of it runs: where each target is, whether it is still a TODO, whose it is."""
+"""What a submission says before any of it runs: where each target is, whether it is a TODO, whose it is."""
 
 import ast
 from collections.abc import Iterator
@@ -19,7 +19,16 @@ READY_MADE = (
     "TransformerEncoderLayer", "TransformerDecoder", "TransformerDecoderLayer", "flex_attention",
     "_scaled_dot_product_attention_math", "_fused_sdp_choice",
 )  # fmt: skip
-OTHERS = ("glassformer", "transformers", "timm", "torchvision", "x_transformers", "vit_pytorch", "flash_attn", "xformers")
+OTHERS = (
+    "glassformer",
+    "transformers",
+    "timm",
+    "torchvision",
+    "x_transformers",
+    "vit_pytorch",
+    "flash_attn",
+    "xformers",
+)
 UNPARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
@@ -51,9 +60,11 @@ class Found:
 
     @cached_property
     def ready_made(self) -> tuple[int, str] | None:
-        """The line and name of attention that somebody else has written, in it or in what it uses of its file."""
+        """Line and name of attention that somebody else wrote, in it or in what it uses of its file."""
         imported = _imports(self.tree)
-        defined = {each.name: each for each in self.tree.body if isinstance(each, (ast.ClassDef, ast.FunctionDef))}
+        defined = {
+            each.name: each for each in self.tree.body if isinstance(each, (ast.ClassDef, ast.FunctionDef))
+        }
         own, left, seen = set(defined), [self.node.name], set[str]()
         while left:
             name = left.pop()
@@ -88,7 +99,9 @@ class Reading:
         for wanted in (criterion.target, *criterion.also):
             fitting = [each for each in self.found if _bare(each.name) == _bare(wanted)]
             if fitting:
-                return sorted(fitting, key=lambda each: (Path(each.path).name not in sheet.files, each.path.count("/")))
+                return sorted(
+                    fitting, key=lambda each: (Path(each.path).name not in sheet.files, each.path.count("/"))
+                )
         return []
 
     @property

@@ -13,7 +13,7 @@ NN = "glassformer.nn"
 class Criterion:
     """One line of the points. contract: of the checker; none: a person judges it.
 
-    sizes: what the constructor is given here, such as one head. parts: the points are for the constructor alone.
+    sizes: what the constructor is given here, such as one head. parts: points for the constructor alone.
     written_out: no ready-made attention counts. also: other names under which a submission may have it.
     """
 
@@ -29,7 +29,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Sheet:
-    """files: what a skeleton consists of, file -> definitions (`module:name`). shapes: target -> a true sentence."""
+    """files: what a skeleton consists of, file -> definitions (`module:name`)."""
 
     slug: str
     title: str
@@ -55,7 +55,9 @@ def _parts(*names: str) -> tuple[str, ...]:
     return tuple(f"{HERE}.parts:{name}" for name in names)
 
 
-MULTI_HEAD = Criterion("multi-head attention", 1, "MultiHeadAttention", "multi-head-attention", written_out=True)
+MULTI_HEAD = Criterion(
+    "multi-head attention", 1, "MultiHeadAttention", "multi-head-attention", written_out=True
+)
 SINUSOIDAL = Criterion(
     "sinusoidal positions", 1, "SinusoidalPositions", "sinusoidal-positions",
     also=("PositionalEncoding", "SinusoidalPositionalEncoding", "SinusoidalEncoding"),
@@ -69,7 +71,8 @@ CLS = Criterion("CLS pooling", 1, "ClsPool", "cls-pooling", also=("ClsPooling", 
 CAUSAL = Criterion("causal mask", 1, "causal_mask", "causal-mask")
 PADDING = Criterion("padding mask", 1, "padding_mask", "padding-mask", also=("create_padding_mask",))
 FEED_FORWARD = Criterion(
-    "feed-forward layer", 1, "FeedForward", "feed-forward", also=("FeedForwardBlock", "FeedForwardNetwork", "MLP")
+    "feed-forward layer", 1, "FeedForward", "feed-forward",
+    also=("FeedForwardBlock", "FeedForwardNetwork", "MLP"),
 )  # fmt: skip
 NORM = Criterion("layer norm", 1, "LayerNorm", "layer-norm")
 LOSS = Criterion("cross-entropy on shifted targets", 1, "next_token_loss", "cross-entropy")
@@ -149,7 +152,9 @@ SHEETS: Mapping[str, Sheet] = {
                     "SelfAttention2d: several heads", 2, "SelfAttention2d", "self-attention-2d",
                     sizes={"heads": 3}, written_out=True,
                 ),
-                Criterion("FeedForwardBlock", 1, "FeedForwardBlock", "feed-forward", also=("FeedForward", "MLP")),
+                Criterion(
+                    "FeedForwardBlock", 1, "FeedForwardBlock", "feed-forward", also=("FeedForward", "MLP")
+                ),
                 Criterion(
                     "SelfAttentionTransformerBlock", 2, "SelfAttentionTransformerBlock", "transformer-block",
                     also=("TransformerBlock",),
@@ -234,7 +239,8 @@ SHEETS: Mapping[str, Sheet] = {
                     also=("EncoderLayer", "TransformerBlock"), written_out=True,
                 ),
                 Criterion(
-                    "decoder block", 1, "DecoderBlock", "decoder-block", also=("DecoderLayer",), written_out=True
+                    "decoder block", 1, "DecoderBlock", "decoder-block",
+                    also=("DecoderLayer",), written_out=True,
                 ),
                 Criterion(
                     "encoder-decoder", 1, "EncoderDecoder", "encoder-decoder",
@@ -343,7 +349,9 @@ SHAPES: Mapping[str, str] = {
         " == (2, 5, 6)"
     ),
     "parameter_free_attention": "parameter_free_attention(torch.randn(2, 5, 8)).shape == (2, 5, 8)",
-    "parameter_free_attention_loops": "parameter_free_attention_loops(torch.randn(2, 5, 8)).shape == (2, 5, 8)",
+    "parameter_free_attention_loops": (
+        "parameter_free_attention_loops(torch.randn(2, 5, 8)).shape == (2, 5, 8)"
+    ),
     "SelfAttention": "SelfAttention(24, 8)(torch.randn(2, 5, 24)).shape == (2, 5, 8)",
     "MultiHeadSelfAttention": "MultiHeadSelfAttention(24, 3)(torch.randn(2, 5, 24)).shape == (2, 5, 24)",
     "MultiHeadAttention": (
@@ -356,7 +364,7 @@ SHAPES: Mapping[str, str] = {
     "MeanPool": "MeanPool()(torch.randn(2, 5, 24)).shape == (2, 24)",
     "ClsPool": "ClsPool()(torch.randn(2, 5, 24)).shape == (2, 24)",
     "causal_mask": "causal_mask(5).tolist()[1] == [True, True, False, False, False]",
-    "padding_mask": "padding_mask(torch.tensor([3, 1]), 3).tolist() == [[True, True, True], [True, False, False]]",
+    "padding_mask": "padding_mask(torch.tensor([2, 1]), 2).tolist() == [[True, True], [True, False]]",
     "FeedForward": "FeedForward(24, 40)(torch.randn(2, 5, 24)).shape == (2, 5, 24)",
     "FeedForwardBlock": "FeedForwardBlock(24, 40)(torch.randn(2, 5, 24)).shape == (2, 5, 24)",
     "LayerNorm": "LayerNorm(24)(torch.randn(2, 5, 24)).shape == (2, 5, 24)",

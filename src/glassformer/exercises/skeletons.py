@@ -1,7 +1,7 @@
 """Exercise files, cut from the project's own source: what is to be written becomes a TODO, or stays.
 
-Definitions are read, never imported: `module:name`, with everything of the project that they use, so that a file
-stands on its own. Sizes in annotations (jaxtyping) become a sentence of the docstring.
+Definitions are read, never imported: `module:name`, with everything of the project that they use, so that a
+file stands on its own. Sizes in annotations (jaxtyping) become a sentence of the docstring.
 """
 
 import ast
@@ -23,7 +23,7 @@ Edit = tuple[int, int, str]
 
 @dataclass(frozen=True)
 class Source:
-    """A module of the project as text. imports: name -> (module or None for a plain import, what it is there)."""
+    """A module of the project as text. imports: name -> (module, None where it is one, what it is there)."""
 
     text: bytes
     tree: ast.Module
@@ -115,14 +115,16 @@ class _File:
             )
             for origin in origins
         ]
-        own = [line for line in (*plain, *named) if line.split()[1].partition(".")[0] in sys.stdlib_module_names]
+        own = [
+            line for line in (*plain, *named) if line.split()[1].partition(".")[0] in sys.stdlib_module_names
+        ]
         others = [line for line in (*plain, *named) if line not in own]
         heads = ["\n".join(lines) for lines in (own, others) if lines]
         return "\n\n".join(heads) + "\n\n\n" + "\n\n\n".join(self.parts) + "\n"
 
 
 def assembled(definitions: Iterable[str], todo: Iterable[str] = (), title: str = "") -> str:
-    """The text of a file with these definitions, `module:name` each; the bodies of those in `todo` are left out."""
+    """The text of a file with these definitions, `module:name` each, without the bodies of those in todo."""
     file = _File(frozenset(todo))
     for each in definitions:
         module, _, name = each.partition(":")
@@ -131,7 +133,7 @@ def assembled(definitions: Iterable[str], todo: Iterable[str] = (), title: str =
 
 
 def left_open(node: Definition) -> bool:
-    """Whether this is still a TODO: of a function, or of every method of a class, no more than a skeleton has."""
+    """Whether this is still a TODO: a function, or every method of a class, is as in a skeleton."""
     if isinstance(node, ast.FunctionDef):
         return _is_todo(node)
     methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
@@ -221,9 +223,7 @@ def _told(source: Source, node: Definition) -> Iterator[Edit]:
 
 def _shapes(function: ast.FunctionDef) -> str:
     """'x: (batch, tokens, d_model) -> (batch, tokens, d_head)', out of the annotations."""
-    takes = [
-        f"{each.arg}: {shape}" for each in function.args.args if (shape := _shape(each.annotation))
-    ]
+    takes = [f"{each.arg}: {shape}" for each in function.args.args if (shape := _shape(each.annotation))]
     gives = _shape(function.returns)
     told = ", ".join(takes) + (f" -> {gives}" if gives else "") if takes else ""
     return told if len(told) < LINE - 14 else f"{', '.join(takes)}\n\n        -> {gives}\n        "

@@ -69,8 +69,8 @@ class MultiHeadAttention(nn.Module):
 
     Q is made from x, K and V from `context`, or from x without one (self-attention).
     x, y: (batch, queries, d_model); context: (batch, keys, d_model); d_head = d_model / heads.
-    mask: True = may attend; it broadcasts to (batch, heads, queries, keys). Padding, (batch, keys), is given as
-    padding[:, None, None, :]. Where a query may attend to nothing, its heads give 0.
+    mask: True = may attend; it broadcasts to (batch, heads, queries, keys). Padding, (batch, keys), is given
+    as padding[:, None, None, :]. Where a query may attend to nothing, its heads give 0.
 
     Source: Vaswani et al. 2017, section 3.2.2.
     """
@@ -87,7 +87,7 @@ class MultiHeadAttention(nn.Module):
         self,
         x: Float[Tensor, "batch queries d_model"],
         context: Float[Tensor, "batch keys d_model"] | None = None,
-        mask: Bool[Tensor, "batch #heads #queries keys"] | None = None,
+        mask: Bool[Tensor, "..."] | None = None,
     ) -> Float[Tensor, "batch queries d_model"]:
         context = x if context is None else context
         q, k, v = (
@@ -106,7 +106,7 @@ class MultiHeadAttention(nn.Module):
 class WideMultiHeadAttention(nn.Module):
     """y = [head_1; ...; head_h] W_O + b_O with wide heads: W_Q, W_K, W_V in R^(d x h d), W_O in R^(h d x d).
 
-    x, y: (batch, tokens, d_model). Every head has d_head = d_model features; scores are divided by sqrt(d_head).
+    x, y: (batch, tokens, d_model). A head has d_head = d_model features; scores are divided by sqrt(d_head).
 
     Source: Bloem 2019, 'Transformers from scratch'.
     """

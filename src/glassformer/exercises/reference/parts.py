@@ -8,8 +8,8 @@ from torch import Tensor, nn
 class SinusoidalPositions(nn.Module):
     """y[b, t] = x[b, t] + p[t],  p[t, 2i] = sin(t / 10000^(2i / d_model)),  p[t, 2i + 1] = cos(the same).
 
-    x, y: (batch, tokens, d_model), any number of tokens. t counts from 0; an odd d_model drops the last cosine.
-    No parameters.
+    x, y: (batch, tokens, d_model), any number of tokens. t counts from 0; an odd d_model drops the last
+    cosine. No parameters.
 
     Source: Vaswani et al. 2017, section 3.5.
     """
@@ -59,7 +59,7 @@ def causal_mask(tokens: int) -> Bool[Tensor, "tokens tokens"]:
 def next_token_loss(
     logits: Float[Tensor, "batch tokens vocab"], ids: Int[Tensor, "batch tokens"], padding: int = 0
 ) -> Float[Tensor, ""]:
-    """The mean of -ln softmax(logits[b, t])[ids[b, t + 1]] over all b and t whose ids[b, t + 1] is not padding.
+    """The mean of -ln softmax(logits[b, t])[ids[b, t + 1]] over all b, t whose ids[b, t + 1] is not padding.
 
     logits: (batch, tokens, vocab), logits[:, t] for the token after ids[:, t]; ids: (batch, tokens).
     """
@@ -67,5 +67,3 @@ def next_token_loss(
     losses = -logs.gather(-1, targets[..., None])[..., 0]
     real = (targets != padding).to(losses.dtype)
     return (losses * real).sum() / real.sum()
-
-

@@ -7,7 +7,7 @@ from glassformer.exercises.reference.attention import WideMultiHeadAttention
 
 
 class TransformerBlock(nn.Module):
-    """h = norm_1(x + attention(x)),  y = norm_2(h + W_2 relu(W_1 h + b_1) + b_2): the norm after each residual.
+    """h = norm_1(x + attention(x)),  y = norm_2(h + W_2 relu(W_1 h + b_1) + b_2): a norm after each residual.
 
     x, y: (batch, tokens, d_model); inside the feed-forward layer (batch, tokens, d_ff).
     attention: `WideMultiHeadAttention`; norms: nn.LayerNorm(d_model).
@@ -31,7 +31,7 @@ class TextClassificationTransformer(nn.Module):
     """logits = W mean_t(blocks(embedding(ids) + P)[t]) + b.
 
     ids: (batch, tokens), integers below vocab; logits: (batch, classes). P: a learned position for each of at
-    most max_tokens tokens; `layers` blocks (`TransformerBlock`); the mean over the sequence; one linear layer.
+    most max_tokens tokens; `layers` blocks (`TransformerBlock`); the mean over the sequence; a linear layer.
     """
 
     def __init__(

@@ -94,11 +94,11 @@ class DecoderBlock(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """logits[t] = W norm(decoder(embed(target[: t + 1]), encoder(embed(source)))) + b: the token after target[t].
+    """logits[t] = W norm(decoder(embed(target[: t + 1]), encoder(embed(source)))) + b, of the token after t.
 
     source: (batch, sources), target: (batch, targets), integers below vocab; logits: (batch, targets, vocab).
     The target begins with a start token: the caller shifts it. Id 0 is padding of the source.
-    embed: one embedding a side, times sqrt(d_model), with sinusoidal positions added. `layers` blocks on either
+    embed: one embedding a side, times sqrt(d_model), with sinusoidal positions added. `layers` blocks on each
     side (`EncoderBlock`, `DecoderBlock`), each stack ending in one more layer norm.
 
     Source: Vaswani et al. 2017, section 3.
