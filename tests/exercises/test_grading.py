@@ -3,6 +3,7 @@
 import csv
 import html
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from glassformer.exercises.folders import reference, skeleton
 from glassformer.exercises.grading import Class, cell, names
 from glassformer.exercises.marking import Marks
 from glassformer.exercises.sheets import SHEETS
+from glassformer.exercises.submissions import Submission
+from glassformer.exercises.workers import Workers
 from tests.helpers import commands_in
 
 HOSTILE = Path(__file__).parents[1] / "checking" / "hostile"
@@ -160,7 +163,14 @@ def test_the_tests_run_with_plain_pytest(tmp_path: Path) -> None:
     begun = UNSCALED.partition("class MultiHeadAttention")[0] + "".join(open_still[1:])
     (tmp_path / "attention.py").write_text(begun, encoding="utf-8")
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "."]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     # shapes are right and so is attention without parameters; the scale is missing twice; a class is a TODO
     assert "4 failed, 4 passed" in done.stdout, done.stdout
     assert "no-scale" in done.stdout
@@ -198,3 +208,24 @@ def test_the_pages_name_commands_that_exist() -> None:
         commands = commands_in((docs / page).read_text(encoding="utf-8"))
         assert commands
         assert all(each.split()[1] in cli.COMMANDS for each in commands)
+
+
+@pytest.mark.parametrize(
+    "boot", ["import sys; sys.exit(3)", "import sys; sys.stdin.readline(); sys.stdout.write('{')"]
+)
+def test_a_process_that_dies_costs_one_submission(boot: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    handed_in = Submission("ada", {"attention.py": b"def attention(q, k, v): ...\n"})
+    with Workers(1) as workers:
+        monkeypatch.setattr("glassformer.exercises.workers.BOOT", boot)
+        lost = workers.mark(SHEET, handed_in, 5.0, 0)
+        assert {each.word for each in lost.marks} == {"inconclusive"}
+        assert "judge it by hand" in lost.marks[0].message
+        monkeypatch.undo()
+        assert workers.mark(SHEET, Submission("bob"), 5.0, 0).word == "error"
+
+
+def test_a_process_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glassformer.exercises.workers.BOOT", "import time; time.sleep(600)")
+    monkeypatch.setattr("glassformer.exercises.workers.GRACE_SECONDS", 0.5)
+    with Workers(1) as workers:
+        assert workers.mark(SHEET, Submission("ada"), 1.0, 0).word == "inconclusive"

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -69,7 +69,7 @@ class Class:
                 self._write([done[name] for name in sorted(done)])
         return [done[name] for name in sorted(done)]
 
-    def _each(self, paths: list[Path]) -> Iterator[Marks]:
+    def _each(self, paths: list[Path]) -> Generator[Marks, None, None]:
         """As they are ready; no more are begun than there are workers, which end when this is closed."""
         left = iter(paths)
         with ThreadPoolExecutor(self.workers) as pool, Workers(self.workers) as workers:

@@ -105,11 +105,11 @@ class Marks:
 
     @classmethod
     def of_kept(cls, kept: dict[str, Any]) -> "Marks":
-        marks = tuple(
-            Mark(**{**each, "mistakes": tuple(each["mistakes"]), "remarks": tuple(each["remarks"])})
-            for each in kept["marks"]
+        marks = [Mark(**each) for each in kept["marks"]]
+        made = tuple(
+            replace(each, mistakes=tuple(each.mistakes), remarks=tuple(each.remarks)) for each in marks
         )
-        return cls(kept["submission"], kept["sheet"], marks, kept["seconds"])
+        return cls(kept["submission"], kept["sheet"], made, kept["seconds"])
 
 
 def mark(
