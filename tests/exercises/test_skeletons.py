@@ -25,6 +25,7 @@ from glassformer.nn import (
     SelfAttention2d,
     SinusoidalPositions,
     causal_mask,
+    padding_mask,
 )
 from glassformer.nn.masks import Mask
 
@@ -179,6 +180,8 @@ def test_small_parts_are_those_of_the_house() -> None:
             parts.SinusoidalPositions(d_model)(x), SinusoidalPositions(d_model)(x), atol=1e-12
         )
     assert torch.equal(parts.causal_mask(6), causal_mask(6))
+    lengths = torch.tensor([0, 3, 9])
+    assert torch.equal(parts.padding_mask(lengths, 5), padding_mask(lengths, 5))
     assert same(parts.LayerNorm(24)(X), nn.LayerNorm(24)(X))
     logits, ids = torch.randn(3, 5, 11), torch.randint(0, 11, (3, 5))
     expected = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), ignore_index=0)

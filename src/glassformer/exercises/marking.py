@@ -22,6 +22,8 @@ from glassformer.exercises.submissions import Submission
 
 SECONDS = 60.0
 LEAST_SECONDS, SECONDS_A_CALL, SECONDS_A_CHECK = 1.0, 10.0, 30.0
+FOLLOWING = 0.2
+"""How patiently a mistake is searched for where a part has one already that will show here too."""
 READY_MADE = "ready-made-attention"
 
 
@@ -151,6 +153,8 @@ class _Marking:
     zygote: Zygote | None
     right: set[str] = field(default_factory=set)
     """Targets of which everything was right: their constructors need no further look."""
+    wrong: set[str] = field(default_factory=set)
+    """Targets with a mistake: what uses them is looked at as well, but no long search is made for a name."""
     ran: dict[str, str] = field(default_factory=dict)
     """Path -> why the file could not be run, empty where it could: one that never ends is waited for once."""
 
@@ -184,13 +188,13 @@ class _Marking:
             return self._constructor(lost, criterion, found, left)
         if criterion.contract not in CONTRACTS:
             return replace(lost, word="inconclusive", message="not checked here: judge it by hand")
+        follows = (self.wrong & set(found.reached)) - {found.name}
         verdict = check_file(
             f"{self.folder / found.path}:{found.name}", criterion.contract, seed=self.seed,
             zygote=self.zygote, timeout=min(SECONDS_A_CALL, left), budget=min(SECONDS_A_CHECK, left),
-            **({"sizes": criterion.sizes} if criterion.sizes else {}),
+            sizes=criterion.sizes, patience=FOLLOWING if follows else 1.0,
         )  # fmt: skip
-        if verdict.correct:
-            self.right.add(found.name)
+        (self.right if verdict.correct else self.wrong).add(found.name)
         return _told(lost, replace(verdict, target=lost.place), str(self.folder))
 
     def _file(self, path: str, left: float) -> str:

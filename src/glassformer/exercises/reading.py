@@ -59,31 +59,33 @@ class Found:
         return whole or "heads" in [size_role(name) for name in names]
 
     @cached_property
-    def ready_made(self) -> tuple[int, str] | None:
-        """Line and name of attention that somebody else wrote, in it or in what it uses of its file."""
-        imported = _imports(self.tree)
+    def reached(self) -> dict[str, Definition]:
+        """It and what it uses of its own file, and what that uses."""
         defined = {
             each.name: each for each in self.tree.body if isinstance(each, (ast.ClassDef, ast.FunctionDef))
         }
-        own, left, seen = set(defined), [self.node.name], set[str]()
+        found: dict[str, Definition] = {}
+        left = [self.node.name]
         while left:
             name = left.pop()
-            if name in seen or name not in defined:
-                continue
-            seen.add(name)
-            for each in ast.walk(defined[name]):
+            if name in defined and name not in found:
+                found[name] = defined[name]
+                left += [each.id for each in ast.walk(defined[name]) if isinstance(each, ast.Name)]
+        return found
+
+    @cached_property
+    def ready_made(self) -> tuple[int, str] | None:
+        """Line and name of attention that somebody else wrote, in it or in what it uses of its file."""
+        imported = _imports(self.tree)
+        for definition in self.reached.values():
+            for each in ast.walk(definition):
                 said = _name(each)
-                if isinstance(each, (ast.Import, ast.ImportFrom)):
-                    for local, (module, what) in _imports(ast.Module([each], [])).items():
-                        imported.setdefault(local, (module, what))
-                if not said:
-                    continue
-                if isinstance(each, ast.Name) and said in own:
-                    left.append(said)
+                if not said or (isinstance(each, ast.Name) and said in self.reached):
                     continue
                 module, what = imported.get(said, ("", said)) if isinstance(each, ast.Name) else ("", said)
                 if what in READY_MADE or module.partition(".")[0] in OTHERS:
-                    return getattr(each, "lineno", self.node.lineno), f"{module}.{what}" if module else what
+                    line = getattr(each, "lineno", self.node.lineno)
+                    return line, f"{module}.{what}" if module else what
         return None
 
 

@@ -216,8 +216,7 @@ SHEETS: Mapping[str, Sheet] = {
             {
                 "network.py": ("glassformer.baselines.network:sigmoid", f"{HERE}.sheet_e:backward"),
                 "transformer.py": (
-                    *_parts("SinusoidalPositions", "LayerNorm", "causal_mask"),
-                    f"{NN}.masks:padding_mask",
+                    *_parts("SinusoidalPositions", "LayerNorm", "causal_mask", "padding_mask"),
                     *_attention("MultiHeadAttention"),
                     f"{NN}.feedforward:FeedForward",
                     f"{HERE}.sheet_e:EncoderBlock",
@@ -286,8 +285,7 @@ SHEETS: Mapping[str, Sheet] = {
             "Which token may see which, and which tokens count",
             {
                 "masks.py": (
-                    *_parts("causal_mask"),
-                    f"{NN}.masks:padding_mask",
+                    *_parts("causal_mask", "padding_mask"),
                     f"{NN}.pooling:MeanPool",
                     f"{NN}.pooling:ClsPool",
                     *_parts("next_token_loss"),

@@ -56,6 +56,11 @@ def causal_mask(tokens: int) -> Bool[Tensor, "tokens tokens"]:
     return places <= places[:, None]
 
 
+def padding_mask(lengths: Int[Tensor, " batch"], tokens: int) -> Bool[Tensor, "batch tokens"]:
+    """mask[b, t] = t < lengths[b], True = a real token: one row for each sequence, of so many tokens."""
+    return torch.arange(tokens, device=lengths.device) < lengths[:, None]
+
+
 def next_token_loss(
     logits: Float[Tensor, "batch tokens vocab"], ids: Int[Tensor, "batch tokens"], padding: int = 0
 ) -> Float[Tensor, ""]:
