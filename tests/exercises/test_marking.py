@@ -111,6 +111,9 @@ def test_a_vision_transformer_that_lacks_a_part_is_told_which(zygote: Zygote | N
         "sdpa(q, k, v, mask)",
         "getattr(F, 'scaled_dot_product_attention')(q, k, v, mask)",
         "helper(q, k, v, mask)",
+        "value(q, k, v, mask)",
+        "elsewhere(q, k, v, mask)",
+        "mine.elsewhere(q, k, v, mask)",
         "explicit_attention(q, k, v, mask)",
     ],
 )
@@ -119,10 +122,16 @@ def test_ready_made_attention_gives_nothing(use: str) -> None:
         "import torch\nimport torch.nn.functional as F\n"
         "from torch.nn.functional import scaled_dot_product_attention as sdpa\n"
         "from glassformer.nn import explicit_attention\n"
+        "from mine import elsewhere\nimport mine\n"
+        "value = F.scaled_dot_product_attention\n"
         "def helper(q, k, v, mask):\n    return sdpa(q, k, v, mask)\n"
         f"def scaled_dot_product_attention(q, k, v, mask=None):\n    return {use}\n"
     )
-    found = of(marked("attention", text, None, "attention"), "scaled dot-product attention")
+    other = (
+        "import torch\ndef elsewhere(*a):\n    return torch.nn.functional.scaled_dot_product_attention(*a)\n"
+    )
+    submission = handed_in(attention=text, mine=other)
+    found = of(mark(SHEETS["attention"], submission), "scaled dot-product attention")
     assert (found.got, found.word) == (0, "incorrect")
     assert [each["id"] for each in found.mistakes] == ["ready-made-attention"]
 

@@ -176,7 +176,7 @@ class _Marking:
             what = f"{found.name} is still a TODO ({found.path}, line {found.node.lineno})"
             return replace(lost, word="open", message=f"{what}; its docstring says what it computes")
         if criterion.written_out and (ready := found.ready_made):
-            return _ready_made(lost, found, *ready)
+            return _ready_made(lost, *ready)
         if criterion.sizes.get("heads", 1) > 1 and not found.takes_heads:
             return replace(lost, word="incorrect", message="its constructor takes no number of heads")
         left = self.until - time.monotonic()
@@ -245,10 +245,8 @@ def _told(lost: Mark, verdict: Verdict, folder: str) -> Mark:
     )
 
 
-def _ready_made(lost: Mark, found: Found, line: int, name: str) -> Mark:
-    message = (
-        f"{found.path}, line {line}: {name.strip('.')} is ready-made, and here the attention is written out"
-    )
+def _ready_made(lost: Mark, path: str, line: int, name: str) -> Mark:
+    message = f"{path}, line {line}: {name.strip('.')} is ready-made, and here the attention is written out"
     mistake = {
         "id": READY_MADE,
         "family": [READY_MADE],

@@ -33,13 +33,40 @@ UNPARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True)
-class Found:
-    """A class or function in a file of a submission. path: below its folder."""
+class File:
+    """A file of a submission, read as Python. path: below its folder."""
 
     path: str
+    tree: ast.Module
+
+    @cached_property
+    def defined(self) -> dict[str, ast.stmt]:
+        """Classes, functions and values at its top."""
+        found: dict[str, ast.stmt] = {}
+        for node in self.tree.body:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+                found[node.name] = node
+            elif isinstance(node, ast.Assign):
+                found |= {each.id: node for each in node.targets if isinstance(each, ast.Name)}
+        return found
+
+    @cached_property
+    def imports(self) -> dict[str, tuple[str, str]]:
+        return _imports(self.tree)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A class or function in a file of a submission. files: all of them, by the name they are imported by."""
+
+    file: File
     name: str
     node: Definition
-    tree: ast.Module
+    files: dict[str, File]
+
+    @property
+    def path(self) -> str:
+        return self.file.path
 
     @cached_property
     def is_open(self) -> bool:
@@ -59,33 +86,38 @@ class Found:
         return whole or "heads" in [size_role(name) for name in names]
 
     @cached_property
-    def reached(self) -> dict[str, Definition]:
-        """It and what it uses of its own file, and what that uses."""
-        defined = {
-            each.name: each for each in self.tree.body if isinstance(each, (ast.ClassDef, ast.FunctionDef))
-        }
-        found: dict[str, Definition] = {}
-        left = [self.node.name]
+    def reached(self) -> dict[str, tuple[File, ast.stmt]]:
+        """It and what it uses of the submission's files, and what that uses."""
+        found: dict[str, tuple[File, ast.stmt]] = {}
+        left = [(self.file, self.node.name)]
         while left:
-            name = left.pop()
-            if name in defined and name not in found:
-                found[name] = defined[name]
-                left += [each.id for each in ast.walk(defined[name]) if isinstance(each, ast.Name)]
+            file, name = left.pop()
+            if name in file.defined and name not in found:
+                found[name] = file, file.defined[name]
+                left += [
+                    (file, each.id) for each in ast.walk(file.defined[name]) if isinstance(each, ast.Name)
+                ]
+            elif name in file.imports:
+                module, what = file.imports[name]
+                other = self.files.get(module.rpartition(".")[2])
+                if other and other is not file:
+                    left += [(other, each) for each in ([what] if what else other.defined)]
         return found
 
     @cached_property
-    def ready_made(self) -> tuple[int, str] | None:
-        """Line and name of attention that somebody else wrote, in it or in what it uses of its file."""
-        imported = _imports(self.tree)
-        for definition in self.reached.values():
+    def ready_made(self) -> tuple[str, int, str] | None:
+        """File, line and name of attention that somebody else wrote, in it or in what it uses."""
+        for file, definition in self.reached.values():
             for each in ast.walk(definition):
                 said = _name(each)
                 if not said or (isinstance(each, ast.Name) and said in self.reached):
                     continue
-                module, what = imported.get(said, ("", said)) if isinstance(each, ast.Name) else ("", said)
+                module, what = (
+                    file.imports.get(said, ("", said)) if isinstance(each, ast.Name) else ("", said)
+                )
                 if what in READY_MADE or module.partition(".")[0] in OTHERS:
-                    line = getattr(each, "lineno", self.node.lineno)
-                    return line, f"{module}.{what}" if module else what
+                    line = getattr(each, "lineno", definition.lineno)
+                    return file.path, line, f"{module}.{what}" if module else what
         return None
 
 
@@ -115,6 +147,7 @@ def read(folder: Path) -> Reading:
     """Looks through the Python files and notebooks beneath a folder, its tests left out."""
     found: list[Found] = []
     unread: dict[str, str] = {}
+    files: dict[str, File] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix not in (".py", ".ipynb") or not path.is_file() or _is_test(path):
             continue
@@ -128,8 +161,9 @@ def read(folder: Path) -> Reading:
         except UNPARSED as error:
             unread[short] = f"{short} cannot be read as Python: {type(error).__name__}"
         else:
+            file = files[path.stem] = File(short, tree)
             found += [
-                Found(short, each.name, each, tree)
+                Found(file, each.name, each, files)
                 for each in tree.body
                 if isinstance(each, (ast.ClassDef, ast.FunctionDef))
             ]
