@@ -190,3 +190,12 @@ def test_the_answer_in_json() -> None:
     assert " 0 of 3  b" in shown[1]
     assert "1 of 4 points" in shown
     assert any("CIFAR-10 above 70%" in line and "a person judges it" in line for line in shown)
+
+
+def test_what_uses_a_wrong_part_is_told_so_and_is_no_further_mistake(zygote: Zygote | None) -> None:
+    text = reference(SHEETS["B"])["transformer.py"].replace(".softmax(dim=-1)", ".softmax(dim=-2)")
+    marks = marked("B", text, zygote, "transformer")
+    assert marks.got == 0
+    assert {each["id"] for each in marks.mistakes} == {"softmax-over-queries"}
+    classifier = of(marks, "classifier")
+    assert classifier.mistakes or "it uses MultiHeadSelfAttention" in classifier.message

@@ -22,7 +22,7 @@ from glassformer.exercises.submissions import Submission
 
 SECONDS = 60.0
 LEAST_SECONDS, SECONDS_A_CALL, SECONDS_A_CHECK = 1.0, 10.0, 30.0
-FOLLOWING = 0.2
+FOLLOWING = 0.1
 """How patiently a mistake is searched for where a part has one already that will show here too."""
 READY_MADE = "ready-made-attention"
 
@@ -195,6 +195,9 @@ class _Marking:
             sizes=criterion.sizes, patience=FOLLOWING if follows else 1.0,
         )  # fmt: skip
         (self.right if verdict.correct else self.wrong).add(found.name)
+        if follows and verdict.mistakes and all(each.id.startswith("unknown") for each in verdict.mistakes):
+            parts = " and ".join(sorted(follows))
+            return replace(lost, word="incorrect", message=f"it uses {parts}: get that right first")
         return _told(lost, replace(verdict, target=lost.place), str(self.folder))
 
     def _file(self, path: str, left: float) -> str:
