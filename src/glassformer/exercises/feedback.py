@@ -140,7 +140,9 @@ def document(title: str, body: Iterable[str]) -> str:
 
 
 def _with_text(marks: Marks) -> list[Mark]:
-    return [each for each in marks.marks if each.text and each.got < each.of]
+    """What lost points and has a diagnosis, each diagnosis once."""
+    lost = {each.text: each for each in reversed(marks.marks) if each.text and each.got < each.of}
+    return list(reversed(lost.values()))
 
 
 def _after(each: Mark) -> str:
