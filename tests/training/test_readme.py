@@ -38,6 +38,8 @@ def test_commands_are_understood(
         command = command.replace("--data.text body --data.label mood", "--data.text text --data.label label")
     attention = ROOT / "tests" / "checking" / "correct" / "multihead_einsum.py"
     (tmp_path / "attention.py").write_text(attention.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "submissions" / "ada").mkdir(parents=True)
+    (tmp_path / "submissions" / "ada" / "attention.py").write_text("def attention(q, k, v):\n    return v\n")
     image_folder(tmp_path / "pets", {"cat": 12, "dog": 12})
     cifar10_folder(tmp_path / "DATA")
     if "smallest" in command:  # searched in a moment, and then there is a board to verify

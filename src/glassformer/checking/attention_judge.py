@@ -142,6 +142,7 @@ class AttentionJudge(Judge):
         return {
             "d_model": 24, **heads, "d_head": [8, 24], "max_len": 32,
             "dropout": 0.3, "bias": True, "batch_first": True, "causal": False, "layers": 2, "d_ff": 40,
+            **self.fixed,
         }  # fmt: skip
 
     def _set_up(self) -> list[Form]:
@@ -449,7 +450,7 @@ class AttentionJudge(Judge):
         bank = (*CORE, *self.kind.extra)
         causal = (*bank, *(each for each in CAUSAL if each.slug != "causal-forgotten"))
         groups = _ranked(readings)
-        stop = time.monotonic() + SINGLES_SECONDS
+        stop = time.monotonic() + self.patience * SINGLES_SECONDS
         almost: tuple[list[str], Reading] | None = None
         for group in groups:
             near: dict[float, list[tuple[str, Reading]]] = {EXACT: [], ALMOST: []}
@@ -469,7 +470,7 @@ class AttentionJudge(Judge):
         if almost:
             self._name(*almost)
             return
-        stop = time.monotonic() + PAIRS_SECONDS
+        stop = time.monotonic() + self.patience * PAIRS_SECONDS
         for reading in (each for group in groups for each in group):
             available = _pairable(causal if reading.masks.causal else bank)
             for first, second in combinations(available, 2):

@@ -309,7 +309,7 @@ class BlockJudge(Judge):
         said = self.code.batch_first
         ranked = sorted(kept, key=lambda form: said is not None and form.batch_first != said)
         probes: dict[int, list[Probe]] = {}
-        stop = time.process_time() + IN_ALL
+        stop = time.process_time() + self.patience * IN_ALL
         for budget, likely in ((0, True), (0, False), (1, True), (1, False), (2, True)):
             if budget == 2:
                 self.questions["flow"] = flows(3 if self.kind.cross else 2, self.said, 2)

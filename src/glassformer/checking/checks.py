@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -38,11 +38,14 @@ def check_file(
     zygote: Zygote | None = None,
     timeout: float = SECONDS_A_CALL,
     budget: float = SECONDS_IN_ALL,
+    sizes: Mapping[str, int] | None = None,
+    patience: float = 1.0,
 ) -> Verdict:
     """Checks PATH, PATH:NAME or package.module:NAME. The code runs in a process of its own, confined.
 
     contract: a slug or title of `CONTRACTS`; guessed where it is None. timeout: seconds of one call,
-    budget: of all calls.
+    budget: of all calls. sizes: what the constructor is given for a size, by its role, such as {"heads": 1}.
+    patience: times the seconds that a judge searches for the name of a mistake.
     UsageError where there is nothing to check; a verdict "error" where the code could not be run.
     """
     started = time.monotonic()
@@ -63,7 +66,7 @@ def check_file(
             load()
 
         offer = _chosen(aim, offers, slug)
-        return _verdict(session, aim, offer, slug, seed, started, again)
+        return _verdict(session, aim, offer, slug, seed, started, again, sizes, patience)
 
 
 def check(found: Any, contract: str | None = None, *, seed: int = 0) -> Verdict:
@@ -150,6 +153,8 @@ def _verdict(
     seed: int,
     started: float,
     again: Callable[[], None],
+    sizes: Mapping[str, int] | None = None,
+    patience: float = 1.0,
 ) -> Verdict:
     """Judges by the contract asked for, or by those that it may be meant for, until one fits."""
     tried = [(slug, "")] if slug else guesses(offer)
@@ -164,7 +169,10 @@ def _verdict(
     for chosen, why in tried:
         if best and time.monotonic() - started > GUESSING_SECONDS:
             break
-        outcome = CONTRACTS[chosen].judge(session, offer, code, seed).judge()
+        judge = CONTRACTS[chosen].judge(session, offer, code, seed)
+        judge.fixed |= sizes or {}
+        judge.patience = patience
+        outcome = judge.judge()
         error = outcome.error
         verdict = Verdict(
             name,

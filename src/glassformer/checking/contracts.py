@@ -6,17 +6,16 @@ from functools import partial
 
 from glassformer.checking.attention_judge import KINDS, AttentionJudge
 from glassformer.checking.backward_judge import BackwardJudge
+from glassformer.checking.block_judge import BLOCKS, BlockJudge
 from glassformer.checking.feed_forward import FeedForwardJudge
 from glassformer.checking.judging import Judge
 from glassformer.checking.losses import CrossEntropyJudge
 from glassformer.checking.mask_functions import CausalMaskJudge, PaddingMaskJudge
+from glassformer.checking.model_judge import MODELS, ModelJudge
 from glassformer.checking.norms import LayerNormJudge
 from glassformer.checking.patches import PatchEmbeddingJudge, PatchifyJudge
 from glassformer.checking.pooling import ClsPoolingJudge, MeanPoolingJudge
 from glassformer.checking.positions_judge import LearnedJudge, SinusoidalJudge
-from glassformer.checking.block_judge import BLOCKS, BlockJudge
-from glassformer.checking.judging import Judge
-from glassformer.checking.model_judge import MODELS, ModelJudge
 
 
 @dataclass(frozen=True)
@@ -147,6 +146,7 @@ CONTRACTS: Mapping[str, Contract] = {
             "X (n, features), y (n,) -> gradients of the loss of a network with one hidden layer of sigmoids",
             BackwardJudge,
             (r"^back_?(ward|prop)\w*", r"neural_?net\w*", r"two_layer_net", r"^network$"),
+        ),
         _block(
             "transformer-block",
             "x (batch, tokens, d_model) -> the same shape: self-attention, then a feed-forward layer",

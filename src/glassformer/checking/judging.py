@@ -77,6 +77,10 @@ class Judge:
         self.random = np.random.default_rng(seed)
         self.errors: list[CodeError] = []
         self.construction: dict[str, Any] = {}
+        self.fixed: dict[str, Any] = {}
+        """Role -> what the constructor is given for it, in place of what the judge would take."""
+        self.patience = 1.0
+        """Times the seconds that a judge searches for the name of a mistake."""
 
     def judge(self) -> Outcome:
         raise NotImplementedError

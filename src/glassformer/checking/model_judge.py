@@ -462,7 +462,7 @@ class ModelJudge(Judge):
             probes = self._probes()
         if _only_nan(probes) and self.kind.takes != "images":
             probes = self._probes("every row")
-        stop = time.process_time() + IN_ALL
+        stop = time.process_time() + self.patience * IN_ALL
         for budget, likely in ((0, True), (0, False), (1, True), (1, False), (2, True)):
             if budget == 2:
                 for letter, stack in self.stacks.items():

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from glassformer.checking.catalogue import ENTRIES, Entry
+from glassformer.checking.catalogue import entry
 from glassformer.checking.examples import example
+from glassformer.checking.locating import line_of
 from glassformer.checking.source import Code
 from glassformer.checking.targets import Target
 from glassformer.checking.verdict import Finding
@@ -14,18 +15,18 @@ def findings(found: Iterable[tuple[str, tuple[str, ...]]], code: Code, target: T
 
 
 def _finding(slug: str, family: tuple[str, ...], code: Code, target: Target) -> Finding:
-    entry = ENTRIES.get(slug) or Entry(slug, title=slug.replace("-", " "))
-    line = code.line(entry.lines)
+    words = entry(slug)
+    line = line_of(slug, code)
     lines = target.text.splitlines()
     return Finding(
         slug,
         family,
-        entry.title,
-        entry.explanation,
+        words.title,
+        words.explanation,
         line,
         place=target.place(line) if line else "",
         code=lines[line - 1].strip() if line and line <= len(lines) else "",
         see=example(slug),
-        hint=entry.hint,
-        solution=entry.solution,
+        hint=words.hint,
+        solution=words.solution,
     )

@@ -14,6 +14,8 @@ COMMANDS = {
     "smallest": "search the smallest model that does it: glassformer smallest TASK [options]",
     "verify-board": "judge the models that a search found anew, from their weights",
     "diagram": "draw a model's architecture as it is built: glassformer diagram TASK, or RUN",
+    "exercise": "skeletons of the exercise sheets, and points: glassformer exercise new SHEET DIR",
+    "grade": "grade a class, a page of feedback each: glassformer grade SHEET FOLDER",
     "backprop": "a network written out in NumPy beside logistic regression, on a table of numbers",
 }
 """Command -> what it does. Its file is called like it, with _ for -."""

@@ -1,0 +1,267 @@
+"""A submission becomes points: criterion by criterion, each with what is wrong in words."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from glassformer.checking.checks import check_file
+from glassformer.checking.contracts import CONTRACTS
+from glassformer.checking.isolation import IsolatedRunner
+from glassformer.checking.questions import explained
+from glassformer.checking.runner import CodeError
+from glassformer.checking.targets import target
+from glassformer.checking.telling import told
+from glassformer.checking.verdict import SCHEMA_VERSION, Verdict, Word
+from glassformer.checking.zygote import Zygote
+from glassformer.exercises.constructors import lacking
+from glassformer.exercises.reading import Found, Reading, read
+from glassformer.exercises.sheets import Criterion, Sheet
+from glassformer.exercises.submissions import Submission
+
+SECONDS = 60.0
+LEAST_SECONDS, SECONDS_A_CALL, SECONDS_A_CHECK = 1.0, 10.0, 30.0
+FOLLOWING = 0.1
+"""How patiently a mistake is searched for where a part has one already that will show here too."""
+READY_MADE = "ready-made-attention"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One criterion. word: of a verdict, or "open" (still a TODO) or "missing". text: the whole diagnosis."""
+
+    criterion: str
+    got: int
+    of: int
+    word: str
+    message: str = ""
+    place: str = ""
+    text: str = ""
+    mistakes: tuple[dict[str, Any], ...] = ()
+    remarks: tuple[dict[str, Any], ...] = ()
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """All of a submission."""
+
+    submission: str
+    sheet: str
+    marks: tuple[Mark, ...]
+    seconds: float = 0.0
+
+    @property
+    def got(self) -> int:
+        return sum(each.got for each in self.marks)
+
+    @property
+    def of(self) -> int:
+        return sum(each.of for each in self.marks)
+
+    @property
+    def word(self) -> Word:
+        words = {each.word for each in self.marks}
+        if self.got == self.of:
+            return "correct"
+        if words <= {"error"}:
+            return "error"
+        return "incorrect" if words & {"incorrect", "open", "missing", "error"} else "inconclusive"
+
+    @property
+    def mistakes(self) -> list[dict[str, Any]]:
+        """Each mistake once for every line it is on."""
+        return _once(each for mark in self.marks for each in mark.mistakes)
+
+    @property
+    def exit_status(self) -> int:
+        return {"correct": 0, "incorrect": 1, "inconclusive": 1, "error": 3}[self.word]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `exercise check --json` writes it: the form of a check, and the criteria besides."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "target": self.submission,
+            "contract": f"sheet {self.sheet}",
+            "verdict": self.word,
+            "mistakes": self.mistakes,
+            "remarks": _once(each for mark in self.marks for each in mark.remarks),
+            "checks": [
+                {"name": each.criterion, "passed": each.got == each.of, "detail": each.message}
+                for each in self.marks
+            ],
+            "points": {"got": self.got, "of": self.of},
+            "found": dict.fromkeys(("arguments", "parameters", "batch_first", "mask_true_means")),
+            "seconds": round(self.seconds, 3),
+            "criteria": [
+                {"name": each.criterion, "got": each.got, "of": each.of, "verdict": each.word,
+                 "target": each.place,
+                 "found": each.found}
+                for each in self.marks
+            ],
+        }  # fmt: skip
+
+    def kept(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of_kept(cls, kept: dict[str, Any]) -> "Marks":
+        marks = [Mark(**each) for each in kept["marks"]]
+        made = tuple(
+            replace(each, mistakes=tuple(each.mistakes), remarks=tuple(each.remarks)) for each in marks
+        )
+        return cls(kept["submission"], kept["sheet"], made, kept["seconds"])
+
+
+def mark(
+    sheet: Sheet,
+    submission: Submission,
+    *,
+    seconds: float = SECONDS,
+    seed: int = 0,
+    zygote: Zygote | None = None,
+) -> Marks:
+    """Judges a submission against a sheet, in processes of their own, within so many seconds of its code."""
+    started = time.monotonic()
+    if submission.broken or not submission.files:
+        why = submission.broken or "there is no Python file and no notebook in it"
+        lost = tuple(Mark(each.title, 0, each.of, "error", why) for each in sheet.criteria)
+        return Marks(submission.name, sheet.slug, lost, time.monotonic() - started)
+    with submission.unpacked() as folder:
+        try:
+            reading = read(folder)
+        except Exception as error:
+            reading = Reading((), {"": f"it could not be read: {type(error).__name__}"})
+        work = _Marking(sheet, folder, reading, started + seconds, seed, zygote)
+        made = {each.title: work.of(each) for each in sorted(sheet.criteria, key=lambda each: each.parts)}
+    return Marks(
+        submission.name,
+        sheet.slug,
+        tuple(made[each.title] for each in sheet.criteria),
+        time.monotonic() - started,
+    )
+
+
+@dataclass
+class _Marking:
+    sheet: Sheet
+    folder: Path
+    reading: Reading
+    until: float
+    seed: int
+    zygote: Zygote | None
+    right: set[str] = field(default_factory=set)
+    """Targets of which everything was right: their constructors need no further look."""
+    wrong: set[str] = field(default_factory=set)
+    """Targets with a mistake: what uses them is looked at as well, but no long search is made for a name."""
+    ran: dict[str, str] = field(default_factory=dict)
+    """Path -> why the file could not be run, empty where it could: one that never ends is waited for once."""
+
+    def of(self, criterion: Criterion) -> Mark:
+        try:
+            return self._of(criterion)
+        except Exception as error:  # the class goes on, whatever one submission does to the checker
+            told = f"the checker itself failed at it ({type(error).__name__}: {error}); judge it by hand"
+            return Mark(criterion.title, 0, criterion.of, "inconclusive", told.replace(str(self.folder), ""))
+
+    def _of(self, criterion: Criterion) -> Mark:
+        lost = Mark(criterion.title, 0, criterion.of, "missing")
+        places = self.reading.of(criterion, self.sheet)
+        if not places:
+            return self._missing(lost, criterion)
+        found = places[0]
+        lost = replace(lost, place=f"{found.path}:{found.name}")
+        if found.is_open:
+            what = f"{found.name} is still a TODO ({found.path}, line {found.node.lineno})"
+            return replace(lost, word="open", message=f"{what}; its docstring says what it computes")
+        if criterion.written_out and (ready := found.ready_made):
+            return _ready_made(lost, *ready)
+        if criterion.sizes.get("heads", 1) > 1 and not found.takes_heads:
+            return replace(lost, word="incorrect", message="its constructor takes no number of heads")
+        left = self.until - time.monotonic()
+        if left < LEAST_SECONDS:
+            return replace(lost, word="error", message="not looked at: the time for this submission was over")
+        if why := self._file(found.path, left):
+            return replace(lost, word="error", message=why)
+        if criterion.parts:
+            return self._constructor(lost, criterion, found, left)
+        if criterion.contract not in CONTRACTS:
+            return replace(lost, word="inconclusive", message="not checked here: judge it by hand")
+        follows = (self.wrong & set(found.reached)) - {found.name}
+        verdict = check_file(
+            f"{self.folder / found.path}:{found.name}", criterion.contract, seed=self.seed,
+            zygote=self.zygote, timeout=min(SECONDS_A_CALL, left), budget=min(SECONDS_A_CHECK, left),
+            sizes=criterion.sizes, patience=FOLLOWING if follows else 1.0,
+        )  # fmt: skip
+        (self.right if verdict.correct else self.wrong).add(found.name)
+        if follows and verdict.mistakes and all(each.id.startswith("unknown") for each in verdict.mistakes):
+            parts = " and ".join(sorted(follows))
+            return replace(lost, word="incorrect", message=f"it uses {parts}: get that right first")
+        return _told(lost, replace(verdict, target=lost.place), str(self.folder))
+
+    def _file(self, path: str, left: float) -> str:
+        if path not in self.ran:
+            aim, seconds = target(str(self.folder / path)), min(SECONDS_A_CALL, left)
+            self.ran[path] = ""
+            with IsolatedRunner(
+                timeout=seconds, budget=seconds, paths=aim.paths, zygote=self.zygote
+            ) as session:
+                try:
+                    session.load(aim.text, aim.filename)
+                except CodeError as error:
+                    self.ran[path] = f"{path}: {explained(error, aim)}"
+        return self.ran[path]
+
+    def _missing(self, lost: Mark, criterion: Criterion) -> Mark:
+        unread = self.reading.unread
+        if unread:
+            return replace(lost, word="error", message="; ".join(unread.values()))
+        have = ", ".join(self.reading.names[:20]) or "nothing"
+        return replace(lost, message=f"there is no {criterion.target} in it; it defines {have}")
+
+    def _constructor(self, lost: Mark, criterion: Criterion, found: Found, left: float) -> Mark:
+        if found.name not in self.right:
+            lacks = lacking(
+                self.folder / found.path, found.name, criterion.contract,
+                zygote=self.zygote, timeout=min(SECONDS_A_CALL, left), seed=self.seed,
+            )  # fmt: skip
+            if lacks:
+                return replace(lost, word="incorrect", message=lacks)
+        return replace(lost, got=lost.of, word="correct")
+
+
+def _told(lost: Mark, verdict: Verdict, folder: str) -> Mark:
+    message = verdict.error or ", ".join(each.title for each in verdict.mistakes)
+    if not message and not verdict.correct:
+        failed = [f"{each.name} {each.detail}".strip() for each in verdict.checks if not each.passed]
+        message = "; ".join(failed) or "nothing wrong was found, but not everything could be looked at"
+    return replace(
+        lost,
+        got=lost.of if verdict.correct else 0,
+        word=verdict.word,
+        message=message.replace(folder, ""),
+        text=told(verdict).replace(folder, ""),
+        mistakes=tuple(each.to_json() for each in verdict.mistakes),
+        remarks=tuple(each.to_json() for each in verdict.remarks),
+        found=verdict.to_json()["found"],
+    )
+
+
+def _ready_made(lost: Mark, path: str, line: int, name: str) -> Mark:
+    message = f"{path}, line {line}: {name.strip('.')} is ready-made, and here the attention is written out"
+    mistake = {
+        "id": READY_MADE,
+        "family": [READY_MADE],
+        "title": "Ready-made attention",
+        "explanation": message,
+        "line": line,
+    }
+    return replace(lost, word="incorrect", message=message, mistakes=(mistake,))
+
+
+def _once(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept: dict[tuple[str, int | None], dict[str, Any]] = {}
+    for each in findings:
+        kept.setdefault((each["id"], each["line"]), each)
+    return list(kept.values())
