@@ -30,7 +30,7 @@ from side_by_side import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.checking.seeded import attention, rest
+from tests.checking.seeded import attention, backward, rest
 from tests.checking.seeded.judged import CONTRACTS, compared, contract_of, judged
 
 TESTS = Path(__file__).parents[1] / "tests" / "checking"
@@ -52,7 +52,7 @@ class Case(NamedTuple):
 
 
 def seeded_cases(contracts: set[str], seeds: range) -> Iterator[Case]:
-    for module in (attention, rest):
+    for module in (attention, rest, backward):
         for slug, base in sorted(module.cases()):
             for seed in seeds:
                 case = Case("seeded", base, (slug,), module.source(base, slug), seed)
@@ -73,7 +73,7 @@ def pair_cases(contracts: set[str], count: int, seed: int) -> Iterator[Case]:
     """Sampled among all pairs whose edits do not overlap, as often from every base."""
     sampled = random.Random(seed)
     bases: dict[str, list[tuple[Any, tuple[str, str]]]] = {}
-    for module in (attention, rest):
+    for module in (attention, rest, backward):
         styles: dict[str, list[str]] = {}
         for slug, base in sorted(module.cases()):
             styles.setdefault(base, []).append(slug)

@@ -2,7 +2,8 @@
 
 Two stages. Without masks: every reading (argument order, batch first or not, which parameter is which
 projection) against the right steps, and where none fits, against each known mistake and each pair. Then, with
-the reading that fitted, the masks: every way to give them, right first, then each known mistake of masking.
+the reading and the steps that fitted, the masks: every way to give them, right first, then each known mistake
+of masking.
 """
 
 import torch
@@ -27,11 +28,14 @@ class AttentionJudge(CoreStage, MaskStage, NumberStage):
             return outcome
         self.tensors = {key: torch.from_numpy(each) for key, each in self.values.items()}
         self._steadiness(kept)
-        reading = self._core(kept)
-        if reading is None:
+        found = self._core(kept)
+        if found is None:
             return outcome
-        self._gradients(reading)
-        self._masks(reading)
-        self._fully_masked(reading)
-        self._precision(reading)
+        self.explained, self.wrong = found.steps, found.wrong
+        if not found.wrong:
+            self._gradients(found.reading)
+        self._masks(found.reading)
+        if not found.wrong:
+            self._fully_masked(found.reading)
+            self._precision(found.reading)
         return outcome

@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from glassformer.checking.attention import Masks
-from glassformer.checking.attention_mistakes import CAUSAL, COMBINED, PADDING, together
+from glassformer.checking.attention import Masks, Steps
+from glassformer.checking.attention_mistakes import (
+    CAUSAL,
+    COMBINED,
+    EMPTY_ROWS,
+    HIDING,
+    PADDING,
+    Seeded,
+    together,
+)
 from glassformer.checking.attention_reading import BATCH, TOKENS, Reader, Reading
 from glassformer.checking.forms import Form, Inputs, Said, Slot, mask_arguments, mask_said, slots
 from glassformer.checking.judging import distance
-from glassformer.checking.runner import CodeError
+from glassformer.checking.runner import Built, CodeError
 
 UNMASKABLE = ("qk", "11qk", "1qk", "k", "lengths")
 """Shapes in which one row of a batch cannot be hidden alone."""
@@ -41,8 +49,12 @@ class MaskStage(Reader):
         probes = self._mask_inputs()
         padding = self._part("padding", reading, probes, arguments)
         causal = self._part("causal", reading, probes, arguments) if not reading.masks.causal else None
+        if causal is not None:
+            given = self._given(causal, probes["causal"][0], Masks(causal=True), reading.form)
+            if self._ored_with_nothing(reading, probes, arguments, given):
+                return
         if causal is None and switch and not reading.masks.causal:
-            self._switched(switch, reading, probes)
+            self._switched(switch, reading, probes, padding, arguments)
         for argument in arguments:
             flags = [each for each in slots(argument, "causal", Said(None)) if each.meaning == "flag"]
             if flags and causal is not None and causal.argument != argument.name:
@@ -55,6 +67,29 @@ class MaskStage(Reader):
                     self._combined(reading, probes, padding, flags[0])
         if padding is not None and causal is not None:
             self._combined(reading, probes, padding, causal)
+
+    def _ored_with_nothing(
+        self,
+        reading: Reading,
+        probes: Mapping[str, tuple[dict, Masks]],
+        arguments: Sequence,
+        causal: Mapping[str, Any],
+        built: Built | None = None,
+    ) -> bool:
+        """Padding that does nothing alone may be OR-ed: with a causal mask beside it that shows."""
+        if "padding-ignored" not in [slug for slug, _ in self.outcome.mistakes]:
+            return False
+        inputs, masks = probes["padding and causal"]
+        for argument in arguments:
+            for slot in slots(argument, "padding", Said(None)) if argument.name not in causal else ():
+                given = {**self._given(slot, inputs, Masks(masks.padding), reading.form), **causal}
+                output = self._run(reading.form, inputs, given, built)
+                if output is not None and self._matching(output, COMBINED, reading, inputs, masks):
+                    said = ("padding-ignored", "unknown-mask")
+                    kept = [each for each in self.outcome.mistakes if each[0] not in said]
+                    self.outcome.mistakes = [*kept, ("masks-or-ed", ("masks-or-ed",))]
+                    return True
+        return False
 
     def _given(self, slot: Slot, inputs: Inputs, masks: Masks, form: Form) -> dict[str, Any]:
         """The keyword that gives this part of the masks through this slot."""
@@ -99,6 +134,8 @@ class MaskStage(Reader):
                         and said.meaning in ("attend", "ignore")
                         and slot.meaning not in (said.meaning, "additive", "flag")
                     ):
+                        if "padding-inverted" in [slug for slug, _ in self.outcome.mistakes]:
+                            return None  # one mask argument serves both
                         slug = "padding-inverted" if part == "padding" else "causal-transposed"
                         self.outcome.check(
                             f"mask, {part}", False, f"True means the opposite of what {said.where} say"
@@ -122,6 +159,8 @@ class MaskStage(Reader):
         """Equal everywhere, or at least at queries that are no padding themselves."""
         if distance(output, right) < self.bar:
             return True
+        if self.wrong and right is not None and not np.isfinite(right).all():
+            return True  # a softmax over something else, say: the masks cannot be told from it
         if (
             right is None
             or masks.padding is None
@@ -140,16 +179,12 @@ class MaskStage(Reader):
         masks: Masks,
         ran: list[tuple[Slot, np.ndarray]],
     ) -> None:
-        bank = PADDING if part == "padding" else CAUSAL
         unmasked = self._expected(
             reading, inputs, self.steps, replace(masks, padding=None, causal=reading.masks.causal)
         )
         matched: list[str] = []
-        for _, output in ran:
-            for seeded in bank:
-                wanted = self._expected(reading, inputs, seeded.on(self.steps), masks)
-                if distance(output, wanted) < self.bar:
-                    matched.append(seeded.slug)
+        for output in _different(ran):
+            matched = self._matching(output, _bank(part), reading, inputs, masks)
             if matched:
                 break
         ignored = "padding-ignored" if part == "padding" else "causal-forgotten"
@@ -173,7 +208,34 @@ class MaskStage(Reader):
         if self._pair_with_mask(part, reading, inputs, masks, ran):
             return
         self.outcome.check(f"mask, {part}", False, "no known way of masking gives this")
-        self.outcome.mistake("unknown-mask")
+        self._wrongly_masked([])
+
+    def _wrongly_masked(self, found: Sequence[str]) -> None:
+        """Names what was found; that nothing was, only where nothing else is wrong that may be the reason."""
+        if found:
+            self.outcome.mistake(found[0], found)
+        elif not self.wrong:
+            self.outcome.mistake("unknown-mask")
+
+    def _matching(
+        self, output: np.ndarray, bank: Sequence[Seeded], reading: Reading, inputs: Inputs, masks: Masks
+    ) -> list[str]:
+        """The mistakes that give this very output."""
+        return [
+            each.slug for each in bank if self._gives(output, each.on(self.steps), reading, inputs, masks)
+        ]
+
+    def _gives(
+        self, output: np.ndarray | None, steps: Steps, reading: Reading, inputs: Inputs, masks: Masks
+    ) -> bool:
+        """Whether these steps give this output, whatever they do where a query may attend to nothing."""
+        for _, change in EMPTY_ROWS:
+            wanted = self._expected(reading, inputs, change(steps), masks)
+            if distance(output, wanted) < self.bar:
+                return True
+            if wanted is not None and not np.isnan(wanted).any():
+                return False  # no such query
+        return False
 
     def _padding_is_right(self) -> bool:
         return any(each.name == "mask, padding" and each.passed for each in self.outcome.checks)
@@ -181,22 +243,25 @@ class MaskStage(Reader):
     def _pair_with_mask(
         self, part: str, reading: Reading, inputs: Inputs, masks: Masks, ran: list[tuple[Slot, np.ndarray]]
     ) -> bool:
-        bank = PADDING if part == "padding" else CAUSAL
-        for _, output in ran:
-            for first, second in combinations((*bank, *COMBINED), 2):
+        for output in _different(ran):
+            for first, second in combinations((*_bank(part), *COMBINED), 2):
                 steps = together(first, second, self.steps) if first.slug != second.slug else None
-                if (
-                    steps is not None
-                    and distance(output, self._expected(reading, inputs, steps, masks)) < self.bar
-                ):
+                if steps is not None and self._gives(output, steps, reading, inputs, masks):
                     self.outcome.check(f"mask, {part}", False, "differs in the way of two known mistakes")
                     self.outcome.mistake(first.slug)
                     self.outcome.mistake(second.slug)
                     return True
         return False
 
-    def _switched(self, switch: str, reading: Reading, probes: Mapping[str, tuple[dict, Masks]]) -> None:
-        """Causality that the constructor switches on."""
+    def _switched(
+        self,
+        switch: str,
+        reading: Reading,
+        probes: Mapping[str, tuple[dict, Masks]],
+        padding: Slot | None,
+        arguments: Sequence,
+    ) -> None:
+        """Causality that the constructor switches on; then padding beside it."""
         try:
             built = self.session.build(self.offer.name, (), {**self.construction, switch: True}, self.seed)
         except CodeError as error:
@@ -205,6 +270,12 @@ class MaskStage(Reader):
         inputs, masks = probes["causal"]
         output = self._run(reading.form, inputs, built=built)
         self._causal_verdict(reading, inputs, masks, output, f"{switch}=True")
+        if padding is None:
+            self._ored_with_nothing(reading, probes, arguments, {}, built)
+            return
+        inputs, masks = probes["padding and causal"]
+        given = self._given(padding, inputs, Masks(masks.padding), reading.form)
+        self._both(reading, inputs, masks, [self._run(reading.form, inputs, given, built)])
 
     def _causal_verdict(
         self, reading: Reading, inputs: Inputs, masks: Masks, output: np.ndarray | None, how: str
@@ -213,19 +284,14 @@ class MaskStage(Reader):
             self.outcome.check("mask, causal", True, how)
             self.outcome.found["arguments"]["causal"] = how
             return
-        found = [
-            seeded.slug
-            for seeded in CAUSAL
-            if distance(output, self._expected(reading, inputs, seeded.on(self.steps), masks)) < self.bar
-        ]
+        found = [] if output is None else self._matching(output, _bank("causal"), reading, inputs, masks)
         self.outcome.check("mask, causal", False, how)
-        self.outcome.mistake(found[0] if found else "unknown-mask", found)
+        self._wrongly_masked(found)
 
     def _combined(
         self, reading: Reading, probes: Mapping[str, tuple[dict, Masks]], padding: Slot, causal: Slot
     ) -> None:
         inputs, masks = probes["padding and causal"]
-        right = self._expected(reading, inputs, self.steps, masks)
         if padding.argument == causal.argument:  # both through one mask
             options = [replace(causal, shape=shape) for shape in ("b1qk", "bqk")]
             given = [self._given(each, inputs, masks, reading.form) for each in options]
@@ -236,22 +302,24 @@ class MaskStage(Reader):
                     **self._given(causal, inputs, Masks(causal=True), reading.form),
                 }
             ]
-        outputs = [self._run(reading.form, inputs, each) for each in given]
+        self._both(reading, inputs, masks, [self._run(reading.form, inputs, each) for each in given])
+
+    def _both(
+        self, reading: Reading, inputs: Inputs, masks: Masks, outputs: Sequence[np.ndarray | None]
+    ) -> None:
+        """What came out with padding and causality together, given in one way or several."""
+        right = self._expected(reading, inputs, self.steps, masks)
         ran = [each for each in outputs if each is not None]
         if not ran:
             return
         if any(self._same_where_real(each, right, inputs, masks) for each in ran):
             self.outcome.check("mask, padding and causal", True)
             return
-        bank = (*COMBINED, *PADDING, *(each for each in CAUSAL if each.slug == "causal-forgotten"))
-        found = [
-            seeded.slug
-            for seeded in bank
-            for each in ran
-            if distance(each, self._expected(reading, inputs, seeded.on(self.steps), masks)) < self.bar
-        ]
+        forgotten = [each for each in CAUSAL if each.slug == "causal-forgotten"]
+        bank = (*COMBINED, *_bank("padding"), *forgotten)
+        found = [slug for each in ran for slug in self._matching(each, bank, reading, inputs, masks)]
         self.outcome.check("mask, padding and causal", False)
-        self.outcome.mistake(found[0] if found else "unknown-mask", found)
+        self._wrongly_masked(found)
 
     def _fully_masked(self, reading: Reading) -> None:
         """A row that may attend to nothing: what becomes of it, and that no other row minds."""
@@ -279,14 +347,26 @@ class MaskStage(Reader):
             if not passed:
                 self.outcome.mistake("unknown-mask")
             row = output[1]
-            uniform = self._expected(
-                reading, inputs, replace(self.steps, hide=lambda s, a: s.masked_fill(~a, -1e9)), masks
-            )
             if np.isnan(row).any():
                 self.outcome.remark("masked-row-nan")
-            elif uniform is not None and distance(row, uniform[1]) < 1e-6:
-                self.outcome.remark("filled-with-minus-1e9")
+            for slug, change in EMPTY_ROWS:
+                like = self._expected(reading, inputs, change(self.steps), masks)
+                if slug and like is not None and distance(row, like[1]) < 1e-6:
+                    self.outcome.remark(slug)
             return
+
+
+def _bank(part: str) -> tuple[Seeded, ...]:
+    return (*(PADDING if part == "padding" else CAUSAL), *HIDING)
+
+
+def _different(ran: Sequence[tuple[Slot, np.ndarray]]) -> list[np.ndarray]:
+    """What came out, each only once: many a way to give a mask comes to the same."""
+    found: list[np.ndarray] = []
+    for _, output in ran:
+        if not any(np.array_equal(output, each, equal_nan=True) for each in found):
+            found.append(output)
+    return found
 
 
 def _about(name: str, words: str) -> str:

@@ -46,12 +46,18 @@ class Reader(Judge):
         self.values: dict[str, np.ndarray] = {}
         self.tensors: dict[str, torch.Tensor] = {}
         self.inner_heads = 0
+        self.explained: Steps | None = None
+        """The steps that give what the module gives without masks."""
+        self.wrong = False
+        """Whether these hold a mistake."""
+        self.actual: dict[Form, list] = {}
+        """What the forms gave, probe by probe."""
         self.bar = EXACT
 
     @property
     def steps(self) -> Steps:
-        """The right steps for the inputs as they are given."""
-        return (
+        """The right steps for the inputs as they are given, or those that the module was found to take."""
+        return self.explained or (
             replace(self.kind.steps, split=BARE.split, merge=BARE.merge)
             if self.inner_heads
             else self.kind.steps
@@ -170,9 +176,7 @@ class Reader(Judge):
             return None
         return output.numpy()
 
-    def _readings(
-        self, kept: list[Form], actual: Mapping[tuple[Form, str], np.ndarray | None]
-    ) -> list[Reading]:
+    def _readings(self, kept: list[Form], widths: Mapping[Form, int]) -> list[Reading]:
         """Forms x sizes x parameters x built-in causality; what the names agree with comes first."""
         said = self.code.batch_first
         named = sorted(kept, key=lambda form: (not form.named, said is not None and form.batch_first != said))
@@ -184,7 +188,7 @@ class Reader(Judge):
         found = []
         for masks in causal:
             for form in named:
-                width = self._width(form, actual)
+                width = widths[form]
                 for sizes in self._sizes():
                     if (sizes, width) not in made:
                         made[sizes, width] = (
@@ -195,12 +199,6 @@ class Reader(Judge):
                     found += [Reading(form, sizes, each, masks) for each in made[sizes, width]]
         # names that agree first; then argument orders that agree
         return sorted(found, key=lambda each: each.assignment is not None and not each.assignment.agrees)
-
-    def _width(self, form: Form, actual: Mapping[tuple[Form, str], np.ndarray | None]) -> int:
-        """Of the outputs."""
-        axis = 1 if self.kind.grid else -1
-        seen = [each for (other, _), each in actual.items() if other is form and each is not None]
-        return seen[0].shape[axis] if seen else 24
 
     def _sizes(self) -> list[Sizes]:
         if not self.kind.projected:
@@ -227,6 +225,8 @@ class Reader(Judge):
 
     def _causal_switch(self) -> str | None:
         """The argument of the constructor that asks for causality."""
+        if self.offer.kind != "class":
+            return None
         return next((each.name for each in self.offer.arguments if size_role(each.name) == "causal"), None)
 
     def _must(self) -> Built:
