@@ -12,20 +12,11 @@ from glassformer.checking import attention_mistakes, catalogue
 from glassformer.checking.catalogue import ENTRIES, SORTS, entry
 from glassformer.checking.locating import line_of
 from glassformer.checking.source import Code
-from tests.checking.seeded import attention, rest
+from tests.checking.seeded import attention, backward, rest
 from tests.checking.seeded.edits import Edits
 
 SOURCES = Path(catalogue.__file__).parent
 EMITTED = re.compile(r'\b(?:\.?mistake|\.?remark|_?seeded|Seeded)\(\s*"([a-z0-9-]+)"')
-BACKWARD = {
-    "hidden-derivative-forgotten",
-    "output-derivative-forgotten",
-    "gradient-not-averaged",
-    "gradient-transposed",
-    "bias-gradient-not-summed",
-    "gradient-sign",
-    "gradient-after-update",
-}
 
 
 def known_slugs() -> set[str]:
@@ -35,7 +26,7 @@ def known_slugs() -> set[str]:
         slug for path in SOURCES.glob("*.py") for slug in EMITTED.findall(path.read_text(encoding="utf-8"))
     }
     assert {"unknown-mask", "dropout-in-eval"} <= emitted
-    return {*attention.MISTAKES, *rest.MISTAKES, *in_banks, *emitted, *BACKWARD}
+    return {*attention.MISTAKES, *rest.MISTAKES, *in_banks, *emitted, *backward.MISTAKES}
 
 
 @pytest.mark.parametrize("slug", sorted(known_slugs()))

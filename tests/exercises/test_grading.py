@@ -80,8 +80,8 @@ def test_pages_hold_the_diagnosis_and_obey_nothing(graded: tuple[Class, list[Mar
     page, sheet = (
         (work.pages / f"{files['bob']}{end}").read_text(encoding="utf-8") for end in (".html", ".md")
     )
-    assert "no scale" in page.lower()
-    assert "no scale" in sheet.lower()
+    assert "the scores are not scaled" in page.lower()
+    assert "the scores are not scaled" in sheet.lower()
     for name in (files[EVIL] + ".html", files[EVIL] + ".md", "index.html", "index.md"):
         text = (work.pages / name).read_text(encoding="utf-8")
         assert EVIL not in text

@@ -8,17 +8,21 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from glassformer.checking.attention import Steps
 from glassformer.checking.attention_mistakes import CAUSAL, CONVENTIONS, CORE, Seeded, together
 from glassformer.checking.attention_reading import KEYS, TOKENS, Reader, Reading
 from glassformer.checking.forms import Form, mask_arguments
 from glassformer.checking.judging import ALMOST, EXACT, SINGLE, distance
+from glassformer.checking.localise import QUANTITIES, Place, localise
 from glassformer.checking.names import forward_role, size_role
 from glassformer.checking.projections import Assignment
-from glassformer.checking.runner import CodeError
+from glassformer.checking.runner import CodeError, Step
 
 SINGLES_SECONDS, PAIRS_SECONDS = 4.0, 3.0
+PLACED = 30
+"""Readings under which the first step that differs is looked for."""
 
 
 class Probe(NamedTuple):
@@ -94,6 +98,11 @@ class CoreStage(Reader):
             form: [(probe, self._run(form, probe.inputs)) for probe in probes if form.serves(probe.inputs)]
             for form in kept
         }
+        seen = [each for ran in self.actual.values() for _, each in ran if each is not None]
+        if seen and all(np.isnan(each).all() for each in seen):
+            self.outcome.check("numbers come out", False, "every one is NaN")
+            self.outcome.mistake("nan-everywhere")
+            return None
         readings = self._readings(kept, {form: self._seen_width(form) for form in kept})
         right: Reading | None = None
         for reading in readings:
@@ -113,7 +122,7 @@ class CoreStage(Reader):
     def _seen_width(self, form: Form) -> int:
         """Of the outputs."""
         seen = [each for _, each in self.actual[form] if each is not None]
-        return seen[0].shape[1 if self.kind.grid else -1] if seen else 24
+        return seen[0].shape[1 if self.kind.grid else -1] if seen else self.d_model
 
     def _off(self, reading: Reading, steps: Steps, limit: float) -> float:
         """How far these steps are from the module, on the worst probe; inf above the limit.
@@ -240,13 +249,33 @@ class CoreStage(Reader):
         for reading in readings[:200]:
             for probe, seen in self.actual[reading.form][:1]:
                 best = min(best, distance(seen, self._expected(reading, probe.inputs, self.steps)))
+        place = self._place(readings)
         detail = (
             "no reading comes near"
             if math.isinf(best)
             else f"the nearest reading is off by {best:.2g} of its size"
         )
-        self.outcome.check("output", False, detail)
+        self.outcome.check("output", False, "; ".join(filter(None, (detail, place.told() if place else ""))))
         self.outcome.mistake("unknown")
+        if place and place.line:
+            self.outcome.lines["unknown"] = place.line
+
+    def _place(self, readings: list[Reading]) -> Place | None:
+        """The first step that differs, under the reading by which most of the steps are right."""
+        best: Place | None = None
+        steps: dict[Form, list[Step]] = {}
+        for reading in readings[:PLACED]:
+            probe = self.actual[reading.form][0][0]
+            if reading.form not in steps:
+                steps[reading.form] = self._watched(reading.form, probe.inputs)
+            if not steps[reading.form]:
+                continue
+            seen: dict[str, torch.Tensor] = {}
+            self._expected(reading, probe.inputs, self.steps, seen=seen)
+            place = localise(steps[reading.form], {name: each.numpy() for name, each in seen.items()})
+            if best is None or QUANTITIES.index(place.differs) > QUANTITIES.index(best.differs):
+                best = place
+        return best
 
 
 _LETTERS: dict[str | None, str] = {"query": "q", "key": "k", "value": "v"}

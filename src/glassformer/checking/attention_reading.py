@@ -11,10 +11,10 @@ from glassformer.checking.attention import BARE, Masks, Sizes, Steps, Weights, a
 from glassformer.checking.attention_kinds import Kind
 from glassformer.checking.constructions import constructions
 from glassformer.checking.forms import Form, Inputs, forms
-from glassformer.checking.judging import EXACT, STOPPED, Judge, Session
+from glassformer.checking.judging import EXACT, STOPPED, Judge, Session, described
 from glassformer.checking.names import size_role
 from glassformer.checking.projections import Assignment, assignments, random_values
-from glassformer.checking.runner import Built, CodeError, Namespace, Offer
+from glassformer.checking.runner import Built, CodeError, Namespace, Offer, Step
 from glassformer.checking.source import Code
 
 BATCH, TOKENS, KEYS = 4, 7, 11
@@ -46,6 +46,7 @@ class Reader(Judge):
         self.values: dict[str, np.ndarray] = {}
         self.tensors: dict[str, torch.Tensor] = {}
         self.inner_heads = 0
+        self.d_model, self.heads = 24, 3
         self.explained: Steps | None = None
         """The steps that give what the module gives without masks."""
         self.wrong = False
@@ -64,9 +65,9 @@ class Reader(Judge):
         )
 
     def _sizes_tried(self) -> dict[str, Any]:
-        heads = {"heads": 3} if self.kind.several_heads else {}
+        heads = {"heads": self.heads} if self.kind.several_heads else {}
         return {
-            "d_model": 24, **heads, "d_head": [8, 24], "max_len": 32,
+            "d_model": self.d_model, **heads, "d_head": [8, 24], "max_len": 32,
             "dropout": 0.3, "bias": True, "batch_first": True, "causal": False, "layers": 2, "d_ff": 40,
             **self.fixed,
         }  # fmt: skip
@@ -82,6 +83,9 @@ class Reader(Judge):
                 if error.kind in STOPPED:
                     return []
                 continue
+            self.outcome.built = True
+            if self.offer.kind == "instance":
+                self._sizes_of_instance(built)
             values = random_values(built, self.seed + 1)
             for inner_heads in (0, 3) if self.kind.slug == "attention" else (0,):
                 self.inner_heads = inner_heads
@@ -90,6 +94,13 @@ class Reader(Judge):
                     self.built, self.values, self.construction = built, values, keywords
                     return kept
         return []
+
+    def _sizes_of_instance(self, built: Built) -> None:
+        """What it was built with: as its attributes say, else the side that most of its matrices have."""
+        said = {size_role(name): value for name, value in built.settings[""].items() if type(value) is int}
+        sides = [shape[-1] for shape in built.parameters.values() if len(shape) > 1]
+        self.d_model = said.get("d_model") or max(sides, key=sides.count, default=self.d_model)
+        self.heads = said.get("heads") or (1 if self.d_model % self.heads else self.heads)
 
     def _forms_that_run(self, built: Built, values: Mapping[str, np.ndarray]) -> list[Form]:
         inputs = self._inputs(TOKENS, TOKENS)
@@ -102,6 +113,9 @@ class Reader(Judge):
             output = self._run(form, inputs, built=built, values=values)
             if output is not None and self._fits(output, inputs):
                 kept.append(form)
+            elif output is not None:
+                shape, given = tuple(output.shape), tuple(inputs["q"].shape)
+                self.came_back = f"it returned a tensor of shape {shape} for an input of shape {given}"
         return kept
 
     def _batch_first(self, built: Built) -> bool | None:
@@ -116,7 +130,7 @@ class Reader(Judge):
 
     def _inputs(self, queries: int, keys: int, batch: int = BATCH, values: bool = False) -> dict[str, Any]:
         """Random q, k and v; the very same array where they are the same place."""
-        d_model = 24 if self.kind.projected or self.kind.grid or self.kind.slug != "attention" else 8
+        d_model = self.d_model if self.kind.slug != "attention" else 8
         if self.kind.grid:
             x = self.random.standard_normal((batch, d_model, 5, 3))
             return {"q": x, "k": x, "v": x}
@@ -152,10 +166,29 @@ class Reader(Judge):
         except CodeError as error:
             self.errors.append(error)
             return None
-        return form.received(result.output)
+        received = form.received(result.output)
+        if received is None:
+            self.came_back = f"it returned {described(result.output)}"
+        return received
+
+    def _watched(self, form: Form, inputs: Inputs) -> list[Step]:
+        """What is computed on the way; nothing where it raises."""
+        arguments, keywords = form.call(inputs)
+        try:
+            return self.session.call(
+                self._must().handle, arguments, keywords, parameters=self.values, steps=True
+            ).steps
+        except CodeError as error:
+            self.errors.append(error)
+            return []
 
     def _expected(
-        self, reading: Reading, inputs: Inputs, steps: Steps, masks: Masks | None = None
+        self,
+        reading: Reading,
+        inputs: Inputs,
+        steps: Steps,
+        masks: Masks | None = None,
+        seen: dict[str, torch.Tensor] | None = None,
     ) -> np.ndarray | None:
         """What the reference gives under this reading; None where the steps do not fit together."""
         cut = (lambda x: x) if reading.form.batched else (lambda x: x[:1])
@@ -171,6 +204,7 @@ class Reader(Judge):
                     reading.sizes,
                     masks,
                     steps,
+                    seen,
                 )
         except (RuntimeError, IndexError, ValueError):
             return None
@@ -202,18 +236,18 @@ class Reader(Judge):
 
     def _sizes(self) -> list[Sizes]:
         if not self.kind.projected:
-            d = 8 if self.kind.slug == "attention" else 24
+            d = 8 if self.kind.slug == "attention" else self.d_model
             return [Sizes(d, self.inner_heads or 1, d)]
-        threes = [each for each in self.construction.values() if each == 3]
-        count = 3 if self.kind.several_heads and (threes or self._in_config()) else 1
+        given = self.offer.kind == "instance" or self.heads in self.construction.values()
+        count = self.heads if self.kind.several_heads and (given or self._in_config()) else 1
         assert self.built is not None
         sides = {side for shape in self.built.parameters.values() for side in shape}
         found = []
-        for d_head in dict.fromkeys((24 // count, 8, 24)):
+        for d_head in dict.fromkeys((self.d_model // count, 8, self.d_model)):
             wide = count * d_head
             if any(side in sides for side in (wide, d_head, 2 * wide, 3 * wide)):
-                found.append(Sizes(24, count, d_head))
-        return found or [Sizes(24, count, 24 // count)]
+                found.append(Sizes(self.d_model, count, d_head))
+        return found or [Sizes(self.d_model, count, self.d_model // count)]
 
     def _in_config(self) -> bool:
         return self.kind.several_heads and any(

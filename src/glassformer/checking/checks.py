@@ -177,13 +177,13 @@ def _verdict(
         verdict = Verdict(
             name,
             chosen,
-            _word(outcome),
-            findings(outcome.mistakes, code, aim),
-            findings(outcome.remarks, code, aim),
+            _word(outcome, offer),
+            findings(outcome.mistakes, code, aim, outcome.lines),
+            findings(outcome.remarks, code, aim, outcome.lines),
             tuple(outcome.checks),
             outcome.found,
             error=explained(error, aim) if error else "",
-            question=question(error, offer, chosen) if error else "",
+            question=question(error, offer, outcome.built, chosen) if error else "",
             guessed=why,
             seed=seed,
         )
@@ -198,9 +198,9 @@ def _verdict(
     return replace(best, seconds=time.monotonic() - started, printed=printed)
 
 
-def _word(outcome: Outcome) -> Word:
+def _word(outcome: Outcome, offer: Offer) -> Word:
     if outcome.error:
-        return "inconclusive" if asks(outcome.error) else "error"
+        return "inconclusive" if asks(outcome.error, offer, outcome.built) else "error"
     if outcome.mistakes or not all(each.passed for each in outcome.checks):
         return "incorrect"
     return "correct" if outcome.checks else "inconclusive"

@@ -11,12 +11,8 @@ from glassformer.checking import attention_mistakes as known
 from glassformer.checking.attention import RIGHT, Projection, Sizes, Steps, Weights, attend
 from glassformer.checking.example_sides import Sides, attended, floats, table, weights_of
 
-BANK = {
-    slug: [
-        each for each in (*known.CORE, *known.PADDING, *known.CAUSAL, *known.COMBINED) if each.slug == slug
-    ]
-    for slug in {each.slug for each in (*known.CORE, *known.PADDING, *known.CAUSAL, *known.COMBINED)}
-}
+ALL = (*known.CORE, *known.PADDING, *known.CAUSAL, *known.HIDING, *known.COMBINED)
+BANK = {slug: [each for each in ALL if each.slug == slug] for slug in {each.slug for each in ALL}}
 """Slug -> the ways to make this mistake."""
 D_K = 4
 SCORES = floats([4, 2, 0])[None, None]

@@ -1,5 +1,6 @@
 """Examples: masks on three queries and three keys."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -64,7 +65,22 @@ def _nothing_to_see(wrong: Steps) -> Sides:
     return Sides("weights of one query over three keys, all of which are padding", *shown)
 
 
+def _lengths(by: int) -> Sides:
+    lengths = torch.tensor([[1], [2]])
+    right, wrong = (table((torch.arange(3) < lengths + each).long(), 0) for each in (0, by))
+    return Sides("sentences of 1 and 2 words in a batch of length 3; 1 = a word", right, wrong)
+
+
+def _nan() -> Sides:
+    scores = torch.tensor([-math.inf, -math.inf])
+    what = "weights of a query that may attend to none of two keys; the NaN reaches all that uses them"
+    return Sides(what, table(torch.softmax(scores, -1).nan_to_num(0.0)), table(torch.softmax(scores, -1)))
+
+
 EXAMPLES: dict[str, Callable[[], Sides]] = {
+    "padding-one-too-far": lambda: _lengths(1),
+    "padding-one-too-short": lambda: _lengths(-1),
+    "nan-everywhere": _nan,
     **{
         slug: (lambda slug=slug: _causal(slug))
         for slug in (

@@ -125,7 +125,12 @@ def mean_over_real(x: Tensor, real: Tensor) -> Tensor:
 
 def _pooling(slug: str) -> Sides:
     x, real = floats([2, 4], [4, 8], [9, 9], [9, 9]), torch.tensor([1, 1, 0, 0])
-    wrong = x.mean(0) if slug == "pooling-counts-padding" else (x * real[:, None]).sum(0) / len(x)
+    wrong = {
+        "pooling-counts-padding": x.mean(0),
+        "pooling-divides-by-length": (x * real[:, None]).sum(0) / len(x),
+        "pooling-not-divided": (x * real[:, None]).sum(0),
+        "pooling-one-too-far": x[:3].mean(0),
+    }[slug]
     what = "two words [2 4], [4 8] and two places of padding [9 9]; the mean"
     return Sides(what, table(mean_over_real(x, real)), table(wrong))
 
@@ -138,6 +143,37 @@ def _shift(by: int) -> Sides:
         return "\n".join(f"after {seen:5} comes {wanted}" for seen, wanted in pairs)
 
     return Sides("the sentence is <bos> the cat sat; what the loss asks for", asked(1), asked(by))
+
+
+def _backwards() -> Sides:
+    pairs = zip(TOKENS[1:], TOKENS, strict=False)
+    asked = "\n".join(f"after {seen:5} comes {wanted}" for seen, wanted in pairs)
+    right = _shift(1)
+    return Sides(right.what, right.right, asked)
+
+
+def _mean_for_cls() -> Sides:
+    x = floats([1, 1], [5, 3], [6, 5])
+    return Sides("CLS = [1 1], then the tokens [5 3], [6 5]; what is pooled", table(x[0]), table(x.mean(0)))
+
+
+def _unused() -> Sides:
+    what = "what comes out for x = 1, with a weight of 2, and of 3; a weight that has no effect"
+    used, unused = table([[2, 3]], 0), table([[1, 1]], 0)
+    return Sides(what, used, unused)
+
+
+def _loss(mean: Callable[[Tensor], Tensor]) -> Sides:
+    losses = -floats([0.9], [0.5], [0.1]).log().flatten()
+    what = "a sequence of one token, probability 0.9, and one of two, 0.5 and 0.1; the loss"
+    return Sides(what, f"{losses.mean():.2f}", f"{mean(losses):.2f}")
+
+
+def _softmax_first() -> Sides:
+    logits = floats([4, 0])
+    target = torch.tensor([0])
+    right, wrong = (functional.cross_entropy(each, target) for each in (logits, logits.softmax(-1)))
+    return Sides("logits 4 and 0, the first is right; the loss", f"{right:.2f}", f"{wrong:.2f}")
 
 
 def _loss_padding() -> Sides:
@@ -167,9 +203,20 @@ EXAMPLES: dict[str, Callable[[], Sides]] = {
     "cls-from-wrong-place": _cls_place,
     **{
         slug: (lambda slug=slug: _pooling(slug))
-        for slug in ("pooling-counts-padding", "pooling-divides-by-length")
+        for slug in (
+            "pooling-counts-padding",
+            "pooling-divides-by-length",
+            "pooling-not-divided",
+            "pooling-one-too-far",
+        )
     },
+    "mean-where-cls-is-meant": _mean_for_cls,
+    "unused-parameter": _unused,
     "target-not-shifted": lambda: _shift(0),
     "target-shifted-twice": lambda: _shift(2),
+    "target-shifted-backwards": _backwards,
     "loss-counts-padding": _loss_padding,
+    "loss-not-averaged": lambda: _loss(lambda losses: losses.sum()),
+    "loss-averaged-by-row": lambda: _loss(lambda losses: (losses[0] + losses[1:].mean()) / 2),
+    "softmax-before-loss": _softmax_first,
 }

@@ -57,8 +57,27 @@ def _summed() -> Sides:
     return Sides(f"{GIVEN}; dW1", table(right), table(right * len(Y)))
 
 
-def _transposed() -> Sides:
-    return Sides(f"{GIVEN}; dW1", table(gradients().W1), table(gradients().W1.T))
+def _extra() -> Sides:
+    return Sides(f"{GIVEN}; cross-entropy; dW2", table(gradients().W2.T), table(gradients(flat=True).W2.T))
+
+
+def _twice() -> Sides:
+    return Sides(f"{GIVEN}; dW1", table(gradients().W1), table(gradients().W1 / len(Y)))
+
+
+def _at_activation() -> Sides:
+    """The sigmoid's slope at its result."""
+    a1 = sigmoid(X @ W1 + B1)
+    again = sigmoid(a1)
+    dz2 = (sigmoid(a1 @ W2 + B2) - Y) / len(Y)
+    wrong = X.T @ (dz2 @ W2.T * again * (1 - again))
+    return Sides(f"{GIVEN}; dW1", table(gradients().W1), table(wrong))
+
+
+def _left_out() -> Sides:
+    a1 = sigmoid(X @ W1 + B1)
+    dz2 = (sigmoid(a1 @ W2 + B2) - Y) / len(Y)
+    return Sides(f"{GIVEN}; dW1", table(gradients().W1), table(X.T @ (dz2 * a1 * (1 - a1))))
 
 
 def _bias() -> Sides:
@@ -84,9 +103,12 @@ def _late() -> Sides:
 EXAMPLES: dict[str, Callable[[], Sides]] = {
     "hidden-derivative-forgotten": _hidden,
     "output-derivative-forgotten": _output,
+    "output-derivative-extra": _extra,
+    "derivative-at-activation": _at_activation,
+    "output-weights-left-out": _left_out,
     "gradient-not-averaged": _summed,
-    "gradient-transposed": _transposed,
+    "gradient-averaged-twice": _twice,
     "bias-gradient-not-summed": _bias,
-    "gradient-sign": _sign,
-    "gradient-after-update": _late,
+    "gradient-ascent": _sign,
+    "gradient-of-updated-weights": _late,
 }

@@ -39,6 +39,10 @@ class Outcome:
     checks: list[Check] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
     error: CodeError | None = None
+    built: bool = False
+    """Whether an instance could be made."""
+    lines: dict[str, int] = field(default_factory=dict)
+    """Slug -> the line where it is, for those of which the code itself has told."""
 
     def mistake(self, slug: str, family: Iterable[str] = ()) -> None:
         if slug not in [each for each, _ in self.mistakes]:
@@ -53,7 +57,7 @@ class Outcome:
 
 
 def distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
-    """Relative L2 distance; infinite where shapes or the places of NaN differ, or nothing else is there."""
+    """Relative L2 distance; infinite where shapes or the places of NaN differ."""
     if a is None or b is None or a.shape != b.shape:
         return math.inf
     holes = np.isnan(a)
@@ -61,7 +65,7 @@ def distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
         return math.inf
     a, b = a[~holes], b[~holes]
     if a.size == 0:
-        return math.inf
+        return 0.0
     with np.errstate(all="ignore"):
         size = float(np.linalg.norm(b))
         found = float(np.linalg.norm(a - b)) / (size if size > 0 else 1.0)
@@ -77,6 +81,8 @@ class Judge:
         self.random = np.random.default_rng(seed)
         self.errors: list[CodeError] = []
         self.construction: dict[str, Any] = {}
+        self.came_back = ""
+        """What came back from a call instead of a tensor that fits."""
         self.fixed: dict[str, Any] = {}
         """Role -> what the constructor is given for it, in place of what the judge would take."""
         self.patience = 1.0
@@ -88,7 +94,9 @@ class Judge:
     def build(self, keywords: dict[str, Any]) -> Built | None:
         """An instance, or the function itself; None where the constructor raised."""
         try:
-            return self.session.build(self.offer.name, (), keywords, self.seed)
+            built = self.session.build(self.offer.name, (), keywords, self.seed)
+            self.outcome.built = True
+            return built
         except CodeError as error:
             self.errors.append(error)
             return None
@@ -102,5 +110,18 @@ class Judge:
         """Says why nothing could be built or called."""
         ours = [each for each in self.errors if each.kind != "TypeError"] or self.errors
         stopped = [each for each in self.errors if each.kind in STOPPED]
-        chosen = (stopped or ours or [CodeError("no output", "nothing came back")])[0]
+        returned = [CodeError("Returned", self.came_back)] if self.came_back else []
+        chosen = (stopped or returned or ours or [CodeError("Returned", "nothing came back")])[0]
         self.outcome.error = chosen
+
+
+def described(output: Any) -> str:
+    """What a call gave, where it is no tensor of floats."""
+    if output is None:
+        return "None: is a return missing?"
+    if isinstance(output, np.ndarray):
+        return f"a tensor of {output.dtype} and shape {tuple(output.shape)}"
+    if isinstance(output, str) and output.startswith("<"):
+        return f"an object of type {output.strip('<>')}"
+    shown = repr(output)
+    return f"{shown[:60]}{'...' if len(shown) > 60 else ''}, which is no tensor"

@@ -6,15 +6,17 @@ from glassformer.checking.runner import Argument, CodeError, Offer
 from glassformer.checking.targets import Target
 
 
-def asks(error: CodeError) -> bool:
+def asks(error: CodeError, offer: Offer, built: bool) -> bool:
     """Whether the checker did not know how to build or to call it, rather than the code having failed."""
-    return error.kind == "TypeError" and error.line == 0
+    return (error.kind == "TypeError" and error.line == 0) or (not built and bool(_unknown(offer)))
 
 
 def explained(error: CodeError, aim: Target) -> str:
     """One line, but for a syntax error, which is shown as Python shows it."""
     where = f"{aim.place(error.line)}: " if error.line else ""
     match error.kind:
+        case "Returned":
+            return error.message
         case "SyntaxError" | "IndentationError" | "TabError":
             return error.message
         case "ModuleNotFoundError":
@@ -26,14 +28,14 @@ def explained(error: CodeError, aim: Target) -> str:
     return f"{where}{error}"
 
 
-def question(error: CodeError, offer: Offer, slug: str) -> str:
+def question(error: CodeError, offer: Offer, built: bool, slug: str) -> str:
     """What to answer, with an adapter to paste; nothing where nothing is to be asked."""
-    if not asks(error):
+    if not asks(error, offer, built):
         return ""
     builds, calls = _required(offer.arguments), _required(offer.forward)
-    unknown = [each.name for each in builds if not _size(each)]
+    unknown = _unknown(offer)
     filled = ", ".join(f"{each.name}=..." for each in builds)
-    if offer.kind == "class" and unknown:
+    if unknown and not built:
         function = "build_" + offer.name.lower()
         return (
             f"How is {offer.name} built? The checker does not know what {_listed(unknown)} should be.\n"
@@ -57,6 +59,13 @@ def question(error: CodeError, offer: Offer, slug: str) -> str:
         f"How is {offer.name} called? The checker does not know {about}: {error.message}.\n"
         f"Paste this into the file, fill it in, and check it with --as {slug}:\n\n{adapter}"
     )
+
+
+def _unknown(offer: Offer) -> list[str]:
+    """Arguments of the constructor whose names say nothing."""
+    if offer.kind != "class":
+        return []
+    return [each.name for each in _required(offer.arguments) if not _size(each)]
 
 
 def _required(arguments: tuple[Argument, ...]) -> list[Argument]:

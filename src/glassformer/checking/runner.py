@@ -6,6 +6,7 @@ check.
 """
 
 import contextlib
+import copy
 import inspect
 import linecache
 import sys
@@ -151,6 +152,8 @@ class Runner:
     def load_object(self, found: Any) -> list[Offer]:
         """Takes a class, a function or a module instance of this process."""
         name = getattr(found, "__name__", type(found).__name__)
+        if isinstance(found, nn.Module):
+            found = copy.deepcopy(found)  # its parameters will be changed
         self._module = SimpleNamespace(**{name: found})
         try:
             self._filename = inspect.getsourcefile(found if callable(found) else type(found)) or ""

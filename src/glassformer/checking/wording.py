@@ -1,6 +1,6 @@
 """From slugs to words: what a judge found becomes findings, with a line of the file, numbers and a hint."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from glassformer.checking.catalogue import entry
 from glassformer.checking.examples import example
@@ -10,13 +10,16 @@ from glassformer.checking.targets import Target
 from glassformer.checking.verdict import Finding
 
 
-def findings(found: Iterable[tuple[str, tuple[str, ...]]], code: Code, target: Target) -> tuple[Finding, ...]:
-    return tuple(_finding(slug, family, code, target) for slug, family in found)
+def findings(
+    found: Iterable[tuple[str, tuple[str, ...]]], code: Code, target: Target, known: Mapping[str, int]
+) -> tuple[Finding, ...]:
+    """known: slug -> its line, where that is not only probable."""
+    return tuple(_finding(slug, family, code, target, known.get(slug)) for slug, family in found)
 
 
-def _finding(slug: str, family: tuple[str, ...], code: Code, target: Target) -> Finding:
+def _finding(slug: str, family: tuple[str, ...], code: Code, target: Target, known: int | None) -> Finding:
     words = entry(slug)
-    line = line_of(slug, code)
+    line = known or line_of(slug, code)
     lines = target.text.splitlines()
     return Finding(
         slug,
