@@ -2,20 +2,30 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 from glassformer.checking.attention import Steps
 from glassformer.checking.attention_mistakes import CAUSAL, CONVENTIONS, CORE, Seeded, together
-from glassformer.checking.attention_reading import KEYS, TOKENS, Reader, Reading
+from glassformer.checking.attention_reading import KEYS, TOKENS, Found, Reader, Reading
 from glassformer.checking.forms import Form, mask_arguments
 from glassformer.checking.judging import ALMOST, EXACT, SINGLE, distance
 from glassformer.checking.names import forward_role, size_role
 from glassformer.checking.projections import Assignment
 from glassformer.checking.runner import CodeError
 
-SINGLES_SECONDS, PAIRS_SECONDS = 5.0, 3.0
+SINGLES_SECONDS, PAIRS_SECONDS = 4.0, 3.0
+
+
+class Probe(NamedTuple):
+    """Inputs and what is special about them."""
+
+    name: str
+    inputs: dict[str, Any]
+
+
+Match = tuple[tuple[str, ...], Reading, Steps]
 
 
 class CoreStage(Reader):
@@ -43,81 +53,86 @@ class CoreStage(Reader):
             except CodeError as error:
                 self.errors.append(error)
 
-    def _probes(self, kept: list[Form]) -> list[tuple[str, dict[str, Any]]]:
+    def _probes(self, kept: list[Form]) -> list[Probe]:
+        """All sizes distinct; then as many keys as queries, where some mistakes only then run."""
         if self.kind.grid:
             return [
-                ("a grid", self._inputs(1, 1)),
-                ("a batch of one", self._inputs(1, 1, batch=1)),
+                Probe("a grid", self._inputs(1, 1)),
+                Probe("a batch of one", self._inputs(1, 1, batch=1)),
             ]
+        crosses, distinct = (any(getattr(form, each) for form in kept) for each in ("crosses", "distinct"))
         probes = []
-        if any(form.crosses for form in kept):
-            if any(form.distinct for form in kept):
-                probes.append(("keys and values of their own", self._inputs(TOKENS, KEYS, values=True)))
-            probes.append(("cross-attention, unequal lengths", self._inputs(TOKENS, KEYS)))
-        probes.append(("self-attention", self._inputs(TOKENS, TOKENS)))
-        probes.append(("a batch of one", self._inputs(TOKENS, TOKENS, batch=1)))
-        probes.append(("one token", self._inputs(1, 1)))
+        if distinct:
+            probes.append(Probe("keys and values of their own", self._inputs(TOKENS, KEYS, values=True)))
+        if crosses:
+            probes.append(Probe("cross-attention, unequal lengths", self._inputs(TOKENS, KEYS)))
+            apart = self._inputs(TOKENS, TOKENS, values=True)
+            if not distinct:
+                apart["v"] = apart["k"]
+            probes.append(Probe("cross-attention, equal lengths", apart))
+        probes.append(Probe("self-attention", self._inputs(TOKENS, TOKENS)))
+        probes.append(Probe("a batch of one", self._inputs(TOKENS, TOKENS, batch=1)))
+        probes.append(Probe("one token", self._inputs(1, 1)))
         return probes
 
-    def _core(self, kept: list[Form]) -> Reading | None:
+    def _core(self, kept: list[Form]) -> Found | None:
         """Finds the reading under which the module is right, or the mistakes that explain it."""
         probes = self._probes(kept)
-        actual = {
-            (form, name): self._run(form, inputs)
+        self.actual = {
+            form: [(probe, self._run(form, probe.inputs)) for probe in probes if form.serves(probe.inputs)]
             for form in kept
-            for name, inputs in probes
-            if form.serves(inputs)
         }
-        readings = self._readings(kept, actual)
-
-        def off(reading: Reading, steps: Steps, limit: float) -> float:
-            """How far these steps are from the module, on the worst probe; inf above the limit."""
-            worst = 0.0
-            for name, inputs in probes:
-                if (reading.form, name) in actual:
-                    seen = actual[reading.form, name]
-                    worst = max(worst, distance(seen, self._expected(reading, inputs, steps)))
-                    if worst > limit:
-                        return math.inf
-            return worst
-
+        readings = self._readings(kept, {form: self._seen_width(form) for form in kept})
         right: Reading | None = None
         for reading in readings:
-            found = off(reading, self.steps, SINGLE)
+            found = self._off(reading, self.steps, SINGLE)
             if found <= EXACT:
                 right, self.bar = reading, EXACT
                 break
             if found <= SINGLE and right is None:
                 right, self.bar = reading, SINGLE
         if right is None:
-            self._diagnose(readings, off, actual, probes)
-            return None
+            return self._diagnose(readings)
         if self.bar == SINGLE:
             self.outcome.remark("single-precision-inside")
-        self._accept(right, probes)
-        return right
+        self._accept(right)
+        return Found(right, self.steps)
 
-    def _accept(self, reading: Reading, probes: list) -> None:
+    def _seen_width(self, form: Form) -> int:
+        """Of the outputs."""
+        seen = [each for _, each in self.actual[form] if each is not None]
+        return seen[0].shape[1 if self.kind.grid else -1] if seen else 24
+
+    def _off(self, reading: Reading, steps: Steps, limit: float) -> float:
+        """How far these steps are from the module, on the worst probe; inf above the limit.
+
+        Where the module fails, these steps have to fail too.
+        """
+        worst, compared = 0.0, False
+        for probe, seen in self.actual[reading.form]:
+            wanted = self._expected(reading, probe.inputs, steps)
+            if seen is None and wanted is None:
+                continue
+            compared = True
+            worst = max(worst, distance(seen, wanted))
+            if worst > limit:
+                return math.inf
+        return worst if compared else math.inf
+
+    def _accept(self, reading: Reading) -> None:
         """The module is right without masks: says how it was read, and what only its names contradict."""
         outcome, form = self.outcome, reading.form
-        for name, inputs in probes:
-            if form.serves(inputs):
-                outcome.check(f"output, {name}", True)
+        for probe, _ in self.actual[form]:
+            outcome.check(f"output, {probe.name}", True)
         self._tell(reading)
         said = self.code.batch_first
         if not form.batch_first and said is not False and self._batch_first(self._must()) is not False:
             outcome.mistake("batch-length-swapped")
-        if reading.assignment and not reading.assignment.agrees:
-            outcome.remark(_misnamed(reading.assignment))
-        if reading.assignment and any("interleaved" in s.layout for s in reading.assignment.sources.values()):
-            outcome.remark("interleaved-heads")
-        if reading.assignment and "o" not in reading.assignment.sources and self.kind.output == "needed":
-            outcome.mistake("no-output-projection")
         if reading.masks.causal:
             outcome.found["causal"] = "always"
         elif self._says_causal() and not mask_arguments(self._must().forward) and not self._causal_switch():
             outcome.mistake("causal-forgotten")
-        self._biases(reading)
+        self._beside(reading)
         swapped = {
             name: role for name, role in form.takes.items() if _LETTERS.get(forward_role(name), role) != role
         }
@@ -125,87 +140,94 @@ class CoreStage(Reader):
             slug = {"kq": "q-k-swapped", "kv": "k-v-swapped"}.get("".join(sorted(swapped.values())))
             outcome.mistake(slug or "arguments-in-another-order")
 
-    def _biases(self, reading: Reading) -> None:
-        """A bias is missed only where the module's own signature asks for it and some projections have it."""
+    def _beside(self, reading: Reading) -> None:
+        """What the reading itself tells: names that it contradicts, what is missing in it."""
         if reading.assignment is None:
             return
-        asked = [name for name in self.construction if name.lower() in ("bias", "qkv_bias", "use_bias")]
         sources = reading.assignment.sources
+        if not reading.assignment.agrees:
+            self.outcome.remark(_misnamed(reading.assignment))
+        if any("interleaved" in each.layout for each in sources.values()):
+            self.outcome.remark("interleaved-heads")
+        if "o" not in sources and self.kind.output == "needed":
+            self.outcome.mistake("no-output-projection")
+        # a bias is missed only where the signature asks for it and some projections have it
+        asked = [name for name in self.construction if name.lower() in ("bias", "qkv_bias", "use_bias")]
         which = [role for role in sources if "qkv" not in "".join(asked) or role != "o"]
         lacking = [role for role in which if sources[role].bias is None]
         if asked and lacking and len(lacking) < len(which):
             self.outcome.mistake("missing-bias")
 
-    def _diagnose(
-        self,
-        readings: list[Reading],
-        off: Callable[[Reading, Steps, float], float],
-        actual: Mapping,
-        probes: list,
-    ) -> None:
+    def _diagnose(self, readings: list[Reading]) -> Found | None:
         """Names the mistake or the pair of mistakes that gives the very output."""
-        base = self.steps
-        bank = (*CORE, *self.kind.extra)
-        causal = (*bank, *(each for each in CAUSAL if each.slug != "causal-forgotten"))
         groups = _ranked(readings)
         stop = time.monotonic() + SINGLES_SECONDS
-        almost: tuple[list[str], Reading] | None = None
+        almost: list[Match] = []
         for group in groups:
-            near: dict[float, list[tuple[str, Reading]]] = {EXACT: [], ALMOST: []}
+            exact: list[Match] = []
             for reading in group:
                 if time.monotonic() > stop:
                     break
-                for seeded in causal if reading.masks.causal else bank:
-                    found = off(reading, seeded.on(base), ALMOST)
-                    for tolerance, those in near.items():
-                        if found <= tolerance:
-                            those.append((seeded.slug, reading))
-            if near[EXACT]:
-                self._name([slug for slug, _ in near[EXACT]], near[EXACT][0][1])
-                return
-            if near[ALMOST] and almost is None:
-                almost = [slug for slug, _ in near[ALMOST]], near[ALMOST][0][1]
+                for seeded in self._bank(reading):
+                    steps = seeded.on(self.steps)
+                    found = self._off(reading, steps, ALMOST)
+                    if found <= ALMOST:
+                        (exact if found <= EXACT else almost).append(((seeded.slug,), reading, steps))
+            if exact:
+                return self._name(exact)
         if almost:
-            self._name(*almost)
-            return
+            return self._name(almost)
         stop = time.monotonic() + PAIRS_SECONDS
         for reading in (each for group in groups for each in group):
-            available = _pairable(causal if reading.masks.causal else bank)
-            for first, second in combinations(available, 2):
+            for first, second in combinations(_pairable(self._bank(reading)), 2):
                 if time.monotonic() > stop:
                     break
-                steps = together(first, second, base) if first.slug != second.slug else None
-                if steps is not None and off(reading, steps, EXACT) <= EXACT:
-                    self._name([first.slug], reading)
-                    self.outcome.mistake(second.slug)
-                    return
+                steps = together(first, second, self.steps) if first.slug != second.slug else None
+                if steps is not None and self._off(reading, steps, EXACT) <= EXACT:
+                    return self._name([((first.slug, second.slug), reading, steps)])
             if time.monotonic() > stop:
                 break
-        self._localise(readings, actual, probes)
+        self._localise(readings)
+        return None
 
-    def _name(self, found: list[str], reading: Reading) -> None:
+    def _bank(self, reading: Reading) -> list[Seeded]:
+        """The mistakes to try; a reading that exchanges projections tries no other exchange."""
+        bank = [*CORE, *self.kind.extra]
+        if reading.masks.causal:
+            bank += [each for each in CAUSAL if each.slug != "causal-forgotten"]
+        if reading.assignment and not reading.assignment.agrees:
+            bank = [each for each in bank if "roles" not in each.changed]
+        return bank
+
+    def _name(self, matches: list[Match]) -> Found:
+        """Names what matched first; what else matched cannot be told from it."""
         outcome = self.outcome
-        family = list(dict.fromkeys(found))
-        conventions = [slug for slug in family if slug in CONVENTIONS]
+        slugs, reading, steps = matches[0]
         self._tell(reading)
-        if conventions:
-            outcome.remark(conventions[0])
-            outcome.check("output", True, "right, with the heads in another order")
-            self._biases(reading)
-        else:
-            outcome.mistake(family[0], family)
-            outcome.check("output", False, "differs from the reference in the way of a known mistake")
+        self._beside(reading)
+        families = [
+            list(dict.fromkeys(each[place] for each, _, _ in matches if place < len(each)))
+            for place in range(len(slugs))
+        ]
+        wrong = [each for each in families if not CONVENTIONS & set(each)]
+        for family in families:
+            if family in wrong:
+                outcome.mistake(family[0], family)
+            else:
+                outcome.remark(next(slug for slug in family if slug in CONVENTIONS))
+        outcome.check(
+            "output", not wrong,
+            "differs from the reference in the way of a known mistake" if wrong
+            else "right, with the heads in another order",
+        )  # fmt: skip
+        return Found(reading, steps, bool(wrong))
 
-    def _localise(self, readings: list[Reading], actual: Mapping, probes: list) -> None:
+    def _localise(self, readings: list[Reading]) -> None:
         """No known mistake fits: says how far the nearest reading is off."""
         best = math.inf
         for reading in readings[:200]:
-            for name, inputs in probes[:1]:
-                if (reading.form, name) in actual:
-                    best = min(
-                        best,
-                        distance(actual[reading.form, name], self._expected(reading, inputs, self.steps)),
-                    )
+            for probe, seen in self.actual[reading.form][:1]:
+                best = min(best, distance(seen, self._expected(reading, probe.inputs, self.steps)))
         detail = (
             "no reading comes near"
             if math.isinf(best)

@@ -27,11 +27,12 @@ class AttentionJudge(CoreStage, MaskStage, NumberStage):
             return outcome
         self.tensors = {key: torch.from_numpy(each) for key, each in self.values.items()}
         self._steadiness(kept)
-        reading = self._core(kept)
-        if reading is None:
+        found = self._core(kept)
+        if found is None:
             return outcome
-        self._gradients(reading)
-        self._masks(reading)
-        self._fully_masked(reading)
-        self._precision(reading)
+        if not found.wrong:
+            self._gradients(found)
+        self._fully_masked(self._masks(found))
+        if not found.wrong:
+            self._precision(found)
         return outcome

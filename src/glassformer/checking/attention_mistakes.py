@@ -1,7 +1,7 @@
 """The known mistakes of attention, each as the steps it does otherwise."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
@@ -36,12 +36,35 @@ def _split_by_view(y: Tensor, sizes: Sizes) -> Tensor:
     return y.reshape(y.shape[0], sizes.heads, y.shape[1], -1)
 
 
+def _split_folded(y: Tensor, sizes: Sizes) -> Tensor:
+    """The batch folded into the heads, read from (length, batch, features)."""
+    return y.transpose(0, 1).reshape(y.shape[0], sizes.heads, y.shape[1], -1)
+
+
+def _split_kept(y: Tensor, sizes: Sizes) -> Tensor:
+    return y.reshape(*y.shape[:2], sizes.heads, -1)
+
+
 def _split_interleaved(y: Tensor, sizes: Sizes) -> Tensor:
     return y.reshape(y.shape[0], y.shape[1], -1, sizes.heads).permute(0, 3, 1, 2)
 
 
 def _merge_by_view(context: Tensor, sizes: Sizes) -> Tensor:
     return context.reshape(context.shape[0], context.shape[2], -1)
+
+
+def _merge_folded(context: Tensor, sizes: Sizes) -> Tensor:
+    """Batch times heads read as (length, batch, features)."""
+    return context.reshape(context.shape[2], context.shape[0], -1).transpose(0, 1)
+
+
+def _merge_heads_first(context: Tensor, sizes: Sizes) -> Tensor:
+    """Heads times batch read as (batch, length, features)."""
+    return context.transpose(0, 1).reshape(context.shape[0], context.shape[2], -1)
+
+
+def _merge_kept(context: Tensor, sizes: Sizes) -> Tensor:
+    return context.flatten(2)
 
 
 def _merge_interleaved(context: Tensor, sizes: Sizes) -> Tensor:
@@ -70,6 +93,14 @@ def _root_of_all(scores: Tensor, sizes: Sizes) -> Tensor:
 
 def _swapped_axes(x: Tensor, *_: object) -> Tensor:
     return x.transpose(0, 1)
+
+
+def _length_first_by_view(x: Tensor) -> Tensor:
+    return x.reshape(x.shape[1], x.shape[0], *x.shape[2:]).transpose(0, 1)
+
+
+def _batch_first_by_view(output: Tensor, x: Tensor) -> Tensor:
+    return output.transpose(0, 1).reshape(output.shape)
 
 
 def _grid_by_view(x: Tensor) -> Tensor:
@@ -102,10 +133,29 @@ def _folded(masks: Masks, scores: Tensor) -> Tensor | None:
     return masks.padding.repeat(heads, 1).reshape(batch, heads, 1, keys).expand(-1, -1, queries, -1)
 
 
+def _folded_heads_first(masks: Masks, scores: Tensor) -> Tensor | None:
+    if masks.padding is None:
+        return None
+    batch, heads, queries, keys = scores.shape
+    folded = masks.padding.repeat_interleave(heads, 0).reshape(heads, batch, 1, keys)
+    return folded.transpose(0, 1).expand(-1, -1, queries, -1)
+
+
 def _either(padding: Tensor | None, causal: Tensor | None) -> Tensor | None:
     if padding is None or causal is None:
         return causal if padding is None else padding
     return padding | causal
+
+
+def _either_over_all(padding: Tensor | None, causal: Tensor | None) -> Tensor | None:
+    """The padding OR-ed to a mask that hides nothing where there is no causal one."""
+    return causal if padding is None or causal is None else padding | causal
+
+
+def _sum(padding: Tensor | None, causal: Tensor | None) -> Tensor | None:
+    if padding is None or causal is None:
+        return causal if padding is None else padding
+    return padding.double() + causal.double()
 
 
 def _zeroed(shares: Tensor, allowed: Tensor | None, sizes: Sizes) -> Tensor:
@@ -134,12 +184,15 @@ def _core() -> Iterator[Seeded]:
     yield _seeded("log-softmax", normalise=lambda scores: torch.log_softmax(scores, -1))
     yield _seeded("q-k-swapped", roles=("k", "q", "v"))
     yield _seeded("q-k-swapped", sources=("k", "q", "v"))
+    yield _seeded("q-k-swapped", sources=("k", "q", "v"), roles=("k", "q", "v"))
     yield _seeded("k-v-swapped", roles=("q", "v", "k"))
     yield _seeded("k-v-swapped", sources=("q", "v", "k"))
+    yield _seeded("k-v-swapped", sources=("q", "v", "k"), roles=("q", "v", "k"))
     named = {("k", "q", "v"), ("q", "v", "k"), ("q", "k", "v")}
     for roles in product("qkv", repeat=3):
         if roles not in named:
             yield _seeded("wrong-projection", roles=roles)
+            yield _seeded("wrong-projection", roles=roles, sources=roles)
     yield _seeded("cross-attends-to-itself", sources=("q", "q", "q"))
     yield _seeded("cross-attends-to-itself", sources=("q", "k", "q"))
     yield _seeded("cross-attends-to-itself", sources=("q", "q", "k"))
@@ -150,8 +203,12 @@ def _core() -> Iterator[Seeded]:
             yield _seeded("weights-transposed", transposed=lost)
     yield _seeded("split-without-transpose", split=_split_by_view)
     yield _seeded("split-without-transpose", split=_split_by_view, merge=_merge_by_view)
+    yield _seeded("split-without-transpose", split=_split_folded)
     yield _seeded("merge-without-transpose", merge=_merge_by_view)
     yield _seeded("merge-without-transpose", merge=_merge_swapped)
+    yield _seeded("merge-without-transpose", merge=_merge_folded)
+    yield _seeded("merge-without-transpose", merge=_merge_heads_first)
+    yield _seeded("heads-attend-to-heads", split=_split_kept, merge=_merge_kept)
     yield _seeded("interleaved-heads", split=_split_interleaved)
     yield _seeded("interleaved-heads", split=_split_interleaved, merge=_merge_interleaved)
     yield _seeded("interleaved-heads", merge=_merge_interleaved)
@@ -160,6 +217,9 @@ def _core() -> Iterator[Seeded]:
     yield _seeded("one-big-head", split=_one_head, scale=_root_of_all)
     yield _seeded("one-big-head", split=_one_head)
     yield _seeded("batch-length-swapped", enter=_swapped_axes, leave=_swapped_axes)
+    yield _seeded("batch-length-swapped", enter=_length_first_by_view, leave=_batch_first_by_view)
+    yield _seeded("batch-length-swapped", leave=_batch_first_by_view)
+    yield _seeded("batch-length-swapped", leave=_swapped_axes)
 
 
 def _padding() -> Iterator[Seeded]:
@@ -170,7 +230,7 @@ def _padding() -> Iterator[Seeded]:
     )
     yield _seeded("padding-on-queries", padding=_queries_padded)
     yield _seeded("mask-folded-wrongly", padding=_folded)
-    yield from _hiding()
+    yield _seeded("mask-folded-wrongly", padding=_folded_heads_first)
 
 
 def _causality() -> Iterator[Seeded]:
@@ -179,7 +239,6 @@ def _causality() -> Iterator[Seeded]:
     yield _seeded("causal-one-too-far", causal=causal_up_to(1))
     yield _seeded("causal-transposed", causal=_future(0))
     yield _seeded("causal-transposed", causal=_future(1))
-    yield from _hiding()
 
 
 def _hiding() -> Iterator[Seeded]:
@@ -189,13 +248,29 @@ def _hiding() -> Iterator[Seeded]:
     yield _seeded("mask-multiplied", hide=lambda scores, allowed: scores.masked_fill(~allowed, 1e-9))
     yield _seeded("mask-multiplied", hide=lambda scores, allowed: scores.masked_fill(~allowed, 0.0))
     yield _seeded("mask-added", hide=lambda scores, allowed: scores + allowed.to(scores))
+    yield _seeded("mask-added", hide=lambda scores, allowed: scores + allowed.to(scores), both=_sum)
     yield _seeded("mask-added", hide=lambda scores, allowed: scores + (~allowed).to(scores))
 
 
+MINUS_1E9 = "filled-with-minus-1e9"
 CORE: tuple[Seeded, ...] = tuple(_core())
 PADDING: tuple[Seeded, ...] = tuple(_padding())
 CAUSAL: tuple[Seeded, ...] = tuple(_causality())
-COMBINED: tuple[Seeded, ...] = (_seeded("masks-or-ed", both=_either),)
+HIDING: tuple[Seeded, ...] = tuple(_hiding())
+COMBINED: tuple[Seeded, ...] = (
+    _seeded("masks-or-ed", both=_either),
+    _seeded("masks-or-ed", both=_either_over_all),
+)
+EMPTY_ROWS: tuple[tuple[str, Callable[[Steps], Steps]], ...] = (
+    ("", lambda steps: steps),
+    ("", lambda steps: replace(steps, normalise=lambda scores: steps.normalise(scores).nan_to_num(0.0))),
+    (
+        MINUS_1E9,
+        lambda steps: replace(steps, hide=lambda scores, allowed: scores.masked_fill(~allowed, -1e9)),
+    ),
+    (MINUS_1E9, lambda steps: replace(steps, hide=lambda scores, allowed: scores + (~allowed) * -1e9)),
+)
+"""What becomes of a query that may attend to nothing: NaN, zeros, the mean of all keys, or no mask."""
 CONVENTIONS = frozenset({"interleaved-heads"})
 """Found in a module that is right otherwise, these are remarks."""
 

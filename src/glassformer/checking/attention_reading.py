@@ -36,6 +36,15 @@ class Reading:
         return self.assignment.weights(values) if self.assignment else Weights()
 
 
+@dataclass(frozen=True)
+class Found:
+    """A reading and the steps under which it gives what the module gives; wrong: they hold a mistake."""
+
+    reading: Reading
+    steps: Steps
+    wrong: bool = False
+
+
 class Reader(Judge):
     """What every stage of the judging of attention needs."""
 
@@ -46,6 +55,8 @@ class Reader(Judge):
         self.values: dict[str, np.ndarray] = {}
         self.tensors: dict[str, torch.Tensor] = {}
         self.inner_heads = 0
+        self.actual: dict[Form, list] = {}
+        """What the forms gave, probe by probe."""
         self.bar = EXACT
 
     @property
@@ -169,9 +180,7 @@ class Reader(Judge):
             return None
         return output.numpy()
 
-    def _readings(
-        self, kept: list[Form], actual: Mapping[tuple[Form, str], np.ndarray | None]
-    ) -> list[Reading]:
+    def _readings(self, kept: list[Form], widths: Mapping[Form, int]) -> list[Reading]:
         """Forms x sizes x parameters x built-in causality; what the names agree with comes first."""
         said = self.code.batch_first
         named = sorted(kept, key=lambda form: (not form.named, said is not None and form.batch_first != said))
@@ -183,7 +192,7 @@ class Reader(Judge):
         found = []
         for masks in causal:
             for form in named:
-                width = self._width(form, actual)
+                width = widths[form]
                 for sizes in self._sizes():
                     if (sizes, width) not in made:
                         made[sizes, width] = (
@@ -194,12 +203,6 @@ class Reader(Judge):
                     found += [Reading(form, sizes, each, masks) for each in made[sizes, width]]
         # names that agree first; then argument orders that agree
         return sorted(found, key=lambda each: each.assignment is not None and not each.assignment.agrees)
-
-    def _width(self, form: Form, actual: Mapping[tuple[Form, str], np.ndarray | None]) -> int:
-        """Of the outputs."""
-        axis = 1 if self.kind.grid else -1
-        seen = [each for (other, _), each in actual.items() if other is form and each is not None]
-        return seen[0].shape[axis] if seen else 24
 
     def _sizes(self) -> list[Sizes]:
         if not self.kind.projected:

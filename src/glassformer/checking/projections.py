@@ -97,10 +97,12 @@ def assignments(
         entries = [each for each in sources if each.shape == (d_in, wide)]
         exits = [each for each in sources if each.shape == (wide, d_out)]
         # one that is too narrow for all heads side by side shows that they were averaged
-        exits = exits or [each for each in sources if each.shape == (sizes.d_head, d_out)]
+        narrow = [each for each in sources if each.shape == (sizes.d_head, d_out)]
         for chosen in _threes(sources, entries, d_in, sizes):
             taken = {name for each in chosen.values() for name in each.names}
-            free = [each for each in exits if not taken & set(each.names)]
+            free = [each for each in exits if not taken & set(each.names)] or [
+                each for each in narrow if not taken & set(each.names)
+            ]
             options = [{**chosen, "o": each} for each in free]
             if not (needs_output and options):
                 options.append(dict(chosen))
