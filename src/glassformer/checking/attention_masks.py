@@ -84,17 +84,19 @@ class MaskStage(Reader):
                 both.right = causal.right
         parts = [each for each in (padding, causal) if each.ran]
         tested = [*parts, both] if padding.right and causal.right else parts
-        for part in tested:
-            self.outcome.check(
-                f"mask, {part.name}", part.right is not None, part.right.told if part.right else ""
-            )
         self.padding_way = padding.right
-        if all(part.right for part in tested):
-            if padding.right and not self.wrong:
-                self._more_padding(padding.right)
-            return found
-        steps = self._explain(padding, causal, both)
-        return found if steps is None else Found(self.reading, steps, True)
+        known, steps = len(self.outcome.mistakes), None
+        if not all(part.right for part in tested):
+            steps = self._explain(padding, causal, both)
+        as_meant = steps is not None and len(self.outcome.mistakes) == known
+        for part in tested:
+            told = part.right.told if part.right else ""
+            self.outcome.check(f"mask, {part.name}", as_meant or part.right is not None, told)
+        if steps is not None:
+            return Found(self.reading, steps, self.wrong or not as_meant)
+        if padding.right and not self.wrong:
+            self._more_padding(padding.right)
+        return found
 
     # ------------------------------------------------------------------ how masks are given
 
@@ -255,6 +257,11 @@ class MaskStage(Reader):
                     return odd
             return -1
 
+        for remark, style in EMPTY_ROWS:
+            if explains(style(self.base)) >= 0:
+                if remark:
+                    self.outcome.remark(remark)
+                return style(self.base)
         bank = [*PADDING, *CAUSAL, *HIDING]
         if (padding.ran and causal.ran) or self.reading.masks.causal:
             bank += COMBINED
@@ -263,12 +270,12 @@ class MaskStage(Reader):
         for each, (remark, style) in product(bank, styles):
             steps = each.on(style)
             if (odd := explains(steps)) >= 0:
-                matches.append((odd, (each.slug,), remark, steps))
+                matches.append((2 * odd + bool(remark), (each.slug,), remark, steps))
         if not matches:
             for (one, two), (remark, style) in product(combinations(bank, 2), styles):
                 steps = together(one, two, style) if one.slug != two.slug else None
                 if steps is not None and (odd := explains(steps)) >= 0:
-                    matches.append((odd, (one.slug, two.slug), remark, steps))
+                    matches.append((2 * odd + bool(remark), (one.slug, two.slug), remark, steps))
                     break
         if matches:
             least = min(odd for odd, *_ in matches)

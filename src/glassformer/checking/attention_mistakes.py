@@ -177,6 +177,11 @@ def _core() -> Iterator[Seeded]:
         scale=lambda scores, sizes: scores,
         after=lambda shares, allowed, sizes: shares / math.sqrt(sizes.d_head),
     )
+    yield _seeded(
+        "scale-after-softmax",
+        scale=lambda scores, sizes: scores,
+        after=lambda shares, allowed, sizes: shares / sizes.d_head,
+    )
     yield _seeded("softmax-over-queries", normalise=_over(-2))
     yield _seeded("softmax-over-heads", normalise=_over(1))
     yield _seeded("softmax-over-batch", normalise=_over(0))

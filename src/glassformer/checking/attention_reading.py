@@ -60,6 +60,11 @@ class Reader(Judge):
         self.bar = EXACT
 
     @property
+    def is_built(self) -> bool:
+        """Whether it has to be constructed before it can be called."""
+        return self.offer.kind == "class" or self.offer.name.startswith("build")
+
+    @property
     def steps(self) -> Steps:
         """The right steps for the inputs as they are given."""
         return (
@@ -77,8 +82,7 @@ class Reader(Judge):
 
     def _set_up(self) -> list[Form]:
         """Builds an instance that can be called; gives the forms whose output has a fitting shape."""
-        is_built = self.offer.kind == "class" or self.offer.name.startswith("build")
-        for keywords in constructions(self.offer, self._sizes_tried()) if is_built else ({},):
+        for keywords in constructions(self.offer, self._sizes_tried()) if self.is_built else ({},):
             try:
                 built = self.session.build(self.offer.name, (), keywords, self.seed)
             except CodeError as error:
@@ -229,7 +233,8 @@ class Reader(Judge):
 
     def _causal_switch(self) -> str | None:
         """The argument of the constructor that asks for causality."""
-        return next((each.name for each in self.offer.arguments if size_role(each.name) == "causal"), None)
+        names = [each.name for each in self.offer.arguments if size_role(each.name) == "causal"]
+        return names[0] if names and self.is_built else None
 
     def _must(self) -> Built:
         assert self.built is not None
