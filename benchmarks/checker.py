@@ -225,7 +225,11 @@ def main() -> None:
     }
     cases = [each for group in options.only for each in made[group]()]
     cases = [each for each in cases if not options.base or each.name in options.base]
-    cases = [each for each in cases if not options.mistake or set(each.slugs) & set(options.mistake)]
+    cases = [
+        each
+        for each in cases
+        if not (options.mistake and each.slugs) or set(each.slugs) & set(options.mistake)
+    ]
     torch.set_num_threads(1)
     results = []
     start = time.perf_counter()

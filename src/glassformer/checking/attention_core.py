@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ import torch
 
 from glassformer.checking.attention import Steps
 from glassformer.checking.attention_mistakes import CAUSAL, CONVENTIONS, CORE, Seeded, together
-from glassformer.checking.attention_reading import KEYS, TOKENS, Reader, Reading
+from glassformer.checking.attention_reading import KEYS, TOKENS, Found, Reader, Reading
 from glassformer.checking.forms import Form, mask_arguments
 from glassformer.checking.judging import ALMOST, EXACT, SINGLE, distance
 from glassformer.checking.localise import QUANTITIES, Place, localise
@@ -30,15 +29,6 @@ class Probe(NamedTuple):
 
     name: str
     inputs: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Found:
-    """A reading and the steps under which it gives what the module gives; wrong: they hold a mistake."""
-
-    reading: Reading
-    steps: Steps
-    wrong: bool = False
 
 
 Match = tuple[tuple[str, ...], Reading, Steps]
@@ -146,23 +136,27 @@ class CoreStage(Reader):
         for probe, _ in self.actual[form]:
             outcome.check(f"output, {probe.name}", True)
         self._tell(reading)
-        said = self.code.batch_first
-        if not form.batch_first and said is not False and self._batch_first(self._must()) is not False:
-            outcome.mistake("batch-length-swapped")
         if reading.masks.causal:
             outcome.found["causal"] = "always"
         elif self._says_causal() and not mask_arguments(self._must().forward) and not self._causal_switch():
             outcome.mistake("causal-forgotten")
         self._beside(reading)
+
+    def _beside(self, reading: Reading) -> None:
+        """What the reading itself tells: names and words that it contradicts, what is missing in it."""
+        outcome, form = self.outcome, reading.form
+        if (
+            not form.batch_first
+            and self.code.batch_first is not False
+            and self._batch_first(self._must()) is not False
+        ):
+            outcome.mistake("batch-length-swapped")
         swapped = {
             name: role for name, role in form.takes.items() if _LETTERS.get(forward_role(name), role) != role
         }
         if not form.named and swapped:
             slug = {"kq": "q-k-swapped", "kv": "k-v-swapped"}.get("".join(sorted(swapped.values())))
             outcome.mistake(slug or "arguments-in-another-order")
-
-    def _beside(self, reading: Reading) -> None:
-        """What the reading itself tells: names that it contradicts, what is missing in it."""
         if reading.assignment is None:
             return
         sources = reading.assignment.sources
@@ -212,7 +206,7 @@ class CoreStage(Reader):
         return None
 
     def _bank(self, reading: Reading) -> list[Seeded]:
-        """The mistakes left open by this reading; one that exchanges projections tries no other exchange."""
+        """The mistakes to try; a reading that exchanges projections tries no other exchange."""
         bank = [*CORE, *self.kind.extra]
         if reading.masks.causal:
             bank += [each for each in CAUSAL if each.slug != "causal-forgotten"]
@@ -296,12 +290,14 @@ def _misnamed(assignment: Assignment) -> str:
 
 
 def _pairable(bank: Sequence[Seeded]) -> list[Seeded]:
-    """One or a few of each kind: pairs are many, and most ways to lose several biases are rare."""
+    """A few of each kind: pairs are many, and most ways to lose several biases are rare."""
     counts: dict[str, int] = {}
     kept = []
     for each in bank:
+        if each.slug == "wrong-projection" and len(set(each.steps.roles)) < 2:
+            continue  # all three made by one
         counts[each.slug] = counts.get(each.slug, 0) + 1
-        if counts[each.slug] <= 4:
+        if counts[each.slug] <= (40 if each.slug == "wrong-projection" else 4):
             kept.append(each)
     return kept
 

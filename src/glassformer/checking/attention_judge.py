@@ -2,8 +2,7 @@
 
 Two stages. Without masks: every reading (argument order, batch first or not, which parameter is which
 projection) against the right steps, and where none fits, against each known mistake and each pair. Then, with
-the reading and the steps that fitted, the masks: every way to give them, right first, then each known mistake
-of masking.
+the reading that fitted, the masks: every way to give them, right first, then each known mistake of masking.
 """
 
 import torch
@@ -31,11 +30,9 @@ class AttentionJudge(CoreStage, MaskStage, NumberStage):
         found = self._core(kept)
         if found is None:
             return outcome
-        self.explained, self.wrong = found.steps, found.wrong
         if not found.wrong:
-            self._gradients(found.reading)
-        self._masks(found.reading)
+            self._gradients(found)
+        self._fully_masked(self._masks(found))
         if not found.wrong:
-            self._fully_masked(found.reading)
-            self._precision(found.reading)
+            self._precision(found)
         return outcome

@@ -1,8 +1,8 @@
 """Attention with masks: how they are given, and what is wrong with what is done with them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import combinations
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -14,82 +14,152 @@ from glassformer.checking.attention_mistakes import (
     COMBINED,
     EMPTY_ROWS,
     HIDING,
+    MINUS_1E9,
     PADDING,
-    Seeded,
     together,
 )
-from glassformer.checking.attention_reading import BATCH, TOKENS, Reader, Reading
-from glassformer.checking.forms import Form, Inputs, Said, Slot, mask_arguments, mask_said, slots
-from glassformer.checking.judging import distance
-from glassformer.checking.runner import Built, CodeError
+from glassformer.checking.attention_reading import BATCH, KEYS, TOKENS, Found, Reader
+from glassformer.checking.forms import Form, Inputs, Slot, mask_arguments, mask_said, slots
+from glassformer.checking.judging import ALMOST, distance
+from glassformer.checking.runner import Argument, Built
 
 UNMASKABLE = ("qk", "11qk", "1qk", "k", "lengths")
 """Shapes in which one row of a batch cannot be hidden alone."""
+LENGTHS = [[5], [3], [6], [2]]
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """How a part of the masks is asked for: through an argument, or by an instance that was built so."""
+
+    told: str
+    slot: Slot | None = None
+    built: Built | None = None
+
+    @property
+    def switches(self) -> bool:
+        return self.slot is None or self.slot.meaning == "flag"
+
+    @property
+    def odd(self) -> int:
+        """Whether it takes a mask of numbers."""
+        return int(self.slot is not None and self.slot.kind != "bool")
+
+
+@dataclass
+class Part:
+    """One part of the masks, "padding" or "causal": the probe, and what came of every way that ran."""
+
+    name: str
+    inputs: dict[str, Any]
+    masks: Masks
+    ran: list[tuple[Way, np.ndarray]]
+    right: Way | None = None
 
 
 class MaskStage(Reader):
     """Finds the way each mask is given, and compares with it."""
 
-    def _mask_inputs(self) -> dict[str, tuple[dict[str, Any], Masks]]:
-        """Probes with masks; padding leaves a key in every row, inverted too, and differs from row to row."""
-        inputs = self._inputs(TOKENS, TOKENS)
-        padding = torch.arange(TOKENS)[None] < torch.tensor([[5], [3], [6], [2]])
-        return {
-            "padding": (inputs, Masks(padding)),
-            "causal": (inputs, Masks(causal=True)),
-            "padding and causal": (inputs, Masks(padding, True)),
-        }
-
-    def _masks(self, reading: Reading) -> None:
-        built = self._must()
-        arguments = mask_arguments(built.forward)
+    def _masks(self, found: Found) -> Found:
+        """Looks at padding, causality, and both at once; gives the steps that explain all of it."""
+        self.reading, self.base, self.wrong = found.reading, found.steps, found.wrong
+        self.padding_way: Way | None = None
+        arguments = mask_arguments(self._must().forward)
         switch = self._causal_switch()
         if self.kind.grid or not (arguments or switch):
-            return
-        probes = self._mask_inputs()
-        padding = self._part("padding", reading, probes, arguments)
-        causal = self._part("causal", reading, probes, arguments) if not reading.masks.causal else None
-        if causal is not None:
-            given = self._given(causal, probes["causal"][0], Masks(causal=True), reading.form)
-            if self._ored_with_nothing(reading, probes, arguments, given):
-                return
-        if causal is None and switch and not reading.masks.causal:
-            self._switched(switch, reading, probes, padding, arguments)
-        for argument in arguments:
-            flags = [each for each in slots(argument, "causal", Said(None)) if each.meaning == "flag"]
-            if flags and causal is not None and causal.argument != argument.name:
-                inputs, masks = probes["causal"]
-                output = self._run(reading.form, inputs, {argument.name: True})
-                if output is None:  # a mere hint, as in torch's own layer, wants the mask too
-                    continue
-                self._causal_verdict(reading, inputs, masks, output, f"{argument.name}=True")
-                if padding is not None:
-                    self._combined(reading, probes, padding, flags[0])
-        if padding is not None and causal is not None:
-            self._combined(reading, probes, padding, causal)
+            return found
+        inputs = self._inputs(TOKENS, TOKENS)
+        always = self.reading.masks.causal
+        hidden = torch.arange(TOKENS)[None] < torch.tensor(LENGTHS)
+        padding = Part("padding", inputs, Masks(hidden, always), [])
+        causal = Part("causal", inputs, Masks(causal=True), [])
+        self._try(padding, [way for each in arguments for way in self._ways(each, "padding")])
+        if not always:
+            self._try_causal(causal, padding, arguments, switch)
+        both = Part("padding and causal", inputs, Masks(hidden, True), [])
+        if padding.right and causal.right:
+            right = self._wanted(both, self.base)
+            outputs = self._at_once(padding.right, causal.right, inputs, both.masks)
+            if not outputs or any(self._same_where_real(each, right, inputs, both.masks) for each in outputs):
+                both.right = causal.right
+        parts = [each for each in (padding, causal) if each.ran]
+        tested = [*parts, both] if padding.right and causal.right else parts
+        self.padding_way = padding.right
+        known, steps = len(self.outcome.mistakes), None
+        if not all(part.right for part in tested):
+            steps = self._explain(padding, causal, both)
+        as_meant = steps is not None and len(self.outcome.mistakes) == known
+        for part in tested:
+            told = part.right.told if part.right else ""
+            self.outcome.check(f"mask, {part.name}", as_meant or part.right is not None, told)
+        if steps is not None:
+            return Found(self.reading, steps, self.wrong or not as_meant)
+        if padding.right and not self.wrong:
+            self._more_padding(padding.right)
+        return found
 
-    def _ored_with_nothing(
-        self,
-        reading: Reading,
-        probes: Mapping[str, tuple[dict, Masks]],
-        arguments: Sequence,
-        causal: Mapping[str, Any],
-        built: Built | None = None,
-    ) -> bool:
-        """Padding that does nothing alone may be OR-ed: with a causal mask beside it that shows."""
-        if "padding-ignored" not in [slug for slug, _ in self.outcome.mistakes]:
-            return False
-        inputs, masks = probes["padding and causal"]
-        for argument in arguments:
-            for slot in slots(argument, "padding", Said(None)) if argument.name not in causal else ():
-                given = {**self._given(slot, inputs, Masks(masks.padding), reading.form), **causal}
-                output = self._run(reading.form, inputs, given, built)
-                if output is not None and self._matching(output, COMBINED, reading, inputs, masks):
-                    said = ("padding-ignored", "unknown-mask")
-                    kept = [each for each in self.outcome.mistakes if each[0] not in said]
-                    self.outcome.mistakes = [*kept, ("masks-or-ed", ("masks-or-ed",))]
-                    return True
-        return False
+    # ------------------------------------------------------------------ how masks are given
+
+    def _ways(self, argument: Argument, part: str) -> Iterator[Way]:
+        """Words that say what True means leave no other way, except that True may mean the opposite."""
+        said = mask_said(argument.name, _about(argument.name, self.code.words))
+        for slot in slots(argument, part, said):
+            yield Way(f"{slot.argument}: {_told(slot)}", slot)
+
+    def _try(self, part: Part, ways: Sequence[Way]) -> None:
+        """Calls every way until one gives what is right."""
+        right = self._wanted(part, self.base)
+        for way in ways:
+            output = self._through(way, part.inputs, part.masks, part.name == "causal")
+            if output is None or right is None or output.shape != right.shape:
+                continue
+            part.ran.append((way, output))
+            if self._same_where_real(output, right, part.inputs, part.masks):
+                part.right = way
+                self._found(part.name, way)
+                return
+
+    def _try_causal(
+        self, causal: Part, padding: Part, arguments: Sequence[Argument], switch: str | None
+    ) -> None:
+        """By a switch where there is one; else through an argument that takes any mask."""
+        ways = [way for each in arguments for way in self._ways(each, "causal")]
+        switches = [each for each in ways if each.switches]
+        built = self.build({**self.construction, switch: True}) if switch else None
+        if built is not None:
+            switches.append(Way(f"{switch}=True", built=built))
+        self._try(causal, switches)
+        if causal.ran:  # none ran: a mere hint, as in torch's own layer, wants the mask too
+            return
+        taken = padding.ran[-1][0].slot if padding.ran else None
+        through = [each for each in ways if not each.switches]
+        own = [each for each in through if not taken or (each.slot and each.slot.argument != taken.argument)]
+        self._try(causal, own)
+        if padding.right and not causal.right and len(own) < len(through):
+            shared = Part("causal", causal.inputs, causal.masks, [])
+            self._try(shared, [each for each in through if each not in own])
+            if shared.right or not own:  # where it fails, this argument is one of padding only
+                causal.ran, causal.right = (shared.ran if shared.right else []), shared.right
+
+    def _found(self, part: str, way: Way) -> None:
+        """Remembers how a mask is given; what contradicts the words beside the code is a mistake."""
+        found, slot = self.outcome.found, way.slot
+        if slot is None or slot.meaning == "flag":
+            found["arguments"]["causal"] = way.told.replace(": a switch", "=True")
+            return
+        found["arguments"].setdefault(slot.argument, f"{part} mask, {_told(slot)}")
+        if slot.meaning not in ("attend", "ignore"):
+            return
+        found["mask_true_means"] = slot.meaning
+        said = mask_said(slot.argument, _about(slot.argument, self.code.words))
+        if said.strict and slot.meaning != said.meaning and slot.shape != "lengths":
+            inverted = "padding-inverted" if part == "padding" else "causal-transposed"
+            slugs = [slug for slug, _ in self.outcome.mistakes]
+            if part == "padding" or "padding-inverted" not in slugs:
+                self.outcome.mistake(inverted)
+                self.outcome.check(
+                    f"mask, {part}, as described", False, f"True means the opposite of what {said.where} say"
+                )
 
     def _given(self, slot: Slot, inputs: Inputs, masks: Masks, form: Form) -> dict[str, Any]:
         """The keyword that gives this part of the masks through this slot."""
@@ -113,45 +183,31 @@ class MaskStage(Reader):
                 return {slot.argument: slot.given(allowed)[0] if slot.meaning != "flag" else True}
         return {slot.argument: slot.given(allowed)}
 
-    def _part(
-        self, part: str, reading: Reading, probes: Mapping[str, tuple[dict, Masks]], arguments: Sequence
-    ) -> Slot | None:
-        """Finds how this part of the masks is given, or what is wrong with what is done with it."""
-        inputs, masks = probes[part]
-        masks = replace(masks, causal=masks.causal or reading.masks.causal)
-        right = self._expected(reading, inputs, self.steps, masks)
-        ran: list[tuple[Slot, np.ndarray]] = []
-        for argument in arguments:
-            said = mask_said(argument.name, _about(argument.name, self.code.words))
-            for slot in slots(argument, part, said):
-                own = Masks(masks.padding, part == "causal")
-                output = self._run(reading.form, inputs, self._given(slot, inputs, own, reading.form))
-                if output is None:
-                    continue
-                if self._same_where_real(output, right, inputs, masks):
-                    if (
-                        said.strict
-                        and said.meaning in ("attend", "ignore")
-                        and slot.meaning not in (said.meaning, "additive", "flag")
-                    ):
-                        if "padding-inverted" in [slug for slug, _ in self.outcome.mistakes]:
-                            return None  # one mask argument serves both
-                        slug = "padding-inverted" if part == "padding" else "causal-transposed"
-                        self.outcome.check(
-                            f"mask, {part}", False, f"True means the opposite of what {said.where} say"
-                        )
-                        self.outcome.mistake(slug)
-                        return None
-                    self.outcome.check(f"mask, {part}", True, f"{slot.argument}: {_told(slot)}")
-                    if slot.meaning in ("attend", "ignore"):
-                        self.outcome.found["mask_true_means"] = slot.meaning
-                    told = f"{part} mask, {_told(slot)}"
-                    self.outcome.found["arguments"].setdefault(slot.argument, told)
-                    return slot
-                ran.append((slot, output))
-        if ran:
-            self._wrong_mask(part, reading, inputs, masks, ran)
-        return None
+    def _through(self, way: Way, inputs: Inputs, masks: Masks, causal: bool) -> np.ndarray | None:
+        """The output where one part of the masks is asked for this way."""
+        form = self.reading.form
+        own = Masks(None, True) if causal else Masks(masks.padding)
+        given = self._given(way.slot, inputs, own, form) if way.slot else {}
+        return self._run(form, inputs, given, built=way.built)
+
+    def _at_once(self, padding: Way, causal: Way, inputs: Inputs, masks: Masks) -> list[np.ndarray]:
+        """The outputs where both parts are asked for; through one mask there are several shapes to try."""
+        form = self.reading.form
+        assert padding.slot is not None
+        if causal.slot and causal.slot.argument == padding.slot.argument:
+            options = [replace(causal.slot, shape=shape) for shape in ("b1qk", "bqk")]
+            given = [self._given(each, inputs, masks, form) for each in options]
+        else:
+            one = self._given(padding.slot, inputs, Masks(masks.padding), form)
+            two = self._given(causal.slot, inputs, Masks(causal=True), form) if causal.slot else {}
+            given = [{**one, **two}]
+        outputs = [self._run(form, inputs, each, built=causal.built) for each in given]
+        return [each for each in outputs if each is not None]
+
+    # ------------------------------------------------------------------ comparing
+
+    def _wanted(self, part: Part, steps: Steps) -> np.ndarray | None:
+        return self._expected(self.reading, part.inputs, steps, part.masks)
 
     def _same_where_real(
         self, output: np.ndarray, right: np.ndarray | None, inputs: Inputs, masks: Masks
@@ -159,8 +215,6 @@ class MaskStage(Reader):
         """Equal everywhere, or at least at queries that are no padding themselves."""
         if distance(output, right) < self.bar:
             return True
-        if self.wrong and right is not None and not np.isfinite(right).all():
-            return True  # a softmax over something else, say: the masks cannot be told from it
         if (
             right is None
             or masks.padding is None
@@ -171,202 +225,139 @@ class MaskStage(Reader):
         real = masks.padding.numpy()[: len(output)]
         return distance(output[real], right[real]) < self.bar
 
-    def _wrong_mask(
-        self,
-        part: str,
-        reading: Reading,
-        inputs: Inputs,
-        masks: Masks,
-        ran: list[tuple[Slot, np.ndarray]],
-    ) -> None:
-        unmasked = self._expected(
-            reading, inputs, self.steps, replace(masks, padding=None, causal=reading.masks.causal)
-        )
-        matched: list[str] = []
-        for output in _different(ran):
-            matched = self._matching(output, _bank(part), reading, inputs, masks)
-            if matched:
-                break
-        ignored = "padding-ignored" if part == "padding" else "causal-forgotten"
-        if not matched and all(distance(output, unmasked) < self.bar for _, output in ran):
-            matched = [ignored]
-        if matched:
-            slugs = list(dict.fromkeys(matched))
-            if part == "causal" and any(slug in slugs for slug, _ in self.outcome.mistakes):
-                return  # said already: one mask argument serves both
-            if (
-                slugs == [ignored]
-                and part == "causal"
-                and any(s == "padding-ignored" for s, _ in self.outcome.mistakes)
-            ):
-                return
-            self.outcome.check(f"mask, {part}", False, "differs in the way of a known mistake")
-            self.outcome.mistake(slugs[0], slugs)
-            return
-        if part == "causal" and any(slot.meaning != "flag" for slot, _ in ran) and self._padding_is_right():
-            return
-        if self._pair_with_mask(part, reading, inputs, masks, ran):
-            return
-        self.outcome.check(f"mask, {part}", False, "no known way of masking gives this")
-        self._wrongly_masked([])
+    # ------------------------------------------------------------------ what is wrong
 
-    def _wrongly_masked(self, found: Sequence[str]) -> None:
-        """Names what was found; that nothing was, only where nothing else is wrong that may be the reason."""
-        if found:
-            self.outcome.mistake(found[0], found)
-        elif not self.wrong:
+    def _explain(self, padding: Part, causal: Part, both: Part) -> Steps | None:
+        """One mistake, or a pair, that explains all that was seen, each part and both at once."""
+        for one in (padding, causal):  # of what is right only that way counts
+            if one.right:
+                one.ran = [each for each in one.ran if each[0] == one.right]
+            else:
+                one.ran = [each for each in one.ran if self._as_said(each[0])]
+        at_once: dict[tuple[Way, Way], list[np.ndarray]] = {}
+
+        def explains(steps: Steps) -> int:
+            """How odd the mask is that has to be given for these steps to explain it; -1: they do not."""
+            ways: list[list[Way]] = []
+            for part in (padding, causal):
+                if part.ran:
+                    wanted = self._wanted(part, steps)
+                    fit = [way for way, seen in part.ran if distance(seen, wanted) < self.bar]
+                    ways.append(sorted(fit, key=lambda way: way.odd))
+                    if not fit:
+                        return -1
+            odd = sum(each[0].odd for each in ways)
+            if len(ways) < 2:
+                return odd
+            wanted = self._wanted(both, steps)
+            for pair in ((one, two) for one in ways[0][:3] for two in ways[1][:3]):
+                if pair not in at_once:
+                    at_once[pair] = self._at_once(*pair, both.inputs, both.masks)
+                if not at_once[pair] or any(distance(each, wanted) < self.bar for each in at_once[pair]):
+                    return odd
+            return -1
+
+        for remark, style in EMPTY_ROWS:
+            if explains(style(self.base)) >= 0:
+                if remark:
+                    self.outcome.remark(remark)
+                return style(self.base)
+        bank = [*PADDING, *CAUSAL, *HIDING]
+        if (padding.ran and causal.ran) or self.reading.masks.causal:
+            bank += COMBINED
+        styles = [(slug, style(self.base)) for slug, style in EMPTY_ROWS]
+        matches: list[tuple[int, tuple[str, ...], str, Steps]] = []
+        for each, (remark, style) in product(bank, styles):
+            steps = each.on(style)
+            if (odd := explains(steps)) >= 0:
+                matches.append((2 * odd + bool(remark), (each.slug,), remark, steps))
+        if not matches:
+            for (one, two), (remark, style) in product(combinations(bank, 2), styles):
+                steps = together(one, two, style) if one.slug != two.slug else None
+                if steps is not None and (odd := explains(steps)) >= 0:
+                    matches.append((2 * odd + bool(remark), (one.slug, two.slug), remark, steps))
+                    break
+        if matches:
+            least = min(odd for odd, *_ in matches)
+            best = [each for each in matches if each[0] == least]
+            _, slugs, remark, steps = best[0]
+            for slug in slugs:
+                self.outcome.mistake(slug, [each for _, (each, *_), _, _ in best] if len(slugs) == 1 else ())
+            if remark:
+                self.outcome.remark(remark)
+            return steps
+        if not self.wrong:
             self.outcome.mistake("unknown-mask")
+        return None
 
-    def _matching(
-        self, output: np.ndarray, bank: Sequence[Seeded], reading: Reading, inputs: Inputs, masks: Masks
-    ) -> list[str]:
-        """The mistakes that give this very output."""
-        return [
-            each.slug for each in bank if self._gives(output, each.on(self.steps), reading, inputs, masks)
-        ]
+    def _as_said(self, way: Way) -> bool:
+        if way.slot is None or way.slot.meaning not in ("attend", "ignore"):
+            return True
+        said = mask_said(way.slot.argument, _about(way.slot.argument, self.code.words))
+        return not said.strict or way.slot.meaning == said.meaning
 
-    def _gives(
-        self, output: np.ndarray | None, steps: Steps, reading: Reading, inputs: Inputs, masks: Masks
-    ) -> bool:
-        """Whether these steps give this output, whatever they do where a query may attend to nothing."""
-        for _, change in EMPTY_ROWS:
-            wanted = self._expected(reading, inputs, change(steps), masks)
-            if distance(output, wanted) < self.bar:
-                return True
-            if wanted is not None and not np.isnan(wanted).any():
-                return False  # no such query
-        return False
+    # ------------------------------------------------------------------ more of what is right
 
-    def _padding_is_right(self) -> bool:
-        return any(each.name == "mask, padding" and each.passed for each in self.outcome.checks)
-
-    def _pair_with_mask(
-        self, part: str, reading: Reading, inputs: Inputs, masks: Masks, ran: list[tuple[Slot, np.ndarray]]
-    ) -> bool:
-        for output in _different(ran):
-            for first, second in combinations((*_bank(part), *COMBINED), 2):
-                steps = together(first, second, self.steps) if first.slug != second.slug else None
-                if steps is not None and self._gives(output, steps, reading, inputs, masks):
-                    self.outcome.check(f"mask, {part}", False, "differs in the way of two known mistakes")
-                    self.outcome.mistake(first.slug)
-                    self.outcome.mistake(second.slug)
-                    return True
-        return False
-
-    def _switched(
-        self,
-        switch: str,
-        reading: Reading,
-        probes: Mapping[str, tuple[dict, Masks]],
-        padding: Slot | None,
-        arguments: Sequence,
-    ) -> None:
-        """Causality that the constructor switches on; then padding beside it."""
-        try:
-            built = self.session.build(self.offer.name, (), {**self.construction, switch: True}, self.seed)
-        except CodeError as error:
-            self.errors.append(error)
-            return
-        inputs, masks = probes["causal"]
-        output = self._run(reading.form, inputs, built=built)
-        self._causal_verdict(reading, inputs, masks, output, f"{switch}=True")
-        if padding is None:
-            self._ored_with_nothing(reading, probes, arguments, {}, built)
-            return
-        inputs, masks = probes["padding and causal"]
-        given = self._given(padding, inputs, Masks(masks.padding), reading.form)
-        self._both(reading, inputs, masks, [self._run(reading.form, inputs, given, built)])
-
-    def _causal_verdict(
-        self, reading: Reading, inputs: Inputs, masks: Masks, output: np.ndarray | None, how: str
-    ) -> None:
-        if distance(output, self._expected(reading, inputs, self.steps, masks)) < self.bar:
-            self.outcome.check("mask, causal", True, how)
-            self.outcome.found["arguments"]["causal"] = how
-            return
-        found = [] if output is None else self._matching(output, _bank("causal"), reading, inputs, masks)
-        self.outcome.check("mask, causal", False, how)
-        self._wrongly_masked(found)
-
-    def _combined(
-        self, reading: Reading, probes: Mapping[str, tuple[dict, Masks]], padding: Slot, causal: Slot
-    ) -> None:
-        inputs, masks = probes["padding and causal"]
-        if padding.argument == causal.argument:  # both through one mask
-            options = [replace(causal, shape=shape) for shape in ("b1qk", "bqk")]
-            given = [self._given(each, inputs, masks, reading.form) for each in options]
-        else:
-            given = [
-                {
-                    **self._given(padding, inputs, Masks(masks.padding), reading.form),
-                    **self._given(causal, inputs, Masks(causal=True), reading.form),
-                }
-            ]
-        self._both(reading, inputs, masks, [self._run(reading.form, inputs, each) for each in given])
-
-    def _both(
-        self, reading: Reading, inputs: Inputs, masks: Masks, outputs: Sequence[np.ndarray | None]
-    ) -> None:
-        """What came out with padding and causality together, given in one way or several."""
-        right = self._expected(reading, inputs, self.steps, masks)
-        ran = [each for each in outputs if each is not None]
-        if not ran:
-            return
-        if any(self._same_where_real(each, right, inputs, masks) for each in ran):
-            self.outcome.check("mask, padding and causal", True)
-            return
-        forgotten = [each for each in CAUSAL if each.slug == "causal-forgotten"]
-        bank = (*COMBINED, *_bank("padding"), *forgotten)
-        found = [slug for each in ran for slug in self._matching(each, bank, reading, inputs, masks)]
-        self.outcome.check("mask, padding and causal", False)
-        self._wrongly_masked(found)
-
-    def _fully_masked(self, reading: Reading) -> None:
-        """A row that may attend to nothing: what becomes of it, and that no other row minds."""
-        if self.kind.grid or not reading.form.batched:
-            return
-        for argument in mask_arguments(self._must().forward):
-            told = self.outcome.found["arguments"].get(argument.name, "")
-            candidates = [
-                (part, each) for part in ("padding", "causal") for each in slots(argument, part, Said(None))
-            ]
-            slot = next((each for part, each in candidates if told == f"{part} mask, {_told(each)}"), None)
-            if slot is None or slot.meaning == "flag" or slot.shape in UNMASKABLE:
-                continue
-            inputs = self._inputs(TOKENS, TOKENS)
-            hidden = torch.ones(BATCH, TOKENS, dtype=torch.bool)
-            hidden[1] = False
-            masks = Masks(hidden)
-            output = self._run(reading.form, inputs, self._given(slot, inputs, masks, reading.form))
-            wanted = self._expected(reading, inputs, self.steps, masks)
-            if output is None or wanted is None or output.shape != wanted.shape:
-                return
-            others = [0, 2, 3]
-            passed = distance(output[others], wanted[others]) < self.bar
-            self.outcome.check("a row that may attend to nothing leaves the others alone", passed)
+    def _more_padding(self, way: Way) -> None:
+        """Padding in every row and position, with more keys than queries, and in a batch of one."""
+        probes = []
+        anywhere = torch.ones(BATCH, TOKENS, dtype=torch.bool)
+        for row, places in enumerate(([0], [1, 2, 4, 5, 6], [6], [0, 1, 3])):
+            anywhere[row, places] = False
+        if way.slot and way.slot.shape != "lengths":
+            probes.append(("padding in every position", self._inputs(TOKENS, TOKENS), anywhere))
+        if self.reading.form.crosses:
+            hidden = torch.arange(KEYS)[None] < torch.tensor([[9], [4], [11], [2]])
+            probes.append(("padding, more keys than queries", self._inputs(TOKENS, KEYS), hidden))
+        if self.reading.form.batched:
+            one = torch.arange(TOKENS)[None] < 4
+            probes.append(("padding, a batch of one", self._inputs(TOKENS, TOKENS, batch=1), one))
+        for name, inputs, hidden in probes:
+            masks = Masks(hidden, self.reading.masks.causal)
+            output = self._through(way, inputs, masks, causal=False)
+            passed = output is not None and any(
+                self._same_where_real(
+                    output, self._expected(self.reading, inputs, style(self.base), masks), inputs, masks
+                )
+                for _, style in EMPTY_ROWS
+            )
+            self.outcome.check(f"mask, {name}", passed)
             if not passed:
                 self.outcome.mistake("unknown-mask")
-            row = output[1]
-            if np.isnan(row).any():
-                self.outcome.remark("masked-row-nan")
-            for slug, change in EMPTY_ROWS:
-                like = self._expected(reading, inputs, change(self.steps), masks)
-                if slug and like is not None and distance(row, like[1]) < 1e-6:
-                    self.outcome.remark(slug)
+
+    def _fully_masked(self, found: Found) -> None:
+        """A row that may attend to nothing: what becomes of it, and that no other row minds."""
+        way = self.padding_way
+        if self.kind.grid or not self.reading.form.batched or way is None or way.slot is None:
             return
-
-
-def _bank(part: str) -> tuple[Seeded, ...]:
-    return (*(PADDING if part == "padding" else CAUSAL), *HIDING)
-
-
-def _different(ran: Sequence[tuple[Slot, np.ndarray]]) -> list[np.ndarray]:
-    """What came out, each only once: many a way to give a mask comes to the same."""
-    found: list[np.ndarray] = []
-    for _, output in ran:
-        if not any(np.array_equal(output, each, equal_nan=True) for each in found):
-            found.append(output)
-    return found
+        if way.slot.meaning == "flag" or way.slot.shape in UNMASKABLE:
+            return
+        inputs = self._inputs(TOKENS, TOKENS)
+        hidden = torch.ones(BATCH, TOKENS, dtype=torch.bool)
+        hidden[1] = False
+        masks = Masks(hidden, self.reading.masks.causal)
+        output = self._through(way, inputs, masks, causal=False)
+        wanted = self._expected(self.reading, inputs, found.steps, masks)
+        if output is None or wanted is None or output.shape != wanted.shape:
+            return
+        others = [0, 2, 3]
+        passed = distance(output[others], wanted[others]) < self.bar
+        if passed or not found.wrong:
+            self.outcome.check("a row that may attend to nothing leaves the others alone", passed)
+        if not passed and not found.wrong:
+            self.outcome.mistake("unknown-mask")
+        row = output[1]
+        filled = [
+            self._expected(self.reading, inputs, style(found.steps), masks)
+            for slug, style in EMPTY_ROWS
+            if slug == MINUS_1E9
+        ]
+        if np.isnan(row).any():
+            self.outcome.remark("masked-row-nan")
+        elif distance(row, wanted[1]) > ALMOST and any(
+            each is not None and distance(row, each[1]) < ALMOST for each in filled
+        ):
+            self.outcome.remark(MINUS_1E9)
 
 
 def _about(name: str, words: str) -> str:

@@ -177,6 +177,11 @@ def _core() -> Iterator[Seeded]:
         scale=lambda scores, sizes: scores,
         after=lambda shares, allowed, sizes: shares / math.sqrt(sizes.d_head),
     )
+    yield _seeded(
+        "scale-after-softmax",
+        scale=lambda scores, sizes: scores,
+        after=lambda shares, allowed, sizes: shares / sizes.d_head,
+    )
     yield _seeded("softmax-over-queries", normalise=_over(-2))
     yield _seeded("softmax-over-heads", normalise=_over(1))
     yield _seeded("softmax-over-batch", normalise=_over(0))
@@ -270,7 +275,7 @@ EMPTY_ROWS: tuple[tuple[str, Callable[[Steps], Steps]], ...] = (
     ),
     (MINUS_1E9, lambda steps: replace(steps, hide=lambda scores, allowed: scores + (~allowed) * -1e9)),
 )
-"""A query that may attend to nothing gets: NaN, zeros, the mean of all keys, or all keys as unmasked."""
+"""What becomes of a query that may attend to nothing: NaN, zeros, the mean of all keys, or no mask."""
 CONVENTIONS = frozenset({"interleaved-heads"})
 """Found in a module that is right otherwise, these are remarks."""
 

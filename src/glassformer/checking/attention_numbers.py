@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from glassformer.checking.attention import Weights, attend
-from glassformer.checking.attention_reading import TOKENS, Reader, Reading
+from glassformer.checking.attention_reading import TOKENS, Found, Reader
 from glassformer.checking.forms import first_array
 from glassformer.checking.judging import EXACT, distance
 from glassformer.checking.runner import CodeError, cotangent
@@ -15,9 +15,9 @@ from glassformer.checking.runner import CodeError, cotangent
 class NumberStage(Reader):
     """Looks at what float64 outputs do not show."""
 
-    def _gradients(self, reading: Reading) -> None:
+    def _gradients(self, found: Found) -> None:
         """The gradients of inputs and parameters against those of the reference."""
-        inputs = self._inputs(TOKENS, TOKENS)
+        reading, inputs = found.reading, self._inputs(TOKENS, TOKENS)
         arguments, keywords = reading.form.call(inputs)
         built = self._must()
         try:
@@ -41,7 +41,7 @@ class NumberStage(Reader):
         k = by_role.get("k", q)
         v = by_role.get("v", k)
         weights = reading.assignment.weights(tensors) if reading.assignment else Weights()
-        output = attend((q, k, v), weights, reading.sizes, reading.masks, self.steps)
+        output = attend((q, k, v), weights, reading.sizes, reading.masks, found.steps)
         seen = first_array(result.output)
         if seen is None:
             return
@@ -76,10 +76,10 @@ class NumberStage(Reader):
         if not passed:
             self.outcome.mistake("gradient-stopped")
 
-    def _precision(self, reading: Reading) -> None:
+    def _precision(self, found: Found) -> None:
         """In single precision it stays within its noise; half precision is told, not judged."""
-        inputs = self._inputs(TOKENS, TOKENS)
-        wanted = self._expected(reading, inputs, self.steps)
+        reading, inputs = found.reading, self._inputs(TOKENS, TOKENS)
+        wanted = self._expected(reading, inputs, found.steps)
         for dtype, bar in (("float32", 1e-4), ("bfloat16", None), ("float16", None)):
             output = self._run(reading.form, inputs, dtype=dtype)
             off = distance(output, wanted)

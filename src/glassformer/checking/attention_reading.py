@@ -36,6 +36,15 @@ class Reading:
         return self.assignment.weights(values) if self.assignment else Weights()
 
 
+@dataclass(frozen=True)
+class Found:
+    """A reading and the steps under which it gives what the module gives; wrong: they hold a mistake."""
+
+    reading: Reading
+    steps: Steps
+    wrong: bool = False
+
+
 class Reader(Judge):
     """What every stage of the judging of attention needs."""
 
@@ -47,18 +56,19 @@ class Reader(Judge):
         self.tensors: dict[str, torch.Tensor] = {}
         self.inner_heads = 0
         self.d_model, self.heads = 24, 3
-        self.explained: Steps | None = None
-        """The steps that give what the module gives without masks."""
-        self.wrong = False
-        """Whether these hold a mistake."""
         self.actual: dict[Form, list] = {}
         """What the forms gave, probe by probe."""
         self.bar = EXACT
 
     @property
+    def is_built(self) -> bool:
+        """Whether it has to be constructed before it can be called."""
+        return self.offer.kind == "class" or self.offer.name.startswith("build")
+
+    @property
     def steps(self) -> Steps:
-        """The right steps for the inputs as they are given, or those that the module was found to take."""
-        return self.explained or (
+        """The right steps for the inputs as they are given."""
+        return (
             replace(self.kind.steps, split=BARE.split, merge=BARE.merge)
             if self.inner_heads
             else self.kind.steps
@@ -74,8 +84,7 @@ class Reader(Judge):
 
     def _set_up(self) -> list[Form]:
         """Builds an instance that can be called; gives the forms whose output has a fitting shape."""
-        is_built = self.offer.kind == "class" or self.offer.name.startswith("build")
-        for keywords in constructions(self.offer, self._sizes_tried()) if is_built else ({},):
+        for keywords in constructions(self.offer, self._sizes_tried()) if self.is_built else ({},):
             try:
                 built = self.session.build(self.offer.name, (), keywords, self.seed)
             except CodeError as error:
@@ -259,9 +268,8 @@ class Reader(Judge):
 
     def _causal_switch(self) -> str | None:
         """The argument of the constructor that asks for causality."""
-        if self.offer.kind != "class":
-            return None
-        return next((each.name for each in self.offer.arguments if size_role(each.name) == "causal"), None)
+        names = [each.name for each in self.offer.arguments if size_role(each.name) == "causal"]
+        return names[0] if names and self.is_built else None
 
     def _must(self) -> Built:
         assert self.built is not None

@@ -57,11 +57,11 @@ class Outcome:
 
 
 def distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
-    """Relative L2 distance; infinite where shapes or the places of NaN differ."""
+    """Relative L2 distance; infinite where shapes, or the places of NaN and infinity, differ."""
     if a is None or b is None or a.shape != b.shape:
         return math.inf
-    holes = np.isnan(a)
-    if (holes != np.isnan(b)).any():
+    holes = ~np.isfinite(a)
+    if holes.any() and not np.array_equal(a[holes], b[holes], equal_nan=True):
         return math.inf
     a, b = a[~holes], b[~holes]
     if a.size == 0:
