@@ -1,31 +1,12 @@
-"""Judging the files of `correct` and of `seeded`, for the tests of the judges."""
+"""Which files of `correct` and of `seeded` the tests of the judges take, and what was said of one."""
 
-import re
 from pathlib import Path
 
-from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.judging import Outcome
-from glassformer.checking.runner import Runner
-from glassformer.checking.source import Code
 from tests.checking.seeded import rest
+from tests.checking.seeded.judged import contract_of
 
 HERE = Path(__file__).parent
-SAME = {"causal-inverted": "causal-transposed", "padding-wrong-axis": "padding-on-queries"}
-"""What is seeded under a name of its own and behaves as the other."""
-
-
-def contract_of(text: str) -> str:
-    found = re.search(r"# contract: (\S+)", text)
-    assert found
-    return found[1]
-
-
-def judged(text: str, filename: str, seed: int = 0) -> Outcome:
-    target = re.search(r"# target: (\S+)", text)
-    runner = Runner()
-    offers = [each for each in runner.load(text, filename) if not each.name.startswith("_")]
-    offer = next((each for each in offers if target and each.name == target[1]), offers[-1])
-    return CONTRACTS[contract_of(text)].judge(runner, offer, Code.of(text, offer.name), seed).judge()
 
 
 def right_files(contracts: set[str]) -> list[Path]:

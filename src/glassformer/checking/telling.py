@@ -18,7 +18,7 @@ def told(verdict: Verdict, solution: bool = False) -> str:
 def _lines(verdict: Verdict, solution: bool) -> Iterator[str]:
     contract = CONTRACTS.get(verdict.contract)
     title = f", as {contract.title}" if contract else ""
-    guessed = f" (guessed from {verdict.guessed}; --as says another)" if verdict.guessed else ""
+    guessed = f" (guessed from {verdict.guessed}; choose another with --as)" if verdict.guessed else ""
     yield f"{verdict.target}{title}{guessed}: {verdict.word.upper()}"
     if verdict.error:
         yield ""

@@ -13,6 +13,7 @@ ALIKE = {
     "causal-inverted": "causal-transposed",
     "mask-filled-with-1e-9": "mask-multiplied",
     "missing-key-bias": "missing-bias",
+    "padding-wrong-axis": "padding-on-queries",
 }
 """What is seeded under a name of its own and behaves as the other."""
 BESIDE = frozenset({"masked-row-nan", "single-precision-inside"})
