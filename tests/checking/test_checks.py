@@ -120,6 +120,16 @@ def test_what_cannot_be_run(
     assert verdict.word == word
     assert message in (verdict.question or verdict.error)
     assert verdict.exit_status == (3 if word == "error" else 1)
+    (check,) = [each for each in verdict.to_json()["checks"] if not each["passed"]]
+    assert message in check["detail"]
+
+
+def test_a_word_of_number_is_no_word_on_a_mask() -> None:
+    from glassformer.nn import (
+        padding_mask,
+    )  # "one of `tokens` or more a row without padding" is no meaning of 1
+
+    assert check(padding_mask, "padding-mask").correct
 
 
 def test_what_it_prints_is_shown_and_costs_nothing(tmp_path: Path, zygote: Zygote | None) -> None:

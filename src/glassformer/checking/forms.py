@@ -241,9 +241,9 @@ def mask_said(argument: str, text: str) -> Said:
 
     found = set()
     for sentence in re.split(r"[\n;.]+", text.lower()):
-        if not re.search(r"true|\b1s?\b|\bones?\b|nonzero", sentence):
+        if not re.search(r"true|\b1s?\b|\bones\b|nonzero", sentence):
             continue
-        after = re.split(r"true|\b1s?\b|\bones?\b|nonzero", sentence, maxsplit=1)[1]
+        after = re.split(r"true|\b1s?\b|\bones\b|nonzero", sentence, maxsplit=1)[1]
         after = re.split(r"false|\b0s?\b|zeros?", after, maxsplit=1)[0]
         negated = re.search(
             r"not (be )?(attend|allowed|seen|visible|used|real)|may not|must not|cannot|don't", after

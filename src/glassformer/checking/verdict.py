@@ -81,6 +81,12 @@ class Verdict:
         """0 correct, 1 incorrect or inconclusive, 3 could not be run."""
         return {"correct": 0, "incorrect": 1, "inconclusive": 1, "error": 3}[self.word]
 
+    def _stopped(self) -> tuple[Check, ...]:
+        """That it could not be run, as a check, where a program reads why."""
+        return (
+            (Check("it can be built and called", False, self.question or self.error),) if self.error else ()
+        )
+
     def to_json(self) -> dict[str, Any]:
         """As `--json` writes it."""
         known = ("arguments", "parameters", "batch_first", "mask_true_means")
@@ -91,7 +97,7 @@ class Verdict:
             "verdict": self.word,
             "mistakes": [each.to_json() for each in self.mistakes],
             "remarks": [each.to_json() for each in self.remarks],
-            "checks": [asdict(each) for each in self.checks],
+            "checks": [asdict(each) for each in (*self.checks, *self._stopped())],
             "points": None if self.points is None else {"got": self.points.got, "of": self.points.of},
             "found": {name: self.found.get(name) for name in known},
             "seconds": round(self.seconds, 3),
