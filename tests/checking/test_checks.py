@@ -109,6 +109,12 @@ def test_a_failing_assertion_is_the_diagnosis() -> None:
             "inconclusive",
             "does not know what a, b, c, d and e should be",
         ),
+        (
+            "from torch import nn\nclass Block(nn.Module):\n def __init__(self, d_model, mixer):\n"
+            "  super().__init__()\n  self.mixer = mixer\n def forward(self, x): return x + self.mixer(x)",
+            "inconclusive",
+            "does not know what mixer should be",
+        ),
     ],
 )
 def test_what_cannot_be_run(

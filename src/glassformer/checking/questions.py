@@ -8,7 +8,8 @@ from glassformer.checking.targets import Target
 
 def asks(error: CodeError, offer: Offer, built: bool) -> bool:
     """Whether the checker did not know how to build or to call it, rather than the code having failed."""
-    return (error.kind == "TypeError" and error.line == 0) or (not built and bool(_unknown(offer)))
+    given_wrongly = not built or error.kind in ("TypeError", "AttributeError")
+    return (error.kind == "TypeError" and error.line == 0) or (given_wrongly and bool(_unknown(offer)))
 
 
 def explained(error: CodeError, aim: Target) -> str:
@@ -35,7 +36,7 @@ def question(error: CodeError, offer: Offer, built: bool, slug: str) -> str:
     builds, calls = _required(offer.arguments), _required(offer.forward)
     unknown = _unknown(offer)
     filled = ", ".join(f"{each.name}=..." for each in builds)
-    if unknown and not built:
+    if unknown:
         function = "build_" + offer.name.lower()
         return (
             f"How is {offer.name} built? The checker does not know what {_listed(unknown)} should be.\n"
