@@ -1,6 +1,10 @@
 """Every test runs with the shapes in the annotations of glassformer.nn checked, and on one thread."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from glassformer.checking.zygote import Zygote
 
 import jaxtyping
 
@@ -24,3 +28,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLASSFORMER_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator["Zygote | None"]:
+    """Forks the processes of the code under check."""
+    from glassformer.checking.zygote import started
+
+    with started() as found:
+        yield found

@@ -55,9 +55,7 @@ def _entry(entry: Entry) -> Iterator[str]:
 
 
 def contract(slug: str) -> list[str]:
-    """The line of Markdown for a contract; none for one that has no judge yet."""
-    if slug not in CONTRACTS:
-        return []
+    """The line of Markdown for a contract."""
     return ["", f"`--as {slug}` · {html.escape(CONTRACTS[slug].asks, quote=False)}", ""]
 
 

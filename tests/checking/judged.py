@@ -19,7 +19,7 @@ def one_base_each(contracts: set[str]) -> list[tuple[str, str]]:
     """Of every mistake one style, another one for each next mistake."""
     slugs: dict[str, list[str]] = {}
     for slug, base in rest.cases():
-        if rest.contract(base) in contracts:
+        if contract_of(rest.source(base)) in contracts:
             slugs.setdefault(slug, []).append(base)
     return [(slug, bases[number % len(bases)]) for number, (slug, bases) in enumerate(sorted(slugs.items()))]
 

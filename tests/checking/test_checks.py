@@ -1,7 +1,6 @@
 """From a file or an object to a verdict: the words, the JSON, and what cannot be run."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from glassformer.checking import assert_correct, check, check_file
-from glassformer.checking.zygote import FORKS, Zygote
+from glassformer.checking.zygote import Zygote
 from glassformer.cli import main
 from glassformer.errors import UsageError
 from tests.checking.seeded import attention as seeded
@@ -20,15 +19,6 @@ FIELDS = {
     "schema_version", "target", "contract", "verdict", "mistakes", "remarks", "checks", "points", "found",
     "seconds",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote | None]:
-    if not FORKS:
-        yield None
-        return
-    with Zygote() as one:
-        yield one
 
 
 class NoScale(nn.Module):

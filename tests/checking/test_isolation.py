@@ -40,15 +40,6 @@ def attention(query, key, value):
 linux = pytest.mark.skipif(not FORKS, reason="the kernel's limits are those of Linux")
 
 
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote | None]:
-    if not FORKS:
-        yield None
-        return
-    with Zygote() as found:
-        yield found
-
-
 @pytest.fixture
 def runner(zygote: Zygote | None) -> Iterator[IsolatedRunner]:
     with IsolatedRunner(zygote=zygote, timeout=GENEROUS) as found:

@@ -15,9 +15,9 @@ from glassformer.checking.attention_reading import KEYS, TOKENS, Found, Reader, 
 from glassformer.checking.forms import Form, mask_arguments
 from glassformer.checking.judging import ALMOST, EXACT, SINGLE, distance
 from glassformer.checking.localise import QUANTITIES, Place, localise
-from glassformer.checking.names import forward_role, size_role
+from glassformer.checking.names import forward_role
 from glassformer.checking.projections import Assignment
-from glassformer.checking.runner import CodeError, Step
+from glassformer.checking.runner import Step
 
 SINGLES_SECONDS, PAIRS_SECONDS = 4.0, 3.0
 PLACED = 30
@@ -37,27 +37,13 @@ Match = tuple[tuple[str, ...], Reading, Steps]
 class CoreStage(Reader):
     """Compares without masks, and names what differs."""
 
-    def _steadiness(self, kept: list[Form]) -> None:
-        """Two calls in eval mode agree; in train mode, with dropout asked for, they do not."""
+    def _steadiness(self, form: Form) -> None:
+        """Two calls agree; where dropout keeps them from it, the module is built again without."""
         inputs = self._inputs(TOKENS, TOKENS)
-        one, two = (self._run(kept[0], inputs, seed=seed) for seed in (1, 2))
-        steady = one is not None and two is not None and np.array_equal(one, two, equal_nan=True)
-        self.outcome.check("two calls in eval mode agree", steady)
-        asked = [name for name in self.construction if _is_dropout(name)]
-        if not steady:
-            self.outcome.mistake("dropout-in-eval")
-        elif asked and self.kind.projected:
-            one, two = (self._run(kept[0], inputs, train=True, seed=seed) for seed in (1, 2))
-            drops = distance(one, two) > 0
-            self.outcome.check("dropout acts in train mode", drops, f"{asked[0]}=0.3")
-            if not drops:
-                self.outcome.mistake("no-dropout-in-train")
-        if not steady and asked:
-            try:
-                keywords = {**self.construction, **dict.fromkeys(asked, 0.0)}
-                self.built = self.session.build(self.offer.name, (), keywords, self.seed)
-            except CodeError as error:
-                self.errors.append(error)
+        steady = self.steady(lambda **options: self._run(form, inputs, **options), self.kind.projected)
+        if not steady and self.dropouts:
+            quiet = {**self.construction, **dict.fromkeys(self.dropouts, 0.0)}
+            self.built = self.build(quiet) or self.built
 
     def _probes(self, kept: list[Form]) -> list[Probe]:
         """All sizes distinct; then as many keys as queries, where some mistakes only then run."""
@@ -273,10 +259,6 @@ class CoreStage(Reader):
 
 
 _LETTERS: dict[str | None, str] = {"query": "q", "key": "k", "value": "v"}
-
-
-def _is_dropout(name: str) -> bool:
-    return size_role(name) == "dropout"
 
 
 def _misnamed(assignment: Assignment) -> str:

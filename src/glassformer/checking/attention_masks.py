@@ -19,7 +19,7 @@ from glassformer.checking.attention_mistakes import (
     together,
 )
 from glassformer.checking.attention_reading import BATCH, KEYS, TOKENS, Found, Reader
-from glassformer.checking.forms import Form, Inputs, Slot, mask_arguments, mask_said, slots
+from glassformer.checking.forms import Form, Inputs, Slot, mask_arguments, mask_said, slots, words_about
 from glassformer.checking.judging import ALMOST, distance
 from glassformer.checking.runner import Argument, Built
 
@@ -102,7 +102,7 @@ class MaskStage(Reader):
 
     def _ways(self, argument: Argument, part: str) -> Iterator[Way]:
         """Words that say what True means leave no other way, except that True may mean the opposite."""
-        said = mask_said(argument.name, _about(argument.name, self.code.words))
+        said = mask_said(argument.name, words_about(argument.name, self.code.words))
         for slot in slots(argument, part, said):
             yield Way(f"{slot.argument}: {_told(slot)}", slot)
 
@@ -151,7 +151,7 @@ class MaskStage(Reader):
         if slot.meaning not in ("attend", "ignore"):
             return
         found["mask_true_means"] = slot.meaning
-        said = mask_said(slot.argument, _about(slot.argument, self.code.words))
+        said = mask_said(slot.argument, words_about(slot.argument, self.code.words))
         if said.strict and slot.meaning != said.meaning and slot.shape != "lengths":
             inverted = "padding-inverted" if part == "padding" else "causal-transposed"
             slugs = [slug for slug, _ in self.outcome.mistakes]
@@ -293,7 +293,7 @@ class MaskStage(Reader):
     def _as_said(self, way: Way) -> bool:
         if way.slot is None or way.slot.meaning not in ("attend", "ignore"):
             return True
-        said = mask_said(way.slot.argument, _about(way.slot.argument, self.code.words))
+        said = mask_said(way.slot.argument, words_about(way.slot.argument, self.code.words))
         return not said.strict or way.slot.meaning == said.meaning
 
     # ------------------------------------------------------------------ more of what is right
@@ -358,13 +358,6 @@ class MaskStage(Reader):
             each is not None and distance(row, each[1]) < ALMOST for each in filled
         ):
             self.outcome.remark(MINUS_1E9)
-
-
-def _about(name: str, words: str) -> str:
-    """The sentences beside the code that speak of this argument, or of a mask at all."""
-    lines = words.splitlines()
-    own = [line for line in lines if name.lower() in line.lower()]
-    return "\n".join(own or [line for line in lines if "mask" in line.lower()])
 
 
 def _told(slot: Slot) -> str:

@@ -11,7 +11,7 @@ from glassformer.checking.attention import BARE, Masks, Sizes, Steps, Weights, a
 from glassformer.checking.attention_kinds import Kind
 from glassformer.checking.constructions import constructions
 from glassformer.checking.forms import Form, Inputs, forms
-from glassformer.checking.judging import EXACT, STOPPED, Judge, Session, described
+from glassformer.checking.judging import EXACT, Judge, Session, described
 from glassformer.checking.names import size_role
 from glassformer.checking.projections import Assignment, assignments, random_values
 from glassformer.checking.runner import Built, CodeError, Namespace, Offer, Step
@@ -61,11 +61,6 @@ class Reader(Judge):
         self.bar = EXACT
 
     @property
-    def is_built(self) -> bool:
-        """Whether it has to be constructed before it can be called."""
-        return self.offer.kind == "class" or self.offer.name.startswith("build")
-
-    @property
     def steps(self) -> Steps:
         """The right steps for the inputs as they are given."""
         return (
@@ -85,14 +80,11 @@ class Reader(Judge):
     def _set_up(self) -> list[Form]:
         """Builds an instance that can be called; gives the forms whose output has a fitting shape."""
         for keywords in constructions(self.offer, self._sizes_tried()) if self.is_built else ({},):
-            try:
-                built = self.session.build(self.offer.name, (), keywords, self.seed)
-            except CodeError as error:
-                self.errors.append(error)
-                if error.kind in STOPPED:
-                    return []
+            built = self.build(keywords)
+            if self.stopped:
+                return []
+            if built is None:
                 continue
-            self.outcome.built = True
             if self.offer.kind == "instance":
                 self._sizes_of_instance(built)
             values = random_values(built, self.seed + 1)

@@ -21,12 +21,12 @@ from glassformer.checking.block_mistakes import (
 )
 from glassformer.checking.blocks import BlockSteps, run_block
 from glassformer.checking.constructions import constructions
-from glassformer.checking.forms import Form, Slot, forms, mask_arguments, mask_said, slots
-from glassformer.checking.judging import EXACT, Judge, Outcome, Session, distance
+from glassformer.checking.forms import Form, Slot, forms, mask_arguments, mask_said, slots, words_about
+from glassformer.checking.judging import EXACT, Outcome, Session, distance
+from glassformer.checking.layered import LayeredJudge, compare_gradients, name_plans
 from glassformer.checking.layouts import block_weights, layout, read_attentions
-from glassformer.checking.names import size_role
 from glassformer.checking.projections import Assignment, random_values
-from glassformer.checking.runner import Built, CodeError, Offer, cotangent
+from glassformer.checking.runner import CodeError, Offer, cotangent
 from glassformer.checking.said import said_activation, said_norms
 from glassformer.checking.searching import Option, Plan, Probe, mistakes, option, search
 from glassformer.checking.source import Code
@@ -54,8 +54,10 @@ BLOCKS = {
 }
 
 
-class BlockJudge(Judge):
+class BlockJudge(LayeredJudge):
     """Judges one offer against one kind of block."""
+
+    copies = ".*Transformer.*"
 
     def __init__(self, session: Session, offer: Offer, code: Code, seed: int = 0, *, kind: BlockKind) -> None:
         super().__init__(session, offer, code, seed)
@@ -70,16 +72,16 @@ class BlockJudge(Judge):
         if not kept:
             self.could_not_run()
             return self.outcome
-        if not self._steady(kept[0]):
+        form, inputs = kept[0], self._inputs()
+
+        def run(**options: Any) -> np.ndarray | None:
+            return self._run(form, inputs, **options)
+
+        if not self.steady_at_last(run):
             return self.outcome
-        self._copied()
-        if self._hidden(kept[0]):
-            self.outcome.mistake("layers-in-list")
-            self.outcome.check("every layer is registered", False, "some do not follow the module")
-            return self.outcome
-        if not self._ask():
-            return self.outcome
-        self._find(kept)
+        self.copied()
+        if not self.hidden(run) and self._ask():
+            self._find(kept)
         return self.outcome
 
     # ------------------------------------------------------------------ building and calling
@@ -89,8 +91,7 @@ class BlockJudge(Judge):
             "d_ff": D_FF, "d_model": D_MODEL, "heads": 3, "d_head": 8, "max_len": 32, "dropout": 0.3,
             "bias": True, "batch_first": True, "layers": 2,
         }  # fmt: skip
-        is_built = self.offer.kind == "class" or self.offer.name.startswith("build")
-        for keywords in constructions(self.offer, sizes) if is_built else ({},):
+        for keywords in constructions(self.offer, sizes) if self.is_built else ({},):
             built = self.build(keywords)
             if self.stopped:
                 return []
@@ -128,43 +129,10 @@ class BlockJudge(Judge):
             return None
         return form.received(called.output)
 
-    def _hidden(self, form: Form) -> bool:
-        """Whether layers in a Python list stay behind when the module goes to another precision."""
-        before = len(self.errors)
-        self._run(form, self._inputs(), dtype="float32")
-        return any("dtype" in each.message for each in self.errors[before:])
-
-    def _steady(self, form: Form) -> bool:
-        """Two calls in eval mode agree; in train mode, with dropout asked for, they do not."""
-        inputs = self._inputs()
-        one, two = (self._run(form, inputs, seed=seed) for seed in (1, 2))
-        steady = distance(one, two) == 0
-        self.outcome.check("two calls in eval mode agree", steady)
-        asked = [name for name in self.construction if size_role(name) == "dropout"]
-        if steady:
-            if asked:
-                one, two = (self._run(form, inputs, train=True, seed=seed) for seed in (1, 2))
-                drops = distance(one, two) > 0 or (one is not None and bool(np.isnan(one).all()))
-                self.outcome.check("dropout acts in train mode", drops, f"{asked[0]}=0.3")
-                if not drops:
-                    self.outcome.mistake("no-dropout-in-train")
-            return True
-        self.outcome.mistake("dropout-in-eval")
-        self.construction = {**self.construction, **dict.fromkeys(asked, 0.0)}
-        built = self.build(self.construction) if asked else None
-        if built is None:
-            return False
-        self.built = built
-        one, two = (self._run(form, inputs, seed=seed) for seed in (1, 2))
-        return distance(one, two) == 0
-
-    def _copied(self) -> None:
-        """Matrices of one shape that start with the same numbers."""
-        fresh = self.build(self.construction)
-        pairs = equal_at_first(self.session, fresh) if fresh else []
-        if pairs and not any("Transformer" in each for each in self.built.modules.values()):
-            self.outcome.mistake("layers-copied")
-            self.outcome.check("layers start differently", False, " = ".join(pairs[0]))
+    def rebuild(self) -> bool:
+        built = self.build(self.construction)
+        self.built = built or self.built
+        return built is not None
 
     # ------------------------------------------------------------------ the questions
 
@@ -182,14 +150,13 @@ class BlockJudge(Judge):
         if not found:
             self._unreadable("no projections of an attention found among the parameters")
             return False
-        settings = [built.settings[name] for name, kind in built.modules.items() if "Norm" in kind]
-        eps = [each["eps"] for each in settings if isinstance(each.get("eps"), float)]
+        eps = self.norm_eps()
         self.said = said_norms(self.words) or self._norm_first()
         activation = said_activation(self.words)
         self.questions = {
             "flow": flows(count, self.said),
             "norms": norm_maps(count, len(self.layout.norms)),
-            "norm": norm_functions(list(dict.fromkeys(eps or (1e-5, 1e-6, 1e-12, 1e-8))), not eps),
+            "norm": norm_functions(eps or [1e-5, 1e-6, 1e-12, 1e-8], not eps),
             "activation": activations(activation),
             "causal": causal_options(not self._causal_arguments(), not self.kind.cross),
             "self": attention_options(found[0], cross=False, extra=self.extra),
@@ -424,7 +391,7 @@ class BlockJudge(Judge):
         bank = PADDING if part == "padding" else CAUSAL
         ran: list[np.ndarray] = []
         for argument in arguments:
-            said = mask_said(argument.name, about(argument.name, self.words))
+            said = mask_said(argument.name, words_about(argument.name, self.words))
             for slot in slots(argument, part, said):
                 flat = part == "padding" and slot.shape in ("bk", "b1k", "b11k", "k", "lengths")
                 value = slot.given(real if flat else allowed)
@@ -464,70 +431,3 @@ class BlockJudge(Judge):
             wanted = self.expected(plan, inputs, self._tensors(self.values)).numpy()
         off = distance(self._run(form, inputs, dtype="float32"), wanted)
         self.outcome.check("float32", off < 1e-3, f"off by {off:.1g} of its size")
-
-
-def about(name: str, words: str) -> str:
-    """The sentences beside the code that speak of this argument, or of a mask at all."""
-    lines = words.splitlines()
-    own = [line for line in lines if name.lower() in line.lower()]
-    return "\n".join(own or [line for line in lines if "mask" in line.lower()])
-
-
-def equal_at_first(session: Session, built: Built) -> list[tuple[str, str]]:
-    """Pairs of matrices that were equal before anything was set, and are not constant."""
-    try:
-        first = session.parameters(built.handle)
-    except CodeError:
-        return []
-    seen: dict[bytes, str] = {}
-    found = []
-    for name, each in first.items():
-        if each.ndim < 2 or each.size < 8 or np.ptp(each) == 0:
-            continue
-        key = np.asarray(each, np.float32).tobytes()
-        if key in seen:
-            found.append((seen[key], name))
-        seen.setdefault(key, name)
-    return found
-
-
-def name_plans(outcome: Outcome, plans: Sequence[Plan]) -> None:
-    """Mistakes and remarks of the plans with the fewest mistakes; what cannot be told apart is a family."""
-    fewest = min(len(mistakes(each)) for each in plans)
-    sets = list(dict.fromkeys(mistakes(each) for each in plans if len(mistakes(each)) == fewest))
-    if fewest == 1:
-        family = [slug for each in sets for slug in each]
-        outcome.mistake(family[0], family)
-    elif fewest > 1:
-        for slug in sorted(sets[0]):
-            outcome.mistake(
-                slug, [s for each in sets[1:] for s in each if len(sets[0] ^ each) == 2 and s not in sets[0]]
-            )
-    remarks = [{each.remark for each in plan.values() if each.remark} for plan in plans]
-    for slug in min(remarks, key=len):
-        outcome.remark(slug)
-
-
-def compare_gradients(
-    outcome: Outcome, got: Mapping[str, np.ndarray], leaves: Mapping[str, Tensor], bar: float
-) -> None:
-    worst, where, idle = 0.0, "", []
-    for name, leaf in leaves.items():
-        wanted = np.zeros(tuple(leaf.shape)) if leaf.grad is None else leaf.grad.numpy()
-        given = got.get(name)
-        if np.abs(wanted).max(initial=0) < 1e-9:
-            if leaf.grad is None and (given is None or not np.any(given)):
-                idle.append(name)
-            elif given is not None and np.abs(given).max() > 1e-6:
-                worst, where = 1.0, name
-            continue
-        off = distance(given, wanted)
-        if off > worst:
-            worst, where = off, name
-    passed = worst < max(1e-7, 1e3 * bar)
-    outcome.check("gradients of the parameters", passed, "" if passed else f"of {where}: off by {worst:.2g}")
-    if not passed:
-        outcome.mistake("gradient-stopped")
-    if idle and not outcome.mistakes:
-        outcome.check("every parameter is used", True, "without effect: " + ", ".join(idle))
-        outcome.remark("unused-parameter")

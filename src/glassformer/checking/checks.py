@@ -31,7 +31,7 @@ GUESSING_SECONDS = 6.0
 
 
 def check_file(
-    said: str | Path,
+    said: str | Path | Target,
     contract: str | None = None,
     *,
     seed: int = 0,
@@ -50,7 +50,7 @@ def check_file(
     """
     started = time.monotonic()
     slug = None if contract is None else contract_named(contract)
-    aim = target(str(said))
+    aim = said if isinstance(said, Target) else target(str(said))
     with IsolatedRunner(timeout=timeout, budget=budget, paths=aim.paths, zygote=zygote) as session:
 
         def load() -> list[Offer]:

@@ -8,16 +8,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from glassformer.checking.example_sides import Sides, floats, table
+from glassformer.checking.norms import EPS, Norm, mistakes
+from glassformer.checking.parts import with_mistakes
 
+BANK = mistakes(())
 X = torch.tensor([1.0, 2.0, 3.0, 6.0], dtype=torch.float64)
 SIGNED = torch.tensor([-1.0, 1.0, 2.0, 3.0], dtype=torch.float64)
 SMALL = torch.tensor([0.001, 0.002, 0.003, 0.006], dtype=torch.float64)
 
 
-def norm(x: Tensor, eps: float = 1e-5, dim: int = -1, unbiased: bool = False) -> Tensor:
-    """(x - mean) / sqrt(variance + eps)."""
-    mean = x.mean(dim, keepdim=True)
-    return (x - mean) / torch.sqrt(x.var(dim, unbiased=unbiased, keepdim=True) + eps)
+def norm(x: Tensor, *slugs: str, eps: float = EPS) -> Tensor:
+    """(x - mean) / sqrt(variance + eps), or with mistakes."""
+    return with_mistakes(Norm(eps=eps), BANK, *slugs)(x, None, None)
 
 
 def _double(x: Tensor) -> Tensor:
@@ -62,19 +64,19 @@ def _feed_forward(last: Callable[[Tensor], Tensor]) -> Sides:
 
 def _axis() -> Sides:
     x = floats([1, 2, 3], [10, 20, 60])
+    across = Norm(axes=(0,))(x, None, None)
     what = "two tokens: [1 2 3] and [10 20 60]; both after the norm"
-    return Sides(what, table(norm(x)), table(norm(x, dim=0)))
+    return Sides(what, table(norm(x)), table(across))
 
 
 def _eps_outside() -> Sides:
-    spread = SMALL.std(unbiased=False)
     what = "x = [0.001 0.002 0.003 0.006], eps = 1e-5, after the norm"
-    return Sides(what, table(norm(SMALL)), table((SMALL - SMALL.mean()) / (spread + 1e-5)))
+    return Sides(what, table(norm(SMALL)), table(norm(SMALL, "eps-outside-root")))
 
 
 def _other_eps() -> Sides:
     what = "x = [0.001 0.002 0.003 0.006], after the norm, with eps = 1e-5 and with 1e-8"
-    return Sides(what, table(norm(SMALL)), table(norm(SMALL, 1e-8)))
+    return Sides(what, table(norm(SMALL)), table(norm(SMALL, eps=1e-8)))
 
 
 def _activation() -> Sides:
@@ -137,11 +139,11 @@ EXAMPLES: dict[str, Callable[[], Sides]] = {
     "norms-swapped": lambda: _two_norms(10, 1),
     "norm-shared": lambda: _two_norms(1, 1),
     "norm-over-wrong-axis": _axis,
-    "unbiased-variance": lambda: _normed(norm(X, unbiased=True)),
+    "unbiased-variance": lambda: _normed(norm(X, "unbiased-variance")),
     "eps-outside-root": _eps_outside,
     "other-eps": _other_eps,
-    "norm-without-mean": lambda: _normed(X / torch.sqrt(X.var(unbiased=False) + 1e-5)),
-    "norm-without-root": lambda: _normed((X - X.mean()) / (X.var(unbiased=False) + 1e-5)),
+    "norm-without-mean": lambda: _normed(norm(X, "norm-without-mean")),
+    "norm-without-root": lambda: _normed(norm(X, "norm-without-root")),
     "norm-gain-forgotten": lambda: _normed(norm(X), 10 * norm(X), ", and times the gain 10"),
     "norm-shift-forgotten": lambda: _normed(norm(X), norm(X) + 10, ", and plus the bias 10"),
     "wrong-activation": _activation,

@@ -1,64 +1,41 @@
 """Examples: positions, patches, pooling, targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from glassformer.checking.example_sides import Sides, floats, table
+from glassformer.checking.parts import with_mistakes
+from glassformer.checking.patches import MISTAKES as CUTTING
+from glassformer.checking.patches import Cut
+from glassformer.checking.positions import SINUSOID, Sinusoid
 
 IMAGE = torch.arange(16).reshape(4, 4)
 TOKENS = ("<bos>", "the", "cat", "sat")
 
 
-def sinusoids(positions: Tensor, d_model: int, exponent: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """(positions, d_model): sin and cos of position / 10000^(2i / d_model), alternating."""
-    column = torch.arange(d_model, dtype=torch.float64)
-    power = 2 * (column // 2) / d_model if exponent is None else exponent(column)
-    angle = positions[:, None] / 10000**power
-    return torch.where(column % 2 == 0, angle.sin(), angle.cos())
-
-
-def _table(start: int = 0) -> Tensor:
-    return torch.arange(start, start + 3, dtype=torch.float64)
-
-
-POWERS: dict[str, Callable[[Tensor], Tensor]] = {
-    "sinusoid-exponent-doubled": lambda column: 4 * (column // 2) / 6,
-    "sinusoid-exponent-halved": lambda column: (column // 2) / 6,
-    "sinusoid-exponent-unpaired": lambda column: column / 6,
-    "sinusoid-other-base": lambda column: 2 * (column // 2) / 6 * 3 / 4,
-}
-"""Slug -> the exponent of 10000; 1000 is 10000 to the power of 3/4."""
+def sinusoids(d_model: int, *slugs: str, rows: Sequence[int] = (0, 1, 2)) -> Tensor:
+    """These rows of the table, of the right one or of one with mistakes."""
+    return with_mistakes(Sinusoid(), SINUSOID, *slugs).table(max(rows) + 1, d_model)[list(rows)]
 
 
 def _exponent(slug: str) -> Sides:
-    at = torch.tensor([1.0, 10, 100], dtype=torch.float64)
-    wrong = sinusoids(at, 6, POWERS[slug])
+    at = (1, 10, 100)
     what = "positions 1, 10 and 100, a row each; d_model = 6"
-    return Sides(what, table(sinusoids(at, 6)), table(wrong))
+    return Sides(what, table(sinusoids(6, rows=at)), table(sinusoids(6, slug, rows=at)))
 
 
-def _concatenated() -> Sides:
-    right = sinusoids(_table(), 4)
-    wrong = torch.cat([right[:, 0::2], right[:, 1::2]], dim=1)
-    return Sides("positions 0, 1, 2, a row each; d_model = 4", table(right), table(wrong))
-
-
-def _exchanged() -> Sides:
-    right = sinusoids(_table(), 4)
-    wrong = right.reshape(3, 2, 2).flip(-1).reshape(3, 4)
-    return Sides("positions 0, 1, 2, a row each; d_model = 4", table(right), table(wrong))
-
-
-def _first_rows() -> Tensor:
-    return sinusoids(_table(), 4)
+def _layout(slug: str) -> Sides:
+    what = "positions 0, 1, 2, a row each; d_model = 4"
+    return Sides(what, table(sinusoids(4)), table(sinusoids(4, slug)))
 
 
 def _added(wrong: Tensor) -> Sides:
     what = "three tokens, each [1 1 1 1], at the positions 0, 1, 2; what comes out"
-    right = 1 + _first_rows()
+    right = 1 + sinusoids(4)
     return Sides(what, table(right), table(wrong.expand(3, 4)))
 
 
@@ -70,14 +47,14 @@ def _pixel_order() -> Sides:
 
 
 def _start() -> Sides:
-    right, wrong = (table(sinusoids(_table(start), 4)) for start in (0, 1))
+    right, wrong = (table(sinusoids(4, *slugs)) for slugs in ((), ("positions-start-at-1",)))
     return Sides("the first three rows of the table, d_model = 4", right, wrong)
 
 
 def _odd() -> Sides:
-    angle = sinusoids(_table(), 6, lambda column: 2 * (column // 2) / 5)
+    six = replace(Sinusoid(), exponent=lambda column, pair, d: 2 * pair / 5).table(3, 6)
     what = "positions 0, 1, 2, a row each; d_model = 5: a sixth column does not fit, or torch raises"
-    return Sides(what, table(sinusoids(_table(), 5)), table(angle))
+    return Sides(what, table(sinusoids(5)), table(six))
 
 
 def _length_first() -> Sides:
@@ -89,21 +66,16 @@ def _length_first() -> Sides:
     return Sides("which position each of three tokens gets, in two sequences", numbers(1), numbers(0))
 
 
-def patchify(image: Tensor, size: int) -> Tensor:
-    """(patches, size * size), the patches row by row."""
-    across = image.shape[1] // size
-    return image.reshape(-1, size, across, size).permute(0, 2, 1, 3).reshape(-1, size * size)
+def patchify(image: Tensor, size: int, *slugs: str) -> Tensor:
+    """(patches, size * size), the patches row by row; or with mistakes."""
+    return with_mistakes(Cut(), CUTTING, *slugs)(image[None, None], (size, size))[0]
 
 
 def _patches(slug: str) -> Sides:
-    wrong = {
-        "patchify-by-view": IMAGE.reshape(4, 4),
-        "patchify-strided": IMAGE.reshape(2, 2, 2, 2).permute(1, 3, 0, 2).reshape(4, 4),
-        "patches-by-columns": IMAGE.reshape(2, 2, 2, 2).permute(2, 0, 1, 3).reshape(4, 4),
-    }[slug]
     names = [f"patch {number}" for number in range(1, 5)]
     what = "an image of 4 x 4 pixels, numbered 0 to 15 row by row; its patches of 2 x 2"
-    return Sides(what, table(patchify(IMAGE, 2), 0, names), table(wrong, 0, names))
+    right, wrong = (table(patchify(IMAGE, 2, *slugs), 0, names) for slugs in ((), (slug,)))
+    return Sides(what, right, wrong)
 
 
 def _cls_position() -> Sides:
@@ -186,11 +158,21 @@ def _loss_padding() -> Sides:
 
 
 EXAMPLES: dict[str, Callable[[], Sides]] = {
-    **{slug: (lambda slug=slug: _exponent(slug)) for slug in POWERS},
-    "sines-concatenated": _concatenated,
-    "sines-and-cosines-swapped": _exchanged,
+    **{
+        slug: (lambda slug=slug: _exponent(slug))
+        for slug in (
+            "sinusoid-exponent-doubled",
+            "sinusoid-exponent-halved",
+            "sinusoid-exponent-unpaired",
+            "sinusoid-other-base",
+        )
+    },
+    **{
+        slug: (lambda slug=slug: _layout(slug))
+        for slug in ("sines-concatenated", "sines-and-cosines-swapped")
+    },
     "positions-forgotten": lambda: _added(torch.tensor([1.0, 1, 1, 1])),
-    "input-scaled": lambda: _added(2 + _first_rows()),
+    "input-scaled": lambda: _added(2 + sinusoids(4)),
     "patch-pixel-order": _pixel_order,
     "positions-start-at-1": _start,
     "positions-odd-width": _odd,

@@ -1,114 +1,47 @@
 """Examples: a network of one hidden layer, and what a mistake makes of its gradients."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-import numpy as np
+from torch import Tensor
 
-from glassformer.checking.example_sides import Sides, table
+from glassformer.checking.backward import MISTAKES, Backward, Loss
+from glassformer.checking.example_sides import Sides, floats, table
+from glassformer.checking.parts import with_mistakes
 
-X = np.array([[1.0, 2.0], [3.0, -1.0]])
-Y = np.array([[1.0], [0.0]])
-W1, B1 = np.array([[0.5, -1.0], [1.0, 0.5]]), np.zeros(2)
-W2, B2 = np.array([[1.0], [-2.0]]), np.zeros(1)
+X, Y = floats([1, 2], [3, -1]), floats([1], [0])
+WEIGHTS = {
+    "W1": floats([0.5, -1], [1, 0.5]), "b1": floats([0, 0])[0], "W2": floats([1], [-2]), "b2": floats([0])[0],
+}  # fmt: skip
 GIVEN = "x = [1 2], [3 -1]; y = 1, 0; W1 = [0.5 -1], [1 0.5]; W2 = [1], [-2]"
 RATE = 1.0
 
 
-class Gradients(NamedTuple):
-    W1: np.ndarray
-    b1: np.ndarray
-    W2: np.ndarray
-    b2: np.ndarray
+def gradients(squared: bool = False, *slugs: str) -> dict[str, Tensor]:
+    """By role, of the mean cross-entropy or of half the mean squared error; with these mistakes."""
+    right = Backward(Loss(squared, factor=0.5 if squared else 1.0))
+    return with_mistakes(right, MISTAKES, *slugs)(WEIGHTS, X, Y, RATE)
 
 
-def sigmoid(z: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-z))
+def _of(slug: str, role: str = "W1", squared: bool = False, more: str = "", digits: int = 2) -> Sides:
+    right, wrong = (gradients(squared, *slugs)[role] for slugs in ((), (slug,)))
+    shown = [table(each.T if role == "W2" else each, digits) for each in (right, wrong)]
+    return Sides(f"{GIVEN}{more}; d{role}", *shown)
 
 
-def gradients(squared: bool = False, *, slope: bool = True, flat: bool | None = None) -> Gradients:
-    """Of the mean cross-entropy, or of half the mean squared error: dL/dW by the chain rule.
-
-    slope: with the derivative of the hidden sigmoid; flat: with that of the output's, by default as the loss
-    asks for it.
-    """
-    a1 = sigmoid(X @ W1 + B1)
-    p = sigmoid(a1 @ W2 + B2)
-    dz2 = (p - Y) / len(Y)
-    if squared if flat is None else flat:
-        dz2 = dz2 * p * (1 - p)
-    dz1 = dz2 @ W2.T
-    if slope:
-        dz1 = dz1 * a1 * (1 - a1)
-    return Gradients(X.T @ dz1, dz1.sum(0), a1.T @ dz2, dz2.sum(0))
-
-
-def _hidden() -> Sides:
-    return Sides(f"{GIVEN}; dW1", table(gradients().W1), table(gradients(slope=False).W1))
-
-
-def _output() -> Sides:
-    right, wrong = gradients(True), gradients(True, flat=False)
-    return Sides(f"{GIVEN}; squared error; dW2", table(right.W2.T), table(wrong.W2.T))
-
-
-def _summed() -> Sides:
-    right = gradients().W1
-    return Sides(f"{GIVEN}; dW1", table(right), table(right * len(Y)))
-
-
-def _extra() -> Sides:
-    return Sides(f"{GIVEN}; cross-entropy; dW2", table(gradients().W2.T), table(gradients(flat=True).W2.T))
-
-
-def _twice() -> Sides:
-    return Sides(f"{GIVEN}; dW1", table(gradients().W1), table(gradients().W1 / len(Y)))
-
-
-def _at_activation() -> Sides:
-    """The sigmoid's slope at its result."""
-    a1 = sigmoid(X @ W1 + B1)
-    again = sigmoid(a1)
-    dz2 = (sigmoid(a1 @ W2 + B2) - Y) / len(Y)
-    wrong = X.T @ (dz2 @ W2.T * again * (1 - again))
-    return Sides(f"{GIVEN}; dW1", table(gradients().W1), table(wrong))
-
-
-def _left_out() -> Sides:
-    a1 = sigmoid(X @ W1 + B1)
-    dz2 = (sigmoid(a1 @ W2 + B2) - Y) / len(Y)
-    return Sides(f"{GIVEN}; dW1", table(gradients().W1), table(X.T @ (dz2 * a1 * (1 - a1))))
-
-
-def _bias() -> Sides:
-    a1 = sigmoid(X @ W1 + B1)
-    dz2 = (sigmoid(a1 @ W2 + B2) - Y) / len(Y)
-    dz1 = dz2 @ W2.T * a1 * (1 - a1)
-    return Sides(f"{GIVEN}; db1", table(gradients().b1), table(dz1))
-
-
-def _sign() -> Sides:
-    return Sides(f"{GIVEN}; dW1", table(gradients().W1), table(-gradients().W1))
-
-
-def _late() -> Sides:
-    """W2 has taken its step already when the gradient goes back through it."""
-    a1 = sigmoid(X @ W1 + B1)
-    dz2 = (sigmoid(a1 @ W2 + B2) - Y) / len(Y)
-    moved = W2 - RATE * a1.T @ dz2
-    wrong = X.T @ (dz2 @ moved.T * a1 * (1 - a1))
-    return Sides(f"{GIVEN}; dW1", table(gradients().W1, 3), table(wrong, 3))
-
-
+ABOUT_W1 = (
+    "hidden-derivative-forgotten",
+    "derivative-at-activation",
+    "output-weights-left-out",
+    "gradient-not-averaged",
+    "gradient-averaged-twice",
+    "gradient-ascent",
+)
 EXAMPLES: dict[str, Callable[[], Sides]] = {
-    "hidden-derivative-forgotten": _hidden,
-    "output-derivative-forgotten": _output,
-    "output-derivative-extra": _extra,
-    "derivative-at-activation": _at_activation,
-    "output-weights-left-out": _left_out,
-    "gradient-not-averaged": _summed,
-    "gradient-averaged-twice": _twice,
-    "bias-gradient-not-summed": _bias,
-    "gradient-ascent": _sign,
-    "gradient-of-updated-weights": _late,
+    **{slug: (lambda slug=slug: _of(slug)) for slug in ABOUT_W1},
+    "output-derivative-forgotten": lambda: _of(
+        "output-derivative-forgotten", "W2", squared=True, more="; squared error"
+    ),
+    "output-derivative-extra": lambda: _of("output-derivative-extra", "W2", more="; cross-entropy"),
+    "bias-gradient-not-summed": lambda: _of("bias-gradient-not-summed", "b1"),
+    "gradient-of-updated-weights": lambda: _of("gradient-of-updated-weights", digits=3),
 }

@@ -231,6 +231,13 @@ class Said:
     where: str = ""
 
 
+def words_about(name: str, words: str) -> str:
+    """The sentences beside the code that speak of this argument, or of a mask at all."""
+    lines = words.splitlines()
+    own = [line for line in lines if name.lower() in line.lower()]
+    return "\n".join(own or [line for line in lines if "mask" in line.lower()])
+
+
 def mask_said(argument: str, text: str) -> Said:
     """What a name and the text around the code (docstrings, comments) say that True means.
 

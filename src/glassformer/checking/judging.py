@@ -1,17 +1,20 @@
 """What every judge works with: the session that runs the code, how near is right, and what was found."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from glassformer.checking.isolation import IsolatedRunner
+from glassformer.checking.names import size_role
 from glassformer.checking.runner import Built, CodeError, Offer, Runner
 from glassformer.checking.source import Code
 
 Session = Runner | IsolatedRunner
+Run = Callable[..., np.ndarray | None]
+"""Calls the code with options of `Runner.call`; None where it raised."""
 EXACT = 1e-9
 ALMOST = 1e-6
 """For a known mistake in code that computes a step in single precision."""
@@ -100,6 +103,39 @@ class Judge:
         except CodeError as error:
             self.errors.append(error)
             return None
+
+    @property
+    def is_built(self) -> bool:
+        """Whether it has to be constructed before it can be called."""
+        return self.offer.kind == "class" or self.offer.name.startswith("build")
+
+    @property
+    def dropouts(self) -> list[str]:
+        """The arguments by which dropout was asked for."""
+        return [name for name in self.construction if size_role(name) == "dropout"]
+
+    def agrees(self, run: Run) -> bool:
+        """Whether two calls in eval mode give the same."""
+        one, two = (run(seed=seed) for seed in (1, 2))
+        return distance(one, two) == 0
+
+    def steady(self, run: Run, drops: bool = True) -> bool:
+        """Two calls in eval mode agree; in train mode, with dropout asked for, they do not.
+
+        drops: whether it has to drop anything at all.
+        """
+        steady = self.agrees(run)
+        self.outcome.check("two calls in eval mode agree", steady)
+        if not steady:
+            self.outcome.mistake("dropout-in-eval")
+        elif drops and self.dropouts:
+            one, two = (run(train=True, seed=seed) for seed in (1, 2))
+            acts = distance(one, two) > 0 or (one is not None and bool(np.isnan(one).all()))
+            name = self.dropouts[0]
+            self.outcome.check("dropout acts in train mode", acts, f"{name}={self.construction[name]}")
+            if not acts:
+                self.outcome.mistake("no-dropout-in-train")
+        return steady
 
     @property
     def stopped(self) -> bool:

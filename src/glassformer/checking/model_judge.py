@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from glassformer.checking.attention import Masks
-from glassformer.checking.block_judge import compare_gradients, equal_at_first, name_plans
 from glassformer.checking.block_mistakes import (
     ACTIVATIONS,
     activations,
@@ -22,7 +21,8 @@ from glassformer.checking.block_mistakes import (
 )
 from glassformer.checking.blocks import BlockSteps, BlockWeights, moments, normed, right_steps, run_block
 from glassformer.checking.forms import first_array
-from glassformer.checking.judging import EXACT, Judge, Outcome, Session, distance
+from glassformer.checking.judging import EXACT, Outcome, Session
+from glassformer.checking.layered import LayeredJudge, compare_gradients, name_plans
 from glassformer.checking.layouts import Part, block_weights, norm, projection
 from glassformer.checking.model_options import (
     last_norms,
@@ -78,8 +78,10 @@ MODELS = {
 }
 
 
-class ModelJudge(Judge):
+class ModelJudge(LayeredJudge):
     """Judges one offer against one kind of model."""
+
+    copies = "TransformerEncoder"
 
     def __init__(self, session: Session, offer: Offer, code: Code, seed: int = 0, *, kind: ModelKind) -> None:
         super().__init__(session, offer, code, seed)
@@ -92,23 +94,24 @@ class ModelJudge(Judge):
 
     def judge(self) -> Outcome:
         self.construction = keywords(self.offer.arguments)
-        if not self._built():
+        if not self.rebuild():
             self.could_not_run()
             return self.outcome
-        if self._hidden():
-            self.outcome.mistake("layers-in-list")
-            self.outcome.check("every layer is registered", False, "some do not follow the module")
+        inputs = self._inputs()
+
+        def run(**options: Any) -> np.ndarray | None:
+            return self._run(inputs, **options)
+
+        if self.hidden(run) or not self.steady_at_last(run):
             return self.outcome
-        if not self._steady():
-            return self.outcome
-        self._copied()
+        self.copied()
         if self._ask():
             self._find()
         return self.outcome
 
     # ------------------------------------------------------------------ building and calling
 
-    def _built(self) -> bool:
+    def rebuild(self) -> bool:
         built = self.build(self.construction)
         if built is None:
             return False
@@ -136,40 +139,6 @@ class ModelJudge(Judge):
             return None
         return first_array(called.output)
 
-    def _hidden(self) -> bool:
-        """Whether layers in a Python list stay behind when the module goes to another precision."""
-        before = len(self.errors)
-        self._run(self._inputs(), dtype="float32")
-        return any("dtype" in each.message for each in self.errors[before:])
-
-    def _steady(self) -> bool:
-        inputs = self._inputs()
-        one, two = (self._run(inputs, seed=seed) for seed in (1, 2))
-        steady = distance(one, two) == 0
-        self.outcome.check("two calls in eval mode agree", steady)
-        asked = [name for name in self.construction if size_role(name) == "dropout"]
-        if steady:
-            if asked:
-                one, two = (self._run(inputs, train=True, seed=seed) for seed in (1, 2))
-                drops = distance(one, two) > 0 or (one is not None and bool(np.isnan(one).all()))
-                self.outcome.check("dropout acts in train mode", drops, f"{asked[0]}=0.3")
-                if not drops:
-                    self.outcome.mistake("no-dropout-in-train")
-            return True
-        self.outcome.mistake("dropout-in-eval")
-        self.construction = {**self.construction, **dict.fromkeys(asked, 0.0)}
-        if not asked or not self._built():
-            return False
-        one, two = (self._run(inputs, seed=seed) for seed in (1, 2))
-        return distance(one, two) == 0
-
-    def _copied(self) -> None:
-        fresh = self.build(self.construction)
-        pairs = equal_at_first(self.session, fresh) if fresh else []
-        if pairs and not any(kind == "TransformerEncoder" for kind in self.built.modules.values()):
-            self.outcome.mistake("layers-copied")
-            self.outcome.check("layers start differently", False, " = ".join(pairs[0]))
-
     # ------------------------------------------------------------------ the questions
 
     def _ask(self) -> bool:
@@ -184,11 +153,10 @@ class ModelJudge(Judge):
             self.outcome.mistake("unknown")
             return False
         self.stacks: dict[str, Stack] = stacks
-        settings = [self.built.settings[n] for n, kind in self.built.modules.items() if "Norm" in kind]
-        eps = [each["eps"] for each in settings if isinstance(each.get("eps"), float)]
+        eps = self.norm_eps()
         self.bar = ROUNDED if self.built.buffers else EXACT
         made: dict[str, list[Option]] = {
-            "norm": norm_functions(list(dict.fromkeys(eps or (1e-5, 1e-6))), not eps),
+            "norm": norm_functions(eps or [1e-5, 1e-6], not eps),
             "scale": scales() if self.kind.takes != "images" else [option("", 1.0)],
             "table": tables(self.parts),
             "place": placements(self.parts),
@@ -482,7 +450,7 @@ class ModelJudge(Judge):
             return False
         self.construction = {**self.construction, **dict.fromkeys(named, 1)}
         self.asked = 1
-        return self._built() and self._ask()
+        return self.rebuild() and self._ask()
 
     def _accept(self, plans: list[Plan], probes: list[Probe]) -> None:
         plan, outcome = plans[0], self.outcome

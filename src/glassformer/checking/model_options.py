@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from itertools import permutations
 from typing import Any
 
 from torch import Tensor
@@ -10,7 +9,10 @@ from torch import Tensor
 from glassformer.checking.attention_mistakes import PADDING
 from glassformer.checking.layouts import Part
 from glassformer.checking.model_parts import D_MODEL, PATCH, ModelParts
-from glassformer.checking.models import patches, sinusoids
+from glassformer.checking.parts import with_mistakes
+from glassformer.checking.patches import MISTAKES as CUTTING
+from glassformer.checking.patches import ORDERS, Cut
+from glassformer.checking.positions import SINUSOID, Sinusoid
 from glassformer.checking.searching import Option, option
 
 
@@ -38,21 +40,23 @@ def tables(parts: ModelParts, which: int = 0) -> list[Option]:
             option("no positions", None, "positions-missing"),
         ]
 
-    def waves(**how: Any) -> Any:
-        return lambda length, tensors: sinusoids(length, D_MODEL, **how)
+    def waves(*slugs: str) -> Any:
+        steps = with_mistakes(Sinusoid(), SINUSOID, *slugs)
+        return lambda length, tensors: steps.table(length, D_MODEL)
 
-    found = [option("sinusoidal positions", waves()), option("no positions", None)]
-    found.append(option("", waves(start=1), "positions-start-at-1"))
-    found.append(option("", waves(exponent="doubled"), "sinusoid-exponent-doubled"))
-    found.append(option("", waves(exponent="unpaired"), "sinusoid-exponent-unpaired"))
-    halves = option(
-        "sinusoidal positions, halves", waves(halves=True), likely=False, remark="sines-concatenated"
-    )
-    found.append(halves)
-    found.append(
-        option("", waves(start=1, exponent="doubled"), "positions-start-at-1", "sinusoid-exponent-doubled")
-    )
-    return found
+    def wrong(*slugs: str) -> Option:
+        return option("", waves(*slugs), *slugs)
+
+    halves = "sines-concatenated"
+    return [
+        option("sinusoidal positions", waves()),
+        option("no positions", None),
+        wrong("positions-start-at-1"),
+        wrong("sinusoid-exponent-doubled"),
+        wrong("sinusoid-exponent-unpaired"),
+        option("sinusoidal positions, halves", waves(halves), likely=False, remark=halves),
+        wrong("positions-start-at-1", "sinusoid-exponent-doubled"),
+    ]
 
 
 def placements(parts: ModelParts) -> list[Option]:
@@ -141,29 +145,36 @@ def patchings(parts: ModelParts) -> list[Option]:
     """value: (images, weight, bias) -> (batch, patches, d_model)."""
     found = []
 
-    def linear(order: str, how: str) -> Any:
+    def linear(order: str, *slugs: str) -> Any:
+        ordered = with_mistakes(Cut(order=order), CUTTING, *slugs)
+
         def embed(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-            y = patches(images, PATCH, order, how) @ weight.flatten(1).T
+            y = ordered(images, (PATCH, PATCH)) @ weight.flatten(1).T
             return y if bias is None else y + bias
 
         return embed
 
     def viewed(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        y = linear("chw", "rows")(images, weight, bias)
+        y = linear("cuv")(images, weight, bias)
         return y.transpose(1, 2).reshape(y.shape)
 
-    orders = ["chw"] if parts.convolved else ["chw", "hwc", *("".join(each) for each in permutations("chw"))]
-    for order in dict.fromkeys(orders):
-        found.append(option(f"patches by rows, values {order}", linear(order, "rows")))
+    for order in ORDERS[:1] if parts.convolved else ORDERS:
+        told = order.replace("u", "h").replace("v", "w")
+        found.append(option(f"patches by rows, values {told}", linear(order)))
         found.append(
-            option("patches by columns", linear(order, "columns"), remark="patches-by-columns", likely=False)
+            option(
+                "patches by columns",
+                linear(order, "patches-by-columns"),
+                remark="patches-by-columns",
+                likely=False,
+            )
         )
         if not parts.convolved:
-            found.append(option("", linear(order, "strided"), "patchify-strided"))
+            found.append(option("", linear(order, "patchify-strided"), "patchify-strided"))
     if parts.convolved:
         found.append(option("", viewed, "patchify-by-view"))
     else:
-        found.append(option("", linear("chw", "view"), "patchify-by-view"))
+        found.append(option("", linear("cuv", "patchify-by-view"), "patchify-by-view"))
     return found
 
 

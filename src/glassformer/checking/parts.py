@@ -41,6 +41,13 @@ def mistake(slug: str, **changes: Any) -> Mistake:
     return Mistake(slug, changes)
 
 
+def with_mistakes(steps: Any, bank: Sequence[Mistake], *slugs: str) -> Any:
+    """These steps with mistakes of a bank, each in the first way that it can be made."""
+    for slug in slugs:
+        steps = next(each for each in bank if each.slug == slug).on(steps)
+    return steps
+
+
 def _as_it_is(output: np.ndarray, probe: Probe) -> np.ndarray | None:
     return output
 

@@ -179,6 +179,11 @@ class Zygote:
         self.close()
 
 
+def started() -> "contextlib.AbstractContextManager[Zygote | None]":
+    """A zygote for a `with` statement, where there can be one."""
+    return Zygote() if FORKS else contextlib.nullcontext()
+
+
 def command(module: str, function: str) -> list[str]:
     """Starts a function of this package in a new interpreter.
 

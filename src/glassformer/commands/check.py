@@ -1,14 +1,14 @@
 """glassformer check PATH[:NAME]"""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from glassformer.commands.parsing import parse
+from glassformer.cache import write_atomically
+from glassformer.commands.parsing import parse, require_seed
 from glassformer.errors import UsageError
 
 
@@ -35,33 +35,35 @@ class CheckOptions:
 
 def run(words: list[str]) -> int:
     options = parse(CheckOptions, "glassformer check", words)
-    if not 0 <= options.seed < 2**32:
-        raise UsageError(f"seed={options.seed} is out of range; choose 0 to {2**32 - 1}")
-    out = Path(options.json) if options.json else None
-    if out and not out.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent} for --json; make it first")
-    from glassformer.checking.zygote import FORKS, Zygote
+    require_seed(options.seed)
+    out = writable(options.json)
+    from glassformer.checking.targets import target
 
-    zygote = Zygote() if FORKS else None  # starts while this process imports torch
-    try:
+    aim = target(options.target)  # before anything is started
+    from glassformer.checking.zygote import started
+
+    with started() as zygote:  # it imports torch while this process does
         import torch
 
         from glassformer.checking.checks import check_file
         from glassformer.checking.telling import told
 
         torch.set_num_threads(1)
-        verdict = check_file(options.target, options.contract, seed=options.seed, zygote=zygote)
-    finally:
-        if zygote:
-            zygote.close()
+        verdict = check_file(aim, options.contract, seed=options.seed, zygote=zygote)
     if out:
-        _write(out, json.dumps(verdict.to_json(), indent=2) + "\n")
+        write_json(out, verdict.to_json())
     print(told(verdict, options.solution))
     return verdict.exit_status
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+def writable(file: str | None) -> Path | None:
+    """The path of --json, if there is one, in a folder that exists."""
+    path = Path(file) if file else None
+    if path and not path.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} for --json; make it first")
+    return path
+
+
+def write_json(path: Path, answer: dict[str, Any]) -> None:
+    text = json.dumps(answer, indent=2) + "\n"
+    write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))

@@ -1,13 +1,13 @@
 """glassformer exercise new SHEET DIR, glassformer exercise check DIR"""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from glassformer.commands.parsing import parse
+from glassformer.commands.check import writable, write_json
+from glassformer.commands.parsing import parse, require_seed
 from glassformer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,16 +70,16 @@ def _new(options: NewOptions) -> int:
 
 
 def _check(options: CheckOptions) -> int:
-    from contextlib import nullcontext
-
-    from glassformer.checking.zygote import FORKS, Zygote
+    from glassformer.checking.zygote import started
 
     path = Path(options.folder)
     require_seconds(options.timeout)
+    require_seed(options.seed)
+    out = writable(options.json)
     if not path.exists():
         raise UsageError(f"there is no folder {path}")
     sheet = _sheet(options, path)
-    with Zygote() if FORKS else nullcontext() as zygote:  # it imports torch while this process does
+    with started() as zygote:  # it imports torch while this process does
         from glassformer.exercises.feedback import lines
         from glassformer.exercises.marking import mark
         from glassformer.exercises.submissions import read
@@ -87,8 +87,8 @@ def _check(options: CheckOptions) -> int:
         marks = mark(sheet, read(path), seconds=options.timeout, seed=options.seed, zygote=zygote)
     for line in lines(sheet, marks):
         print(line)
-    if options.json:
-        Path(options.json).write_text(json.dumps(marks.to_json(), indent=2) + "\n", encoding="utf-8")
+    if out:
+        write_json(out, marks.to_json())
     return marks.exit_status
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from glassformer.commands.parsing import parse, say
+from glassformer.commands.parsing import parse, require_seed, say
 from glassformer.errors import UsageError
 from glassformer.tasks.config import MachineConfig
 
@@ -45,8 +45,7 @@ def run(words: list[str]) -> int:
     options = parse(ExplainOptions, "glassformer explain", words)
     if not options.given.strip():
         raise UsageError("an empty input cannot be explained; give a text, a sequence or an image file")
-    if not 0 <= options.seed < 2**32:
-        raise UsageError(f"seed={options.seed} is out of range; choose 0 to {2**32 - 1}")
+    require_seed(options.seed)
     from glassformer.reports.explanation import require_kind, write_explanation
 
     path = Path(options.out or Path(options.run) / "explain.html")

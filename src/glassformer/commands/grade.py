@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from glassformer.commands.exercise import require_seconds
-from glassformer.commands.parsing import parse, say
+from glassformer.commands.parsing import parse, require_seed, say
 from glassformer.errors import UsageError
 from glassformer.progress import with_progress
 
@@ -42,6 +42,7 @@ class GradeOptions:
 def run(words: list[str]) -> int:
     options = parse(GradeOptions, "glassformer grade", words)
     require_seconds(options.timeout)
+    require_seed(options.seed)
     if not 1 <= options.workers <= 64:
         raise UsageError(f"workers={options.workers} is out of range; choose 1 to 64")
     out = Path(options.out)

@@ -87,6 +87,11 @@ def all_values(option: str, words: list[str]) -> list[str]:
     return found
 
 
+def require_seed(seed: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed={seed} is out of range; choose 0 to {2**32 - 1}")
+
+
 def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from glassformer.commands.parsing import parse, say, without_value
+from glassformer.commands.parsing import parse, require_seed, say, without_value
 from glassformer.errors import UsageError
 from glassformer.tasks.config import MachineConfig
 
@@ -46,8 +46,7 @@ def run(words: list[str]) -> int:
         raise UsageError(f"examples={options.examples} has no interval; choose 2 or more, or 0 for no look")
     if options.look is not None and not options.examples:
         raise UsageError("--look asks for a look and --examples 0 for none; leave one of them out")
-    if not 0 <= options.seed < 2**32:
-        raise UsageError(f"seed={options.seed} is out of range; choose 0 to {2**32 - 1}")
+    require_seed(options.seed)
     folder = Path(options.folder)
     paths = [Path(name) for name in options.out] or [folder / "report.pdf", folder / "report.html"]
     from glassformer.reports.paper.paper import Choices, write_paper

@@ -7,7 +7,6 @@ nothing is lost where it is stopped.
 import csv
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -17,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from glassformer.cache import write_atomically
 from glassformer.errors import DataError
 from glassformer.exercises import feedback, submissions
 from glassformer.exercises.marking import Marks
@@ -117,7 +117,6 @@ class Class:
         _replace(self.memory, json.dumps({"sheet": self.sheet.slug, "submissions": self.kept}))
 
     def _write(self, graded: list[Marks]) -> None:
-        self.pages.mkdir(parents=True, exist_ok=True)
         files = names([each.submission for each in graded])
         for each in graded:
             place = self.pages / files[each.submission]
@@ -134,12 +133,14 @@ class Class:
             ]
             for each in graded
         ]  # fmt: skip
-        partial = self.out.with_name(self.out.name + ".partial")
-        with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow([*heads, "got", "of", "verdict", "mistakes", "seconds"])
-            writer.writerows(rows)
-        partial.replace(self.out)
+
+        def write(scratch: Path) -> None:
+            with scratch.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow([*heads, "got", "of", "verdict", "mistakes", "seconds"])
+                writer.writerows(rows)
+
+        write_atomically(self.out, write)
 
 
 def rules() -> str:
@@ -179,8 +180,4 @@ def _ids(marks: Marks) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Whole or not at all, whenever it is stopped."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(partial, path)
+    write_atomically(path, lambda scratch: scratch.write_text(text, "utf-8", "backslashreplace"))

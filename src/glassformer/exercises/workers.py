@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import nullcontext
 from queue import Queue
 from typing import Any
 
@@ -125,11 +124,11 @@ def serve() -> None:
     """The loop of such a process: a line with a submission, a line with its marks, until there are none."""
     import torch
 
-    from glassformer.checking.zygote import FORKS, Zygote
+    from glassformer.checking.zygote import started
 
     torch.set_num_threads(1)
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
-    with Zygote() if FORKS else nullcontext() as zygote:
+    with started() as zygote:
         for line in sys.stdin.buffer:
             asked: dict[str, Any] = json.loads(line)
             files = {path: base64.b64decode(data) for path, data in asked["files"].items()}

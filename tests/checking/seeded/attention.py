@@ -6,10 +6,9 @@ file, with one mistake or with several at once. The slugs name what was seeded, 
 say about it: some mistakes behave alike.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from tests.checking.seeded.edits import Edits, seeded
+from tests.checking.seeded.edits import Edits, Seeds
 
 BASES = Path(__file__).parent / "bases"
 INF = 'float("-inf")'
@@ -1007,12 +1006,5 @@ REMARKS: set[tuple[str, str]] = {
     *(("weights-transposed", base) for base in MISTAKES["weights-transposed"]),
     *(("interleaved-heads", base) for base in MISTAKES["interleaved-heads"]),
 }
-
-
-def source(base: str, *slugs: str) -> str:
-    """The text of a base with these mistakes; ValueError where two of them change the same place."""
-    return seeded(BASES / f"{base}.py", {slug: MISTAKES[slug][base] for slug in slugs})
-
-
-def cases() -> Iterator[tuple[str, str]]:
-    return ((slug, base) for slug, bases in MISTAKES.items() for base in bases)
+SEEDS = Seeds(BASES, MISTAKES)
+source, cases = SEEDS.source, SEEDS.cases

@@ -3,11 +3,9 @@
 Made as in `rest`: each mistake is a list of replacements in the text of a base.
 """
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from tests.checking.seeded.edits import Edits, seeded
+from tests.checking.seeded.edits import Edits, Seeds
 
 BASES = Path(__file__).parents[1] / "correct"
 MISTAKES: dict[str, dict[str, Edits]] = {
@@ -84,23 +82,5 @@ MISTAKES: dict[str, dict[str, Edits]] = {
 }
 NAMES = {base for bases in MISTAKES.values() for base in bases}
 REMARKS: set[tuple[str, str]] = set()
-
-
-def source(base: str, *slugs: str) -> str:
-    """The text of a base with these mistakes; ValueError where two of them change the same place."""
-    return seeded(BASES / f"{base}.py", {slug: MISTAKES[slug][base] for slug in slugs})
-
-
-def cases() -> Iterator[tuple[str, str]]:
-    return ((slug, base) for slug, bases in MISTAKES.items() for base in bases)
-
-
-def contract(base: str) -> str:
-    return source(base).split("\n", 1)[0].removeprefix("# contract: ")
-
-
-def target(text: str) -> str:
-    """The name of what a source is about."""
-    found = re.search(r"^# target: (\w+)$", text, re.M)
-    assert found
-    return found[1]
+SEEDS = Seeds(BASES, MISTAKES)
+source, cases = SEEDS.source, SEEDS.cases

@@ -6,10 +6,9 @@ mistake or with several at once. The slugs name what was seeded, not what the ch
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from tests.checking.seeded.edits import Edits, seeded
+from tests.checking.seeded.edits import Edits, Seeds
 
 BASES = Path(__file__).parent / "bases"
 MISTAKES: dict[str, dict[str, Edits]] = {
@@ -1134,19 +1133,8 @@ REMARKS: set[tuple[str, str]] = {
     ("padding-inverted", "masks_padding_ids"),
     ("padding-inverted", "masks_padding_lengths"),
 }
-
-
-def source(base: str, *slugs: str) -> str:
-    """The text of a base with these mistakes; ValueError where two of them change the same place."""
-    return seeded(BASES / f"{base}.py", {slug: MISTAKES[slug][base] for slug in slugs})
-
-
-def cases() -> Iterator[tuple[str, str]]:
-    return ((slug, base) for slug, bases in MISTAKES.items() for base in bases)
-
-
-def contract(base: str) -> str:
-    return source(base).split("\n", 1)[0].removeprefix("# contract: ")
+SEEDS = Seeds(BASES, MISTAKES)
+source, cases = SEEDS.source, SEEDS.cases
 
 
 def target(text: str) -> str:
