@@ -9,6 +9,24 @@ from tests.checking.seeded import rest
 from tests.checking.seeded.judged import ALIKE, judged
 
 CONTRACTS = {"transformer-block", "decoder-block"}
+BLOCK = '''# contract: transformer-block
+from torch import nn
+
+
+class TransformerBlock(nn.Module):
+    """mask: (tokens, tokens), True where attention is allowed"""
+
+    def __init__(self, d_model, n_heads, d_ff):
+        super().__init__()
+        self.ln1, self.ln2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
+        self.attn = nn.MultiheadAttention(d_model, n_heads, batch_first=True)
+        self.mlp = nn.Sequential(nn.Linear(d_model, d_ff), nn.GELU(), nn.Linear(d_ff, d_model))
+
+    def forward(self, x, mask=None):
+        y = self.ln1(x)
+        x = x + self.attn(y, y, y, attn_mask=None if mask is None else ~mask.bool())[0]
+        return x + self.mlp(self.ln2(x))
+'''
 
 
 @pytest.mark.parametrize("path", right_files(CONTRACTS), ids=lambda path: path.stem)
@@ -34,3 +52,24 @@ def test_two_mistakes_are_both_named() -> None:
 def test_what_fits_nothing_is_unknown() -> None:
     text = rest.source("block_wrapped").replace("return self.fc2(", "return 1.5 * self.fc2(")
     assert named(judged(text, "other.py")) == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("", ""), set()),
+        (("~mask.bool()", "mask.bool()"), {"causal-transposed"}),
+        (("None if mask is None else ~mask.bool()", "None"), {"padding-ignored", "causal-forgotten"}),
+    ],
+)
+def test_a_square_mask_of_an_encoder_block_is_looked_at(change: tuple[str, str], said: set[str]) -> None:
+    found = named(judged(BLOCK.replace(*change), "mask.py"))
+    assert bool(found & said) == bool(said)
+    assert found <= said
+
+
+def test_an_eps_that_leaves_nothing_of_the_input_is_not_taken_over() -> None:
+    text = BLOCK.replace("nn.LayerNorm(d_model)\n", "nn.LayerNorm(d_model, eps=1e300)\n")
+    start = text.index("        y = self.ln1")
+    outcome = judged(text[:start] + "        return self.ln2.bias.expand_as(x)\n", "eps.py")
+    assert outcome.mistakes

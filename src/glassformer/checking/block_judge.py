@@ -354,8 +354,12 @@ class BlockJudge(LayeredJudge):
         if not arguments:
             return
         memory = [each for each in arguments if each not in self._causal_arguments()]
+        known = len(self.outcome.mistakes)
         self._mask("padding", memory or arguments, form, plan)
-        if self.kind.cross and plan["causal"].told == "not causal":
+        taken = self.outcome.found["arguments"]
+        if not self.kind.cross and len(self.outcome.mistakes) == known:
+            self._mask("causal", [each for each in arguments if each.name not in taken], form, plan)
+        elif self.kind.cross and plan["causal"].told == "not causal":
             self._mask("causal", self._causal_arguments(), form, plan)
 
     def _mask(self, part: str, arguments: Sequence, form: Form, plan: Plan) -> None:
@@ -371,6 +375,7 @@ class BlockJudge(LayeredJudge):
             allowed = np.broadcast_to(real[:, None, None, :], (BATCH, 1, TOKENS, keys))
         else:
             which = 0
+            masks[0] = Masks(causal=True)
             causal = np.tril(np.ones((TOKENS, TOKENS), dtype=bool))
             allowed = np.broadcast_to(causal, (BATCH, 1, TOKENS, TOKENS))
         tensors = self._tensors(self.values)

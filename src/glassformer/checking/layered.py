@@ -10,6 +10,8 @@ from glassformer.checking.judging import Judge, Outcome, Run, Session, distance
 from glassformer.checking.runner import Built, CodeError
 from glassformer.checking.searching import Plan, mistakes
 
+LARGEST_EPS = 1e-2
+
 
 class LayeredJudge(Judge):
     """A judge of what is made of layers. The class below builds, and calls with inputs of its own."""
@@ -50,9 +52,10 @@ class LayeredJudge(Judge):
             self.outcome.check("layers start differently", False, " = ".join(pairs[0]))
 
     def norm_eps(self) -> list[float]:
-        """What the norms keep as their eps, each once."""
+        """What the norms keep as their eps, each once; none that would leave nothing of what is normed."""
         settings = [self.built.settings[name] for name, kind in self.built.modules.items() if "Norm" in kind]
-        return list(dict.fromkeys(each["eps"] for each in settings if isinstance(each.get("eps"), float)))
+        kept = [each["eps"] for each in settings if isinstance(each.get("eps"), float)]
+        return list(dict.fromkeys(each for each in kept if 0 <= each <= LARGEST_EPS))
 
 
 def _equal_at_first(session: Session, built: Built) -> list[tuple[str, str]]:

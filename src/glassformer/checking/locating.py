@@ -23,8 +23,8 @@ def line_of(slug: str, code: Code) -> int | None:
 
 def _steps_of(code: Code) -> Code:
     """Without what is no step of a computation, the numbers of the lines kept."""
-    text = re.sub(r"(?m)^(\s*)(import|from|raise|assert)\b.*", r"\1pass", code.text)
-    return Code(re.sub(r"(?m)^(\s*class\s+)\w+.*:\s*$", r"\1C:", text), code.first, code.whole)
+    text = re.sub(r"(?m)^([ \t]*)(import|from|raise|assert)\b.*", r"\1pass", code.text)
+    return Code(re.sub(r"(?m)^([ \t]*class[ \t]+)\w+.*:[ \t]*$", r"\1C:", text), code.first, code.whole)
 
 
 def _used(code: Code) -> list[Code]:

@@ -293,11 +293,10 @@ class Runner:
         except SyntaxError as error:
             shown = "".join(traceback.format_exception_only(error)).rstrip()
             raise CodeError("SyntaxError", shown, error.lineno or 0) from None
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:
-            line = _line(error, self._filename)
-            if isinstance(error, KeyboardInterrupt) and not line:
-                raise  # Ctrl-C, not the code's own
-            raise CodeError(type(error).__name__, str(error), line) from None
+            raise CodeError(type(error).__name__, str(error), _line(error, self._filename)) from None
         finally:
             torch.set_default_dtype(before)
 

@@ -38,6 +38,10 @@ LENGTH = {
 }
 
 
+LONGEST = 500
+"""Characters of a line that patterns look at: it is somebody's text, and they may take their time over it."""
+
+
 @dataclass(frozen=True)
 class Code:
     """The source of one class or function, with the number of its first line."""
@@ -77,9 +81,10 @@ class Code:
     @cached_property
     def batch_first(self) -> bool | None:
         """What the code itself calls the first two axes of its input; None where it does not say."""
-        for match in re.finditer(r"^\s*\(?([\w\s,*]+?)\)?\s*=\s*\w+\.(?:shape|size\(\))", self.text, re.M):
-            names = [each.strip().lower() for each in match[1].split(",") if each.strip()]
-            if len(names) >= 3:
+        for line in self.text.splitlines():
+            left, _, right = line.partition("=")
+            names = [each.strip().lower() for each in left.strip().strip("()").split(",") if each.strip()]
+            if len(names) >= 3 and re.match(r"\s*\w+\.(shape|size\(\))", right):
                 if names[0] in BATCH - {"n"} or names[1] in LENGTH:
                     return True
                 if names[0] in LENGTH and names[1] in BATCH:
@@ -93,7 +98,7 @@ class Code:
 
     def line(self, patterns: tuple[str, ...]) -> int | None:
         """The first line of code that one of these patterns fits; earlier patterns count more."""
-        lines = [re.sub(r"#.*", "", each) for each in self._without_docstrings()]
+        lines = [each.partition("#")[0][:LONGEST] for each in self._without_docstrings()]
         for pattern in patterns:
             for number, line in enumerate(lines):
                 if re.search(pattern, line):

@@ -1,0 +1,21 @@
+"""What is read off a text, however long its author made it."""
+
+from glassformer.checking.locating import line_of
+from glassformer.checking.source import Code
+
+TEXT = "class A:\n    def forward(self, x):\n{}        B, T, D = x.shape\n        return x\n"
+
+
+def test_what_the_code_calls_its_axes() -> None:
+    assert Code(TEXT.format("")).batch_first is True
+    assert Code(TEXT.format("").replace("B, T, D", "(T, B, D)")).batch_first is False
+    assert Code(TEXT.format("").replace("x.shape", "x.size()")).batch_first is True
+    assert Code(TEXT.format("").replace("= x.shape", "== x.shape")).batch_first is None
+
+
+def test_no_text_holds_it_up() -> None:
+    """With a pattern that looks at several lines at once these would take hours."""
+    for filling in ("\n" * 20_000, " " * 200_000 + "\n", "        " + "a, " * 50_000 + "\n"):
+        code = Code(TEXT.format(filling))
+        assert code.batch_first is True
+        line_of("no-scale", code)
