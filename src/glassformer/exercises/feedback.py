@@ -55,7 +55,7 @@ def markdown(sheet: Sheet, marks: Marks) -> str:
     parts = [
         f"# {_md(marks.submission)}",
         f"Sheet {sheet.slug}: {sheet.title}. **{marks.got} of {marks.of} points.**",
-        "\n".join(["| what | points | | |", "| --- | --- | --- | --- |", *rows]),
+        "\n".join(["| what | points | result | why |", "| --- | --- | --- | --- |", *rows]),
     ]
     for each in _with_text(marks):
         text = plain(each.text)[:DETAIL]
@@ -72,7 +72,7 @@ def page(sheet: Sheet, marks: Marks) -> str:
         f"<h1>{_html(marks.submission)}</h1>",
         f"<p>Sheet {_html(sheet.slug)}: {_html(sheet.title)}. "
         f"<strong>{marks.got} of {marks.of} points.</strong></p>",
-        _table(["what", "points", "", ""], rows),
+        _table(["what", "points", "result", "why"], rows),
     ]
     for each in _with_text(marks):
         body.append(f"<h2>{_html(each.criterion)}</h2>\n<pre>{_html(each.text[:DETAIL])}</pre>")
@@ -110,7 +110,7 @@ def class_page(sheet: Sheet, graded: Sequence[Marks], files: dict[str, str]) -> 
         "<h2>Points on average</h2>",
         _table(["what", "points"], asked),
         "<h2>Submissions</h2>",
-        f"<table><tr><th>submission</th><th>points</th><th></th></tr>{listed}</table>",
+        f"<table><tr><th>submission</th><th>points</th><th>result</th></tr>{listed}</table>",
     ]
     return document(f"Sheet {sheet.slug}", body)
 
