@@ -7,7 +7,7 @@ import pytest
 from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.zygote import Zygote
 from glassformer.exercises.feedback import lines
-from glassformer.exercises.folders import reference, skeleton
+from glassformer.exercises.folders import _page, reference, skeleton
 from glassformer.exercises.marking import Mark, Marks, mark
 from glassformer.exercises.sheets import SHEETS, Sheet
 from glassformer.exercises.submissions import Submission
@@ -134,6 +134,26 @@ def test_ready_made_attention_gives_nothing(use: str) -> None:
     found = of(mark(SHEETS["attention"], submission), "scaled dot-product attention")
     assert (found.got, found.word) == (0, "incorrect")
     assert [each["id"] for each in found.mistakes] == ["ready-made-attention"]
+
+
+def test_a_block_on_ready_made_attention_has_no_points_and_the_page_says_so() -> None:
+    text = only(reference(SHEETS["C"])["vit.py"], "SelfAttentionTransformerBlock")
+    text = text.replace("SelfAttention2d(d_model, heads)", "nn.MultiheadAttention(d_model, heads)")
+    found = of(marked("C", text, None), "SelfAttentionTransformerBlock")
+    assert (found.got, [each["id"] for each in found.mistakes]) == (0, ["ready-made-attention"])
+    for sheet in SHEETS.values():
+        said = _page(sheet).partition("anywhere in them")[2].partition("\n\n")[0]
+        assert {each for each in sheet.targets if f"`{each}`" in said} == {
+            each.target for each in sheet.criteria if each.written_out
+        }
+
+
+def test_relu_counts_where_the_docstring_says_so(zygote: Zygote | None) -> None:
+    text = only(reference(SHEETS["C"])["vit.py"], "FeedForwardBlock").replace(
+        "functional.gelu", "functional.relu"
+    )
+    assert "ReLU counts as well" in text
+    assert of(marked("C", text, zygote), "FeedForwardBlock").got == 1
 
 
 def test_files_and_names_of_ones_own_are_found(zygote: Zygote | None) -> None:

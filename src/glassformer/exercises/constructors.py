@@ -1,15 +1,13 @@
 """Points for a constructor alone: whether what it builds holds the parts that its forward pass will need."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from glassformer.checking.constructions import constructions
 from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.judging import STOPPED
 from glassformer.checking.runner import CodeError
-from glassformer.checking.targets import target
-from glassformer.checking.zygote import Zygote
+from glassformer.checking.targets import Target
 
 D_MODEL, D_FF, CHANNELS, PATCH, IMAGE, CLASSES = 24, 40, 5, 4, 12, 7
 SIZES: Mapping[str, Mapping[str, Any]] = {
@@ -22,35 +20,25 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
 Shapes = Sequence[tuple[int, ...]]
 
 
-def lacking(
-    path: Path,
-    name: str,
-    contract: str,
-    *,
-    zygote: Zygote | None = None,
-    timeout: float = 10.0,
-    seed: int = 0,
-) -> str:
+def lacking(session: IsolatedRunner, aim: Target, name: str, contract: str, seed: int = 0) -> str:
     """What is missing in what the constructor builds, in a sentence; empty where nothing is."""
-    aim = target(f"{path}:{name}")
-    with IsolatedRunner(zygote=zygote, timeout=timeout, budget=timeout, paths=aim.paths) as session:
+    try:
+        offers = {each.name: each for each in session.load(aim.text, aim.filename)}
+    except CodeError as error:
+        return str(error)
+    if name not in offers:
+        return f"there is no {name} once the file has run"
+    why = "its constructor takes arguments whose meaning is not known"
+    for keywords in _tried(offers[name], SIZES[contract]):
         try:
-            offers = {each.name: each for each in session.load(aim.text, aim.filename)}
+            built = session.build(name, (), keywords, seed)
         except CodeError as error:
-            return str(error)
-        if name not in offers:
-            return f"there is no {name} once the file has run"
-        why = "its constructor takes arguments whose meaning is not known"
-        for keywords in _tried(offers[name], SIZES[contract]):
-            try:
-                built = session.build(name, (), keywords, seed)
-            except CodeError as error:
-                why = str(error)
-                if error.kind in STOPPED:
-                    break
-                continue
-            return NEEDED[contract](list(built.parameters.values()))
-        return f"it cannot be built: {why}"
+            why = str(error)
+            if error.kind in STOPPED:
+                break
+            continue
+        return NEEDED[contract](list(built.parameters.values()))
+    return f"it cannot be built: {why}"
 
 
 def _tried(offer: Any, sizes: Mapping[str, Any]) -> list[dict[str, Any]]:
