@@ -1,11 +1,14 @@
 """Points: none for a skeleton, all for the project's own bodies, some for what is partly right."""
 
 import json
+import time
+from typing import Any
 
 import pytest
 
 from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.zygote import Zygote
+from glassformer.exercises import marking
 from glassformer.exercises.feedback import lines
 from glassformer.exercises.folders import _page, reference, skeleton
 from glassformer.exercises.marking import Mark, Marks, mark
@@ -196,6 +199,27 @@ def test_a_file_that_never_ends_is_waited_for_once(zygote: Zygote | None) -> Non
     assert marks.seconds < 20
     assert "did not answer" in marks.marks[0].message
     assert "__main__" in marks.marks[0].message
+
+
+def test_time_that_the_checker_takes_is_not_the_codes(zygote: Zygote | None, monkeypatch: Any) -> None:
+    real = marking.check_in
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        time.sleep(2.5)
+        return real(*given, **named)
+
+    monkeypatch.setattr(marking, "check_in", slowly)
+    text = reference(SHEETS["positions"])["positions.py"]
+    marks = mark(SHEETS["positions"], handed_in(positions=text), seconds=3.0, zygote=zygote)
+    assert (marks.got, marks.final) == (2, True)
+
+
+def test_what_time_decides_is_not_final(zygote: Zygote | None) -> None:
+    text = reference(SHEETS["positions"])["positions.py"]
+    endless = text.replace("super().__init__()", "super().__init__()\n        while True: pass", 1)
+    marks = mark(SHEETS["positions"], handed_in(positions=endless), seconds=1.5, zygote=zygote)
+    assert [each.final for each in marks.marks] == [False, False]
+    assert "time for this submission was over" in marks.marks[1].message
 
 
 def test_the_answer_in_json() -> None:

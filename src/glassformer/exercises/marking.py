@@ -118,11 +118,32 @@ class Marks:
 
     @classmethod
     def of_kept(cls, kept: dict[str, Any]) -> "Marks":
+        """Raises an error where that is not what `kept` gave."""
+        if not _is_kept(kept):
+            raise ValueError(kept)
         marks = [Mark(**each) for each in kept["marks"]]
         made = tuple(
             replace(each, mistakes=tuple(each.mistakes), remarks=tuple(each.remarks)) for each in marks
         )
         return cls(kept["submission"], kept["sheet"], made, kept["seconds"])
+
+
+def _is_kept(kept: Any) -> bool:
+    texts = ("criterion", "word", "message", "place", "text")
+    return (
+        [type(kept[name]) for name in ("submission", "sheet")] == [str, str]
+        and type(kept["seconds"]) in (int, float)
+        and all(
+            all(type(each[name]) is str for name in texts)
+            and [type(each[name]) for name in ("got", "of", "final", "found")] == [int, int, bool, dict]
+            and all(
+                type(found["id"]) is type(found["title"]) is type(found["explanation"]) is str
+                and type(found["line"]) in (int, type(None))
+                for found in (*each["mistakes"], *each["remarks"])
+            )
+            for each in kept["marks"]
+        )
+    )
 
 
 def mark(
@@ -216,7 +237,7 @@ class _Marking:
                 patience=FOLLOWING if follows else 1.0,
             )  # fmt: skip
             used = {} if session.stopped_by else session.usage()
-        lost = replace(lost, final=session.stopped_by not in NOT_FINAL)
+            lost = replace(lost, final=session.stopped_by not in NOT_FINAL)
         if used and criterion.written_out:
             name, line = next(iter(used.items()))
             self.ready[found.name] = found.path, line, name
@@ -262,8 +283,8 @@ class _Marking:
         if found.name not in self.right:
             with self._session(aim, SECONDS_A_CALL) as session:
                 lacks = lacking(session, aim, found.name, criterion.contract, self.seed)
-            if lacks:
                 final = session.stopped_by not in NOT_FINAL
+            if lacks:
                 return replace(lost, word="incorrect", message=lacks, final=final)
         return replace(lost, got=lost.of, word="correct")
 
