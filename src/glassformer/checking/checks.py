@@ -143,7 +143,9 @@ def _chosen(aim: Target, offers: list[Offer], slug: str | None) -> Offer:
     if not offers:
         raise UsageError(f"{place} defines no class and no function; give a file with something to check")
     public = [each for each in offers if not each.name.startswith("_")] or offers
-    factories = [each for each in public if each.name.startswith("build")]
+    # a function that builds one of the classes is an adapter for it; build_vocab is none
+    adapters = {"build", *(f"build_{each.name}".lower() for each in public if each.kind == "class")}
+    factories = [each for each in public if each.kind == "function" and each.name.lower() in adapters]
     fitting = [each for each in public if slug in [found for found, _ in guesses(each)]] if slug else []
     fitting = fitting or [each for each in public if guesses(each)] or public
     if slug and len(factories) == 1:
@@ -180,7 +182,7 @@ def _verdict(
             f"{name} says neither by its name nor by its signature what it is meant to be; "
             f"add --as and one of: {', '.join(CONTRACTS)}"
         )
-    code = Code.of(aim.text, offer.name)
+    code = Code.of(aim.text, offer.name, offer.line)
     best: Verdict | None = None
     for chosen, why in tried:
         if best and time.monotonic() - started > GUESSING_SECONDS:

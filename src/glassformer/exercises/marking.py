@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -160,7 +160,12 @@ def mark(
         why = submission.broken or "there is no Python file and no notebook in it"
         lost = tuple(Mark(each.title, 0, each.of, "error", why) for each in sheet.criteria)
         return Marks(submission.name, sheet.slug, lost, time.monotonic() - started)
-    with submission.unpacked() as folder:
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(submission.unpacked())
+        except OSError as error:
+            why = f"its files cannot be unpacked: {error.strerror or error}"
+            return mark(sheet, Submission(submission.name, broken=why), seconds=seconds)
         try:
             reading = read(folder)
         except Exception as error:

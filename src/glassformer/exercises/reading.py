@@ -8,7 +8,7 @@ from pathlib import Path
 
 from glassformer.checking.constructions import CONFIGURATIONS
 from glassformer.checking.names import size_role
-from glassformer.checking.targets import target
+from glassformer.checking.targets import CODE_BYTES, KIB, target
 from glassformer.errors import UsageError
 from glassformer.exercises.sheets import Criterion, Sheet
 from glassformer.exercises.skeletons import Definition, left_open
@@ -78,12 +78,17 @@ class Reading:
 def read(folder: Path) -> Reading:
     """Reads the Python files and notebooks beneath a folder; in its tests is nothing that was asked for."""
     files: list[File] = []
+    left = CODE_BYTES
     for path in sorted(folder.rglob("*")):
         if path.suffix not in (".py", ".ipynb") or not path.is_file():
             continue
         short = path.relative_to(folder).as_posix()
         try:
-            files.append(File(short, ast.parse(target(str(path)).text)))
+            text = target(str(path)).text
+            left -= len(text.encode(errors="replace"))
+            if left < 0:
+                raise UsageError(f"{short} is not read: the code is more than {CODE_BYTES // KIB} KiB in all")
+            files.append(File(short, ast.parse(text)))
         except UsageError as error:
             bare = path.name == "__init__.py" and path.stat().st_size < 9 and not path.read_bytes().strip()
             files.append(File(short, why="" if bare else str(error).replace(str(path), short)))
