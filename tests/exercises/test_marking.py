@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,12 @@ def handed_in(**files: str) -> Submission:
 
 def marked(sheet: str, text: str, zygote: Zygote | None, name: str = "vit") -> Marks:
     return mark(SHEETS[sheet], handed_in(**{name: text}), zygote=zygote)
+
+
+def marked_only(text: str, target: str, zygote: Zygote | None) -> Marks:
+    """By the constructor alone: of the other criteria none is looked at."""
+    alone = [each for each in SHEETS["C"].criteria if each.target == target and each.parts]
+    return mark(replace(SHEETS["C"], criteria=tuple(alone)), handed_in(vit=text), zygote=zygote)
 
 
 def of(marks: Marks, title: str) -> Mark:
@@ -86,7 +93,11 @@ def test_a_constructor_is_worth_its_point_and_no_more(zygote: Zygote | None) -> 
     assert "not written yet" in marks.marks[1].message
     fewer = marked("C", text.replace(open_here, maps.rpartition(";")[0]), zygote)
     assert fewer.got == 0
-    assert "too few" in fewer.marks[0].message
+    assert "an output projection" in fewer.marks[0].message
+    for parts in ("self.all = nn.Linear(channels, 4 * channels)", "self.one = nn.Linear(channels, 200)"):
+        assert marked("C", text.replace(open_here, parts), zygote).got == 0
+    fused = "self.qkv, self.out = nn.Linear(channels, 3 * channels), nn.Conv2d(channels, channels, 1)"
+    assert [each.got for each in marked("C", text.replace(open_here, fused), zygote).marks[:2]] == [1, 0]
 
 
 def test_heads_that_cannot_be_given_are_one_head(zygote: Zygote | None) -> None:
@@ -98,12 +109,22 @@ def test_heads_that_cannot_be_given_are_one_head(zygote: Zygote | None) -> None:
 
 
 def test_a_vision_transformer_that_lacks_a_part_is_told_which(zygote: Zygote | None) -> None:
-    text = reference(SHEETS["C"])["vit.py"]
-    text = text.replace("self.positions = nn.Parameter(", "self.positions = 0 * (")
-    assert "0 * (" in text
-    mark = of(marked("C", text, zygote), "VisionTransformer: modules")
-    assert mark.got == 0
-    assert "positions of the patches" in mark.message
+    whole = reference(SHEETS["C"])["vit.py"]
+    for there, instead, told in (
+        ("self.positions = nn.Parameter(", "self.positions = 0 * (", "positions of the patches"),
+        ("for _ in range(layers)", "for _ in range(2)", "blocks, one for each layer"),
+        ("nn.ModuleList(\n            SelfA", "list(\n            SelfA", "blocks, one for each layer"),
+        ("self.contract = nn.Linear(d_ff, d_model)", "self.contract = nn.Identity()", "a feed-forward layer"),
+        (
+            "self.blocks = ",
+            "self.blocks = nn.ModuleList(nn.Linear(d_model, 400) for _ in range(layers)) or ",
+            "Q, K",
+        ),
+    ):
+        text = whole.replace(there, instead)
+        assert text != whole
+        mark = of(marked_only(text, "VisionTransformer", zygote), "VisionTransformer: modules")
+        assert (mark.got, told in mark.message) == (0, True), mark.message
 
 
 @pytest.mark.parametrize(
