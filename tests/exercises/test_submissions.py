@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from glassformer.checking.targets import CODE_BYTES
 from glassformer.errors import DataError
 from glassformer.exercises import reading, submissions
 from glassformer.exercises.marking import mark
@@ -90,10 +89,10 @@ def test_a_name_that_no_system_takes_costs_one_submission() -> None:
 
 def test_all_code_together_has_a_limit(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        (tmp_path / f"{name}.py").write_text(f"def {name}(): pass\n" + "#" * (CODE_BYTES // 2))
+        (tmp_path / f"{name}.py").write_text(f"def {name}(): pass\n" + "#" * (reading.CODE_BYTES_IN_ALL // 2))
     found = reading.read(tmp_path)
     assert found.names == ["a"]
-    assert found.unread == {"b.py": "b.py is not read: the code is more than 512 KiB in all"}
+    assert found.unread == {"b.py": "b.py is not read: the code is more than 256 KiB in all"}
 
 
 def test_this_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

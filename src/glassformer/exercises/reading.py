@@ -8,12 +8,13 @@ from pathlib import Path
 
 from glassformer.checking.constructions import CONFIGURATIONS
 from glassformer.checking.names import size_role
-from glassformer.checking.targets import CODE_BYTES, KIB, target
+from glassformer.checking.targets import KIB, target
 from glassformer.errors import UsageError
 from glassformer.exercises.sheets import Criterion, Sheet
 from glassformer.exercises.skeletons import Definition, left_open
 from glassformer.exercises.tracing import File, Trace
 
+CODE_BYTES_IN_ALL = 256 * KIB
 UNPARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
@@ -78,7 +79,7 @@ class Reading:
 def read(folder: Path) -> Reading:
     """Reads the Python files and notebooks beneath a folder; in its tests is nothing that was asked for."""
     files: list[File] = []
-    left = CODE_BYTES
+    left = CODE_BYTES_IN_ALL
     for path in sorted(folder.rglob("*")):
         if path.suffix not in (".py", ".ipynb") or not path.is_file():
             continue
@@ -87,7 +88,9 @@ def read(folder: Path) -> Reading:
             text = target(str(path)).text
             left -= len(text.encode(errors="replace"))
             if left < 0:
-                raise UsageError(f"{short} is not read: the code is more than {CODE_BYTES // KIB} KiB in all")
+                raise UsageError(
+                    f"{short} is not read: the code is more than {CODE_BYTES_IN_ALL // KIB} KiB in all"
+                )
             files.append(File(short, ast.parse(text)))
         except UsageError as error:
             bare = path.name == "__init__.py" and path.stat().st_size < 9 and not path.read_bytes().strip()
