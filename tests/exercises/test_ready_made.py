@@ -76,6 +76,12 @@ def test_what_only_shows_when_it_computes(body: str, zygote: Zygote | None) -> N
     assert "attention.py, line 3" in found.message
 
 
+def test_leaving_before_it_is_asked_gains_nothing(zygote: Zygote | None) -> None:
+    leaves = "(None if q.dtype != torch.bfloat16 else os._exit(0)) or attend(q, k, v, mask)"
+    text = "import os\nimport torch\n" + WRITTEN + USES.replace("attend(q, k, v, mask)", leaves)
+    assert judged(zygote, attention=text).got == 0
+
+
 def test_a_helper_that_cannot_be_read_is_not_trusted() -> None:
     found = judged(None, attention="from helper import attend\n" + USES, helper="# " + "x" * 10 + "\0")
     assert found.got == 0

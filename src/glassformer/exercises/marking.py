@@ -241,8 +241,14 @@ class _Marking:
                 session, aim, criterion.contract, seed=self.seed, sizes=criterion.sizes,
                 patience=FOLLOWING if follows else 1.0,
             )  # fmt: skip
-            used = {} if session.stopped_by else session.usage()
             lost = replace(lost, final=session.stopped_by not in NOT_FINAL)
+            try:
+                used = session.usage()
+            except CodeError as error:  # it ended before it could be asked
+                used = {}
+                if verdict.correct and criterion.written_out:
+                    told = f"whether it is ready-made attention could not be seen: {error}"
+                    return replace(lost, word="inconclusive", message=told, final=False)
         if used and criterion.written_out:
             name, line = next(iter(used.items()))
             self.ready[found.name] = found.path, line, name
