@@ -99,6 +99,7 @@ OWN = "import torch\nfrom torch import nn\n" + WRITTEN + USES
         "def test_it():\n    from torch.nn.functional import scaled_dot_product_attention as theirs\n",
         "if __name__ == '__main__':\n    attend = nn.functional.scaled_dot_product_attention\n",
         "from torchvision import datasets\n",
+        "def attend(q, k, v):\n    return q, nn.Transformer.generate_square_subsequent_mask(3)\n",
         "class Encoder(nn.TransformerEncoder):\n    pass\n",
     ],
 )

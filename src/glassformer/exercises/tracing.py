@@ -17,6 +17,8 @@ READY_MADE = (
     "TransformerEncoderLayer", "TransformerDecoder", "TransformerDecoderLayer", "flex_attention",
     "_scaled_dot_product_attention_math", "_scaled_dot_product_flash_attention_for_cpu", "_fused_sdp_choice",
 )  # fmt: skip
+HARMLESS = ("generate_square_subsequent_mask",)
+"""Found on a ready-made class, and no attention."""
 OTHERS = (
     "glassformer",
     "transformers",
@@ -118,6 +120,8 @@ class Trace:
     def _resolve(self, file: File, chain: Chain, line: int = 0) -> None:
         """Where a dotted name that is read in a file leads."""
         first, *then = chain
+        if then and then[-1] in HARMLESS:
+            return
         if first in file.defined:
             self._left.append((file, first))
         for module, what, imported in file.imports.get(first, ()):
