@@ -1,5 +1,6 @@
 """From a file or an object to a verdict: the words, the JSON, and what cannot be run."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -160,6 +161,40 @@ def test_nothing_to_check(
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=message):
         check_file(f"{path}:{name}" if name else path, zygote=zygote)
+
+
+@pytest.mark.parametrize(
+    ("builder", "chosen"), [("build_vocab", "MultiHeadAttention"), ("build_multiheadattention",) * 2]
+)
+def test_a_builder_is_taken_where_it_builds_the_class(
+    builder: str, chosen: str, tmp_path: Path, zygote: Zygote | None
+) -> None:
+    path = tmp_path / "mine.py"
+    text = (CORRECT / "multihead_einsum.py").read_text(encoding="utf-8")
+    build = f"\n\ndef {builder}(d_model, heads):\n    return MultiHeadAttention(d_model, heads)\n"
+    path.write_text(text + build, encoding="utf-8")
+    verdict = check_file(path, "multi-head-attention", zygote=zygote)
+    assert verdict.target.endswith(f":{chosen}")
+    assert verdict.correct
+
+
+def test_lines_are_those_of_the_class_that_was_given() -> None:
+    class Outer:
+        class NoScale(nn.MultiheadAttention):
+            """A class inside another, of the name of one outside."""
+
+            def forward(self, query, key, value, **options):  # type: ignore[no-untyped-def]
+                return super().forward(8 * query, key, value, **options)
+
+    verdict = check(Outer.NoScale, "multi-head attention")
+    assert verdict.word == "incorrect"
+    of_the_other = range(*_lines_of(NoScale))
+    assert not [each.line for each in verdict.mistakes if each.line in of_the_other]
+
+
+def _lines_of(found: type) -> tuple[int, int]:
+    lines, first = inspect.getsourcelines(found)
+    return first, first + len(lines)
 
 
 @pytest.mark.parametrize("words", [["none.py"], ["mine.py", "--as", "nothing"], ["mine.py", "--seed", "-1"]])

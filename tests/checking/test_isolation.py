@@ -272,7 +272,7 @@ def modules_after(statement: str) -> set[str]:
 def test_a_worker_imports_nothing_heavy() -> None:
     """Every start would wait for it."""
     found = modules_after("from glassformer.checking import worker, zygote")
-    needed = ("limits", "runner", "wire", "worker", "zygote")
+    needed = ("limits", "runner", "usage", "wire", "worker", "zygote")
     assert {each for each in found if each.startswith("glassformer.checking.")} == {
         f"glassformer.checking.{each}" for each in needed
     }

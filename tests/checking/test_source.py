@@ -19,3 +19,12 @@ def test_no_text_holds_it_up() -> None:
         code = Code(TEXT.format(filling))
         assert code.batch_first is True
         assert line_of("merge-without-transpose", code) is None
+
+
+def test_several_of_one_name_are_told_apart_by_their_line() -> None:
+    text = 'class A:\n    x = 1\n\n\nclass B:\n    class A:\n        """Of B."""\n        y = 2\n'
+    assert "x = 1" in Code.of(text, "A").text
+    inner = Code.of(text, "A", 6)
+    assert (inner.first, inner.words.strip()) == (6, "Of B.")
+    assert inner.line(("y =",)) == 8
+    assert Code.of("@f\n@g\nclass A:\n    x = 1\n", "A", 1).first == 3

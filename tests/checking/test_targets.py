@@ -1,5 +1,6 @@
 """What a check can be pointed at, and what it says of anything else."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from glassformer.checking.guess import contract_named, guesses
 from glassformer.checking.runner import Runner
-from glassformer.checking.targets import target
+from glassformer.checking.targets import CODE_BYTES, target
 from glassformer.errors import UsageError
 
 
@@ -44,6 +45,44 @@ def test_a_notebook_keeps_what_defines_and_leaves_out_what_works(tmp_path: Path)
     assert found.place(line) == "cell 3, line 2"
 
 
+def test_only_what_ipython_reads_as_a_command_is_left_out_of_a_notebook(tmp_path: Path) -> None:
+    path = notebook(
+        tmp_path / "n.ipynb",
+        ("code", "x = (7  # is it odd?\n     % 2)\ndef f(q):\n    return q  # scaled?\n"),
+        ("code", "%matplotlib inline\nnn.Linear?\nfiles = !ls\ny = 1  # why?\n"),
+    )
+    text = target(str(path)).text
+    assert "return q  # scaled?" in text
+    assert "     % 2)" in text
+    assert "y = 1" in text
+    assert "Linear" not in text
+    assert "ls" not in text
+
+
+def test_what_shares_a_line_with_work_stays(tmp_path: Path) -> None:
+    cell = (
+        "import torch; work('é'); import math\nfor i in range(3):\n    work(\n    ); work()\n"
+        "d = 4\nwork(\n); e = 5\n"
+    )
+    text = target(str(notebook(tmp_path / "n.ipynb", ("code", cell)))).text
+    kept = [ast.unparse(each) for each in ast.parse(text).body if not isinstance(each, ast.Pass)]
+    assert kept == ["import torch", "import math", "d = 4", "e = 5"]
+    assert text.splitlines().index("d = 4") == 4
+
+
+def test_too_much_code_is_told_in_a_line_and_not_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    long = "x = 1\n" * (CODE_BYTES // 6 + 1)
+    (tmp_path / "long.py").write_text(long, encoding="utf-8")
+    for said in ("long.py", "long:A"):
+        with pytest.raises(UsageError, match=r"long\.py is larger than 512 KiB"):
+            target(said)
+    with pytest.raises(UsageError, match="more than 512 KiB of code"):
+        target(str(notebook(tmp_path / "n.ipynb", ("code", long))))
+
+
 def test_a_module_is_found_without_running_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "mypackage"
     package.mkdir()
@@ -65,6 +104,7 @@ def test_a_module_is_found_without_running_anything(tmp_path: Path, monkeypatch:
         ("latin.py", "not UTF-8"),
         ("broken.ipynb", "no notebook that can be read"),
         ("words.ipynb", "has no code"),
+        ("latin:A", "not UTF-8"),
         ("nosuchmodule.part:A", "no module 'nosuchmodule'"),
         ("json.nothing:A", "no module 'json.nothing'"),
         ("what is this", "neither a file nor a module"),

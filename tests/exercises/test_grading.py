@@ -15,7 +15,7 @@ from glassformer import cli
 from glassformer.errors import DataError
 from glassformer.exercises.folders import reference, skeleton
 from glassformer.exercises.grading import Class, cell, names
-from glassformer.exercises.marking import Marks
+from glassformer.exercises.marking import Mark, Marks
 from glassformer.exercises.sheets import SHEETS
 from glassformer.exercises.submissions import Submission
 from glassformer.exercises.workers import Workers
@@ -114,12 +114,55 @@ def test_what_was_graded_before_a_stop_is_kept(folder: Path, tmp_path: Path) -> 
 
     with pytest.raises(KeyboardInterrupt):
         work.grade(stop)
-    assert len(rows(tmp_path / "grades.csv")) == 2
+    assert len(rows(tmp_path / "grades.csv")) == 3
     assert len(json.loads(work.memory.read_text(encoding="utf-8"))["submissions"]) == 3
 
 
-def test_what_is_kept_may_be_broken(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "grades.json").write_text("{}")
+def test_a_stop_leaves_the_rows_of_before(graded: tuple[Class, list[Marks]], folder: Path) -> None:
+    work, marks = graded
+
+    def stop(each: Iterator[Marks], _: int) -> Iterator[Marks]:
+        yield next(each)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Class(SHEET, folder, work.out).grade(stop)
+    assert len(rows(work.out)) == len(marks)
+
+
+def test_what_time_or_a_crash_decided_is_graded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "class" / "ada").mkdir(parents=True)
+    (tmp_path / "class" / "ada" / "attention.py").write_text(RIGHT, encoding="utf-8")
+    monkeypatch.setattr("glassformer.exercises.workers.BOOT", "import sys; sys.exit(3)")
+    lost = Class(SHEET, tmp_path / "class", tmp_path / "grades.csv", seconds=30.0)
+    assert [each.got for each in lost.grade()] == [0]
+    monkeypatch.undo()
+    again = Class(SHEET, tmp_path / "class", tmp_path / "grades.csv", seconds=30.0)
+    assert ([each.got for each in again.grade()], again.again) == ([4], 1)
+
+
+KEPT = Marks("ada", "attention", (Mark("a", 1, 1, "correct"),)).kept()
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "{}",
+        '{"submissions": []}',
+        '{"submissions": {"ada": {"digest": "x"}}}',
+        json.dumps({"submissions": {"ada": {"marks": KEPT}}}),
+        json.dumps({"submissions": {"ada": {"marks": KEPT, "digest": 1}}}),
+        json.dumps({"submissions": {"ada": {"marks": KEPT | {"seconds": "1"}, "digest": "x"}}}),
+        json.dumps({"submissions": {"ada": {"marks": KEPT, "digest": "x"}}}).replace(
+            '"got": 1', '"got": "1"'
+        ),
+        json.dumps({"submissions": {"ada": {"marks": KEPT, "digest": "x"}}}).replace("[]", "[{}]"),
+    ],
+)
+def test_what_is_kept_may_be_broken(kept: str, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "grades.json").write_text(kept)
     with pytest.raises(DataError, match="not what an earlier grading left"):
         Class(SHEET, folder, tmp_path / "grades.csv").grade()
 

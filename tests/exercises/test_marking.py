@@ -1,13 +1,17 @@
 """Points: none for a skeleton, all for the project's own bodies, some for what is partly right."""
 
 import json
+import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.zygote import Zygote
+from glassformer.exercises import marking
 from glassformer.exercises.feedback import lines
-from glassformer.exercises.folders import reference, skeleton
+from glassformer.exercises.folders import _page, reference, skeleton
 from glassformer.exercises.marking import Mark, Marks, mark
 from glassformer.exercises.sheets import SHEETS, Sheet
 from glassformer.exercises.submissions import Submission
@@ -21,6 +25,12 @@ def handed_in(**files: str) -> Submission:
 
 def marked(sheet: str, text: str, zygote: Zygote | None, name: str = "vit") -> Marks:
     return mark(SHEETS[sheet], handed_in(**{name: text}), zygote=zygote)
+
+
+def marked_only(text: str, target: str, zygote: Zygote | None) -> Marks:
+    """By the constructor alone: of the other criteria none is looked at."""
+    alone = [each for each in SHEETS["C"].criteria if each.target == target and each.parts]
+    return mark(replace(SHEETS["C"], criteria=tuple(alone)), handed_in(vit=text), zygote=zygote)
 
 
 def of(marks: Marks, title: str) -> Mark:
@@ -83,7 +93,11 @@ def test_a_constructor_is_worth_its_point_and_no_more(zygote: Zygote | None) -> 
     assert "not written yet" in marks.marks[1].message
     fewer = marked("C", text.replace(open_here, maps.rpartition(";")[0]), zygote)
     assert fewer.got == 0
-    assert "too few" in fewer.marks[0].message
+    assert "an output projection" in fewer.marks[0].message
+    for parts in ("self.all = nn.Linear(channels, 4 * channels)", "self.one = nn.Linear(channels, 200)"):
+        assert marked("C", text.replace(open_here, parts), zygote).got == 0
+    fused = "self.qkv, self.out = nn.Linear(channels, 3 * channels), nn.Conv2d(channels, channels, 1)"
+    assert [each.got for each in marked("C", text.replace(open_here, fused), zygote).marks[:2]] == [1, 0]
 
 
 def test_heads_that_cannot_be_given_are_one_head(zygote: Zygote | None) -> None:
@@ -95,12 +109,22 @@ def test_heads_that_cannot_be_given_are_one_head(zygote: Zygote | None) -> None:
 
 
 def test_a_vision_transformer_that_lacks_a_part_is_told_which(zygote: Zygote | None) -> None:
-    text = reference(SHEETS["C"])["vit.py"]
-    text = text.replace("self.positions = nn.Parameter(", "self.positions = 0 * (")
-    assert "0 * (" in text
-    mark = of(marked("C", text, zygote), "VisionTransformer: modules")
-    assert mark.got == 0
-    assert "positions of the patches" in mark.message
+    whole = reference(SHEETS["C"])["vit.py"]
+    for there, instead, told in (
+        ("self.positions = nn.Parameter(", "self.positions = 0 * (", "positions of the patches"),
+        ("for _ in range(layers)", "for _ in range(2)", "blocks, one for each layer"),
+        ("nn.ModuleList(\n            SelfA", "list(\n            SelfA", "blocks, one for each layer"),
+        ("self.contract = nn.Linear(d_ff, d_model)", "self.contract = nn.Identity()", "a feed-forward layer"),
+        (
+            "self.blocks = ",
+            "self.blocks = nn.ModuleList(nn.Linear(d_model, 400) for _ in range(layers)) or ",
+            "Q, K",
+        ),
+    ):
+        text = whole.replace(there, instead)
+        assert text != whole
+        mark = of(marked_only(text, "VisionTransformer", zygote), "VisionTransformer: modules")
+        assert (mark.got, told in mark.message) == (0, True), mark.message
 
 
 @pytest.mark.parametrize(
@@ -134,6 +158,26 @@ def test_ready_made_attention_gives_nothing(use: str) -> None:
     found = of(mark(SHEETS["attention"], submission), "scaled dot-product attention")
     assert (found.got, found.word) == (0, "incorrect")
     assert [each["id"] for each in found.mistakes] == ["ready-made-attention"]
+
+
+def test_a_block_on_ready_made_attention_has_no_points_and_the_page_says_so() -> None:
+    text = only(reference(SHEETS["C"])["vit.py"], "SelfAttentionTransformerBlock")
+    text = text.replace("SelfAttention2d(d_model, heads)", "nn.MultiheadAttention(d_model, heads)")
+    found = of(marked("C", text, None), "SelfAttentionTransformerBlock")
+    assert (found.got, [each["id"] for each in found.mistakes]) == (0, ["ready-made-attention"])
+    for sheet in SHEETS.values():
+        said = _page(sheet).partition("anywhere in them")[2].partition("\n\n")[0]
+        assert {each for each in sheet.targets if f"`{each}`" in said} == {
+            each.target for each in sheet.criteria if each.written_out
+        }
+
+
+def test_relu_counts_where_the_docstring_says_so(zygote: Zygote | None) -> None:
+    text = only(reference(SHEETS["C"])["vit.py"], "FeedForwardBlock").replace(
+        "functional.gelu", "functional.relu"
+    )
+    assert "ReLU counts as well" in text
+    assert of(marked("C", text, zygote), "FeedForwardBlock").got == 1
 
 
 def test_files_and_names_of_ones_own_are_found(zygote: Zygote | None) -> None:
@@ -176,6 +220,27 @@ def test_a_file_that_never_ends_is_waited_for_once(zygote: Zygote | None) -> Non
     assert marks.seconds < 20
     assert "did not answer" in marks.marks[0].message
     assert "__main__" in marks.marks[0].message
+
+
+def test_time_that_the_checker_takes_is_not_the_codes(zygote: Zygote | None, monkeypatch: Any) -> None:
+    real = marking.check_in
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        time.sleep(2.5)
+        return real(*given, **named)
+
+    monkeypatch.setattr(marking, "check_in", slowly)
+    text = reference(SHEETS["positions"])["positions.py"]
+    marks = mark(SHEETS["positions"], handed_in(positions=text), seconds=3.0, zygote=zygote)
+    assert (marks.got, marks.final) == (2, True)
+
+
+def test_what_time_decides_is_not_final(zygote: Zygote | None) -> None:
+    text = reference(SHEETS["positions"])["positions.py"]
+    endless = text.replace("super().__init__()", "super().__init__()\n        while True: pass", 1)
+    marks = mark(SHEETS["positions"], handed_in(positions=endless), seconds=1.5, zygote=zygote)
+    assert [each.final for each in marks.marks] == [False, False]
+    assert "time for this submission was over" in marks.marks[1].message
 
 
 def test_the_answer_in_json() -> None:

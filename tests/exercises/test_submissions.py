@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from glassformer.errors import DataError
-from glassformer.exercises import submissions
-from glassformer.exercises.submissions import of_class, read
+from glassformer.exercises import reading, submissions
+from glassformer.exercises.marking import mark
+from glassformer.exercises.sheets import SHEETS
+from glassformer.exercises.submissions import Submission, of_class, read
 
 
 def zipped(path: Path, entries: dict[str, str | bytes]) -> Path:
@@ -59,6 +61,45 @@ def test_bombs_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "more than" in many.broken
     monkeypatch.setattr(submissions, "ENTRIES", 5)
     assert "more than 5" in read(zipped(tmp_path / "entries.zip", {f"{n}.txt": "" for n in range(6)})).broken
+
+
+def test_a_list_of_files_without_end_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submissions, "ENTRIES", 5)
+    path = zipped(tmp_path / "entries.zip", {f"{n}.txt": "" for n in range(6)})
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    assert "more than 5" in read(path).broken
+
+
+def test_a_zip_packed_otherwise_is_not_opened(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("a.py", "x = 1")
+    assert "packed in a way" in read(tmp_path / "x.zip").broken
+
+
+@pytest.mark.parametrize("names", [("a.py", "a.py/b.py"), ("A.py/c.py", "a.py"), ("a.py", "A.PY")])
+def test_a_file_that_is_a_folder_too_is_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    assert "holds" in read(zipped(tmp_path / "both.zip", dict.fromkeys(names, ""))).broken
+
+
+def test_a_name_that_no_system_takes_costs_one_submission() -> None:
+    marks = mark(SHEETS["positions"], Submission("eve", {"x" * 300 + ".py": b"x = 1"}))
+    assert (marks.got, marks.word) == (0, "error")
+    assert "cannot be unpacked" in marks.marks[0].message
+
+
+def test_all_code_together_has_a_limit(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text(f"def {name}(): pass\n" + "#" * (reading.CODE_BYTES_IN_ALL // 2))
+    found = reading.read(tmp_path)
+    assert found.names == ["a"]
+    assert found.unread == {"b.py": "b.py is not read: the code is more than 256 KiB in all"}
+
+
+def test_this_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ada").mkdir()
+    monkeypatch.chdir(tmp_path / "ada")
+    assert read(Path()).name == "ada"
+    assert read(Path("..")).name == tmp_path.name
 
 
 def test_what_is_no_zip_says_so(tmp_path: Path) -> None:

@@ -38,35 +38,51 @@ def check_file(
     zygote: Zygote | None = None,
     timeout: float = SECONDS_A_CALL,
     budget: float = SECONDS_IN_ALL,
-    sizes: Mapping[str, int] | None = None,
-    patience: float = 1.0,
 ) -> Verdict:
     """Checks PATH, PATH:NAME or package.module:NAME. The code runs in a process of its own, confined.
 
     contract: a slug or title of `CONTRACTS`; guessed where it is None. timeout: seconds of one call,
-    budget: of all calls. sizes: what the constructor is given for a size, by its role, such as {"heads": 1}.
-    patience: times the seconds that a judge searches for the name of a mistake.
+    budget: of all calls.
     UsageError where there is nothing to check; a verdict "error" where the code could not be run.
     """
     started = time.monotonic()
-    slug = None if contract is None else contract_named(contract)
     aim = said if isinstance(said, Target) else target(str(said))
+    slug = None if contract is None else contract_named(contract)
     with IsolatedRunner(timeout=timeout, budget=budget, paths=aim.paths, zygote=zygote) as session:
+        verdict = check_in(session, aim, slug, seed=seed)
+    return replace(verdict, seconds=time.monotonic() - started)
 
-        def load() -> list[Offer]:
-            return session.load_module(aim.module) if aim.module else session.load(aim.text, aim.filename)
 
-        try:
-            offers = load()
-        except CodeError as error:
-            return _could_not_run(aim, slug, error, time.monotonic() - started, session.printed)
+def check_in(
+    session: IsolatedRunner,
+    aim: Target,
+    slug: str | None = None,
+    *,
+    seed: int = 0,
+    sizes: Mapping[str, int] | None = None,
+    patience: float = 1.0,
+) -> Verdict:
+    """`check_file` in a process that the caller has started, and may ask about afterwards.
 
-        def again() -> None:
-            session.restart()
-            load()
+    sizes: what the constructor is given for a size, by its role, such as {"heads": 1}. patience: times the
+    seconds that a judge searches for the name of a mistake.
+    """
+    started = time.monotonic()
 
-        offer = _chosen(aim, offers, slug)
-        return _verdict(session, aim, offer, slug, seed, started, again, sizes, patience)
+    def load() -> list[Offer]:
+        return session.load_module(aim.module) if aim.module else session.load(aim.text, aim.filename)
+
+    try:
+        offers = load()
+    except CodeError as error:
+        return _could_not_run(aim, slug, error, time.monotonic() - started, session.printed)
+
+    def again() -> None:
+        session.restart()
+        load()
+
+    offer = _chosen(aim, offers, slug)
+    return _verdict(session, aim, offer, slug, seed, started, again, sizes, patience)
 
 
 def check(found: Any, contract: str | None = None, *, seed: int = 0) -> Verdict:
@@ -127,7 +143,9 @@ def _chosen(aim: Target, offers: list[Offer], slug: str | None) -> Offer:
     if not offers:
         raise UsageError(f"{place} defines no class and no function; give a file with something to check")
     public = [each for each in offers if not each.name.startswith("_")] or offers
-    factories = [each for each in public if each.name.startswith("build")]
+    # a function that builds one of the classes is an adapter for it; build_vocab is none
+    adapters = {"build", *(f"build_{each.name}".lower() for each in public if each.kind == "class")}
+    factories = [each for each in public if each.kind == "function" and each.name.lower() in adapters]
     fitting = [each for each in public if slug in [found for found, _ in guesses(each)]] if slug else []
     fitting = fitting or [each for each in public if guesses(each)] or public
     if slug and len(factories) == 1:
@@ -164,7 +182,7 @@ def _verdict(
             f"{name} says neither by its name nor by its signature what it is meant to be; "
             f"add --as and one of: {', '.join(CONTRACTS)}"
         )
-    code = Code.of(aim.text, offer.name)
+    code = Code.of(aim.text, offer.name, offer.line)
     best: Verdict | None = None
     for chosen, why in tried:
         if best and time.monotonic() - started > GUESSING_SECONDS:

@@ -43,7 +43,8 @@ class IsolatedRunner:
 
     memory_bytes: on top of what torch takes. file_bytes: of each file, and four times that for all files that
     the code writes in its own folder. paths: folders that it may import from and read. zygote: forks
-    the process; without one a runner on Linux has its own, and elsewhere it starts an interpreter.
+    the process; without one a runner on Linux has its own, and elsewhere it starts an interpreter. watched:
+    functions and libraries of which `usage` tells whether calls went through them.
 
     protections: which limits of `limits.confine` took hold.
     """
@@ -57,7 +58,9 @@ class IsolatedRunner:
         file_bytes: int = 16 * MIB,
         paths: Sequence[str | Path] = (),
         zygote: Zygote | None = None,
+        watched: tuple[Sequence[str], Sequence[str]] | None = None,
     ) -> None:
+        self._watched = watched
         self.timeout, self.budget = timeout, budget
         self.memory_bytes, self.file_bytes = memory_bytes, file_bytes
         self.paths = [str(Path(each).resolve()) for each in paths]
@@ -82,6 +85,7 @@ class IsolatedRunner:
             "memory_bytes": self.memory_bytes,
             "cpu_seconds": max(1, math.ceil(self.budget - self.seconds)),
             "file_bytes": self.file_bytes,
+            "watched": [list(each) for each in self._watched] if self._watched else None,
         }
         try:
             held = self._exchange(settings, 0, STARTING_SECONDS)
@@ -115,6 +119,15 @@ class IsolatedRunner:
     def printed(self) -> str:
         """What the code has printed since the start of its process, to a limit, safe to be shown."""
         return _shown(self._worker.printed()) if self._worker else ""
+
+    @property
+    def stopped_by(self) -> str:
+        """The kind of the CodeError after which every call raises the same; empty while it can be called."""
+        return self._over.kind if self._over else ""
+
+    def usage(self) -> dict[str, int]:
+        """What of `watched` calls went through: name -> line of the file under check."""
+        return self._ask(dict[str, int], "usage")
 
     def load(self, text: str, filename: str) -> list[Offer]:
         """Executes the source of a file; gives what it defines, in the order of its lines."""

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from glassformer.checking.usage import Usage
+
 MODULE = "code_under_check"
 SCALARS = (bool, int, float, str)
 DTYPES = {
@@ -121,6 +123,15 @@ class Runner:
         self._module: Any = None
         self._filename = ""
         self._built: list[Any] = []
+        self._usage: Usage | None = None
+
+    def watch(self, functions: Sequence[str], libraries: Sequence[str]) -> None:
+        """From now on calls note which of these functions of torch, and which of these libraries, compute."""
+        self._usage = Usage(functions, libraries)
+
+    def usage(self) -> dict[str, int]:
+        """What was noted: name -> line of the file under check."""
+        return dict(self._usage.seen) if self._usage else {}
 
     def load(self, text: str, filename: str) -> list[Offer]:
         """Executes the source of a file; gives what it defines, in the order of its lines."""
@@ -262,9 +273,12 @@ class Runner:
         callee = getattr(found, method) if method else found
 
         watched = _Watched(self._filename) if steps else contextlib.nullcontext()
+        used = self._usage or contextlib.nullcontext()
+        if self._usage:
+            self._usage.filename = self._filename
 
         def execute() -> tuple[Any, dict[str, np.ndarray]]:
-            with torch.set_grad_enabled(gradient or isinstance(found, nn.Module)), watched:
+            with torch.set_grad_enabled(gradient or isinstance(found, nn.Module)), watched, used:
                 output = callee(*given, **named_given)
             return output, self._gradients(found, output, leaves) if gradient else {}
 

@@ -3,6 +3,7 @@
 import ast
 import io
 import re
+import textwrap
 import tokenize
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,16 +52,24 @@ class Code:
     whole: str = ""
 
     @classmethod
-    def of(cls, text: str, name: str) -> "Code":
-        """The part of a file that defines this name; the whole file where it is not defined there."""
+    def of(cls, text: str, name: str, line: int = 0) -> "Code":
+        """The part of a file that defines this name; the whole file where it is not defined there.
+
+        line: where it begins, decorators counted or not, in case that several have the name.
+        """
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError):
             return cls(text, 1, text)
-        for node in tree.body:
-            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
-                lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
-                return cls("\n".join(lines), node.lineno, text)
+        named = [
+            each
+            for each in ast.walk(tree)
+            if isinstance(each, (ast.ClassDef, ast.FunctionDef)) and each.name == name
+        ]
+        there = [each for each in named if _first_line(each) <= line <= each.lineno]
+        for node in there or [each for each in named if each in tree.body]:
+            lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
+            return cls(textwrap.dedent("\n".join(lines)), node.lineno, text)
         return cls(text, 1, text)
 
     @cached_property
@@ -120,3 +129,7 @@ class Code:
                 for number in range(node.lineno - 1, node.end_lineno or node.lineno):
                     lines[number] = ""
         return lines
+
+
+def _first_line(node: ast.ClassDef | ast.FunctionDef) -> int:
+    return min([each.lineno for each in node.decorator_list], default=node.lineno)

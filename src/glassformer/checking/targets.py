@@ -11,8 +11,13 @@ from pathlib import Path
 
 from glassformer.errors import UsageError
 
+KIB = 1024
+CODE_BYTES, NOTEBOOK_BYTES = 512 * KIB, 20 * KIB * KIB
+"""Parsing takes up to 900 times the memory of a text. A notebook may hold images besides its code."""
 PLAIN_CALLS = ("torch", "nn", "np", "numpy", "math", "F")
 """Calls of these libraries may stand at the top of a notebook; anything else is work and is left out."""
+OF_IPYTHON = re.compile(r"\s*[%!?]|\s*[\w.]+\?\??\s*$|\s*[\w, ]+=\s*[%!]")
+"""A command to IPython: `%matplotlib inline`, `!ls`, `attention?`, `files = !ls`."""
 
 
 @dataclass(frozen=True)
@@ -88,20 +93,30 @@ def _of_file(said: str, path: Path, name: str | None) -> Target:
         raise UsageError(
             f"{path} is neither a Python file nor a notebook; give one that ends in .py or .ipynb"
         )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    text = _text(path, CODE_BYTES if path.suffix == ".py" else NOTEBOOK_BYTES)
     folder = (str(path.resolve().parent),)
     if path.suffix == ".py":
         if not text.strip():
             raise UsageError(f"{path} is empty")
         return Target(said, text, path.name, name, paths=folder)
     code, cells = _notebook(path, text)
+    if len(code.encode(errors="replace")) > CODE_BYTES:
+        raise UsageError(f"{path} holds more than {CODE_BYTES // KIB} KiB of code; give less of it")
     kept, left_out = _without_work(code)
     return Target(said, kept, path.name, name, paths=folder, cells=cells, left_out=left_out)
+
+
+def _text(path: Path, limit: int) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise UsageError(f"{path} is larger than {limit // KIB} KiB; give a file with less in it")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _notebook(path: Path, text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
@@ -109,7 +124,7 @@ def _notebook(path: Path, text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
     try:
         cells = json.loads(text)["cells"]
         codes = [
-            (number, "".join(each["source"]))
+            (number, "".join(each["source"]).replace("\r\n", "\n"))
             for number, each in enumerate(cells, 1)
             if each["cell_type"] == "code"
         ]
@@ -123,29 +138,48 @@ def _notebook(path: Path, text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
         if code.lstrip().startswith("%%"):  # another language, or timing
             continue
         starts.append((number, len(lines) + 1))
-        lines += ["" if re.match(r"\s*[%!?]|.*\?\s*$", line) else line for line in code.splitlines()]
+        python = _is_python(code)
+        lines += [line if python or not OF_IPYTHON.match(line) else "" for line in code.split("\n")]
         lines.append("")
     if not any(line.strip() for line in lines):
         raise UsageError(f"{path} has no code; give a notebook with a class or function in it")
     return "\n".join(lines) + "\n", tuple(starts)
 
 
+def _is_python(code: str) -> bool:
+    try:
+        ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
 def _without_work(code: str) -> tuple[str, int]:
-    """A notebook trains and draws at its top: only imports, definitions and plain values are kept."""
+    """A notebook trains and draws at its top: only imports, definitions and plain values are kept.
+
+    What goes becomes a `pass`, so that lines keep their numbers and the rest of a line (`import a; work()`)
+    stays.
+    """
     try:
         body = ast.parse(code).body
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return code, 0  # shown when it is run, as Python shows it
-    lines = code.splitlines()
+    lines = [line.encode() for line in code.split("\n")]
     left_out = 0
     for node in body:
         if isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef)) or _is_plain(node):
             continue
         left_out += 1
-        assert node.end_lineno
-        for number in range(node.lineno - 1, node.end_lineno):
-            lines[number] = ""
-    return "\n".join(lines) + "\n", left_out
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        first, last = node.lineno - 1, node.end_lineno - 1
+        after = b"pass" + lines[last][node.end_col_offset :]
+        for number in range(first + 1, last + 1):
+            lines[number] = b""
+        before = lines[first][: node.col_offset]
+        lines[first] = before
+        lines[last] = before + after if first == last else after
+    return b"\n".join(lines).decode(), left_out
 
 
 def _is_plain(node: ast.stmt) -> bool:
@@ -191,5 +225,4 @@ def _of_module(said: str, module: str, name: str | None) -> Target:
     if origin is None or not origin.endswith(".py"):
         raise UsageError(f"{module} has no source to check; give a module that is written in Python")
     assert root is not None
-    text = Path(origin).read_text(encoding="utf-8")
-    return Target(said, text, Path(origin).name, name, module, (root,))
+    return Target(said, _text(Path(origin), CODE_BYTES), Path(origin).name, name, module, (root,))

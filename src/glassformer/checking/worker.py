@@ -15,7 +15,7 @@ from glassformer.checking import wire
 from glassformer.checking.limits import confine
 from glassformer.checking.runner import CodeError, Runner
 
-METHODS = ("load", "load_module", "build", "parameters", "arrays", "assign", "call")
+METHODS = ("load", "load_module", "build", "parameters", "arrays", "assign", "call", "usage")
 PRINTED_UNTIL_HERE = b"\x00glassformer\x00"
 """Written after what a call printed, so that the parent knows when it has all of it."""
 CONNECTION_LOST = 70
@@ -34,10 +34,13 @@ def serve(reading: int, writing: int, printing: int) -> NoReturn:
     Leaves by `os._exit`: no `atexit`, no destructor of the code under check runs.
     """
     _redirect(printing)
-    held = _settle(wire.receive(reading))
+    settings = wire.receive(reading)
+    held = _settle(settings)
     _flush()
     wire.write(writing, wire.pack({"number": 0, "value": held}))
     runner = Runner()
+    if settings["watched"]:
+        runner.watch(*settings["watched"])
     status = CONNECTION_LOST
     # nothing that is raised here is an answer: the code under check has broken the connection
     with contextlib.suppress(BaseException):

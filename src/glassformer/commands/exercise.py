@@ -44,7 +44,7 @@ class CheckOptions:
     json: str | None = None
     """FILE to write the answer to, in the form of `glassformer check --json`."""
     timeout: float = 60.0
-    """Seconds that the code may take in all."""
+    """Seconds that the code may take in all; the checker's own do not count."""
     seed: int = 0
     """Seed of the inputs and of the parameters' values."""
 

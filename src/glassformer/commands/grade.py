@@ -22,7 +22,7 @@ class GradeOptions:
     """Grades a class: one submission a sub-folder or zip. Writes the points, and a page of feedback each.
 
     Submissions run in processes of their own, confined; one that is broken or hostile costs only itself.
-    A second time, only what has changed is graded.
+    A second time, only what has changed is graded, and what time or a crash decided.
     """
 
     sheet: Annotated[Positional[str], arg(metavar="SHEET")]
@@ -32,7 +32,7 @@ class GradeOptions:
     out: str = "grades.csv"
     """FILE.csv to write; the pages stand beside it in FILE-feedback/, what is kept in FILE.json."""
     timeout: float = 60.0
-    """Seconds that a submission's code may take in all."""
+    """Seconds that a submission's code may take in all; the checker's own do not count."""
     workers: int = field(default_factory=lambda: max(1, min(8, os.cpu_count() or 1)))
     """Submissions at once."""
     seed: int = 0

@@ -1,59 +1,65 @@
-"""Points for a constructor alone: whether what it builds holds the parts that its forward pass will need."""
+"""Points for a constructor alone: whether what it builds holds the parts that its forward pass will need.
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+Before there is a forward pass only the shapes of parameters can tell, with sizes of which no two are equal.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
 from typing import Any
 
 from glassformer.checking.constructions import constructions
 from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.judging import STOPPED
-from glassformer.checking.runner import CodeError
-from glassformer.checking.targets import target
-from glassformer.checking.zygote import Zygote
+from glassformer.checking.names import size_role
+from glassformer.checking.runner import CodeError, Offer
+from glassformer.checking.targets import Target
 
-D_MODEL, D_FF, CHANNELS, PATCH, IMAGE, CLASSES = 24, 40, 5, 4, 12, 7
+D_MODEL, HEADS, D_FF, CHANNELS, PATCH, IMAGE, CLASSES, LAYERS = 24, 3, 40, 5, 4, 12, 7, 2
 SIZES: Mapping[str, Mapping[str, Any]] = {
-    "self-attention-2d": {"d_model": D_MODEL, "heads": 3, "d_head": [8, 24], "bias": True, "dropout": 0.1},
+    "self-attention-2d": {
+        "d_model": D_MODEL, "heads": HEADS, "d_head": [D_MODEL // HEADS, D_MODEL], "bias": True,
+        "dropout": 0.1,
+    },
     "vision-transformer": {
-        "d_model": D_MODEL, "heads": 3, "d_ff": D_FF, "layers": 2, "classes": CLASSES, "image": IMAGE,
-        "patch": PATCH, "dropout": 0.1,
+        "d_model": D_MODEL, "heads": HEADS, "d_ff": D_FF, "layers": LAYERS, "classes": CLASSES,
+        "image": IMAGE, "patch": PATCH, "dropout": 0.1,
     },
 }  # fmt: skip
-Shapes = Sequence[tuple[int, ...]]
+Shape = tuple[int, ...]
+Build = Callable[[Mapping[str, Any]], list[Shape]]
 
 
-def lacking(
-    path: Path,
-    name: str,
-    contract: str,
-    *,
-    zygote: Zygote | None = None,
-    timeout: float = 10.0,
-    seed: int = 0,
-) -> str:
+def lacking(session: IsolatedRunner, aim: Target, name: str, contract: str, seed: int = 0) -> str:
     """What is missing in what the constructor builds, in a sentence; empty where nothing is."""
-    aim = target(f"{path}:{name}")
-    with IsolatedRunner(zygote=zygote, timeout=timeout, budget=timeout, paths=aim.paths) as session:
-        try:
-            offers = {each.name: each for each in session.load(aim.text, aim.filename)}
-        except CodeError as error:
-            return str(error)
-        if name not in offers:
-            return f"there is no {name} once the file has run"
-        why = "its constructor takes arguments whose meaning is not known"
-        for keywords in _tried(offers[name], SIZES[contract]):
+    try:
+        offers = {each.name: each for each in session.load(aim.text, aim.filename)}
+    except CodeError as error:
+        return str(error)
+    if name not in offers:
+        return f"there is no {name} once the file has run"
+    offer = offers[name]
+
+    def build(other: Mapping[str, Any]) -> list[Shape]:
+        """The shapes of its parameters, with some sizes other than `SIZES`."""
+        why = CodeError("TypeError", "its constructor takes arguments whose meaning is not known")
+        for keywords in _tried(offer, {**SIZES[contract], **other}):
             try:
-                built = session.build(name, (), keywords, seed)
+                return list(session.build(name, (), keywords, seed).parameters.values())
             except CodeError as error:
-                why = str(error)
+                why = error
                 if error.kind in STOPPED:
                     break
-                continue
-            return NEEDED[contract](list(built.parameters.values()))
-        return f"it cannot be built: {why}"
+        raise why
+
+    try:
+        missing = NEEDED[contract](build, offer)
+    except CodeError as error:
+        return f"it cannot be built: {error}"
+    return f"what it builds lacks {' and '.join(missing)}" if missing else ""
 
 
-def _tried(offer: Any, sizes: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _tried(offer: Offer, sizes: Mapping[str, Any]) -> list[dict[str, Any]]:
     """With every channel count that an argument of that name may mean."""
     found = []
     for keywords in constructions(offer, sizes):
@@ -69,45 +75,63 @@ def _is_channels(name: str) -> bool:
     return "channel" in name.lower() or name.lower() in ("c", "in_chans", "in_ch")
 
 
-def _sizes(shapes: Shapes) -> list[int]:
-    total = []
-    for shape in shapes:
-        count = 1
-        for side in shape:
-            count *= side
-        total.append(count)
-    return total
+def _attention(build: Build, _: Offer) -> list[str]:
+    found = _matrices(build({}))
+    return [] if any(True for _ in _without_attention(found)) else [MAPS]
 
 
-def _attention(shapes: Shapes) -> str:
-    """Q, K, V and the output: four square maps, in one parameter or in several."""
-    if (
-        sum(size for size, shape in zip(_sizes(shapes), shapes, strict=True) if len(shape) > 1)
-        < 4 * D_MODEL**2
-    ):
-        return "its parameters are too few for maps to Q, K and V and an output projection"
-    return ""
+MAPS = "maps to Q, K and V and an output projection among its parameters"
 
 
-def _vision(shapes: Shapes) -> str:
+def _vision(build: Build, offer: Offer) -> list[str]:
+    shapes = build({})
     pixels, places = CHANNELS * PATCH**2, (IMAGE // PATCH) ** 2
-    counts = list(zip(_sizes(shapes), shapes, strict=True))
     missing = []
-    if not any(size == pixels * D_MODEL and D_MODEL in shape for size, shape in counts):
+    if not any(prod(each) == pixels * D_MODEL and D_MODEL in each for each in shapes):
         missing.append(f"a map of a patch's pixels to d_model (no parameter of {pixels} x {D_MODEL})")
-    if not any(
-        size in (places * D_MODEL, (places + 1) * D_MODEL) and D_MODEL in shape for size, shape in counts
-    ):
+    tables = (places * D_MODEL, (places + 1) * D_MODEL)
+    if not any(prod(each) in tables and D_MODEL in each for each in shapes):
         missing.append("positions of the patches")
-    if not any(shape == (CLASSES, D_MODEL) or shape == (D_MODEL, CLASSES) for _, shape in counts):
+    if not any(each in ((CLASSES, D_MODEL), (D_MODEL, CLASSES)) for each in shapes):
         missing.append("a head for the classes")
-    of_a_block = 4 * D_MODEL**2 + 2 * D_MODEL * D_FF
-    if sum(size for size, shape in counts if len(shape) > 1) < 2 * of_a_block:
-        missing.append("blocks, one for each layer asked for")
-    return f"what it builds lacks {' and '.join(missing)}" if missing else ""
+    if any(size_role(each.name) == "layers" for each in offer.arguments):
+        # what one layer more adds is a block
+        shapes = list((Counter(build({"layers": LAYERS + 1})) - Counter(shapes)).elements())
+    return [*missing, *_block(shapes)]
 
 
-NEEDED: Mapping[str, Callable[[Shapes], str]] = {
+def _block(shapes: Sequence[Shape]) -> list[str]:
+    """What a block lacks for each layer: attention's maps, two of a feed-forward layer, two norms."""
+    found = _matrices(shapes)
+    rests = list(_without_attention(found))
+    if not found:
+        return ["blocks, one for each layer asked for"]
+    missing = [] if rests else [f"in each block {MAPS}"]
+    if rests and not any(count >= 2 for rest in rests for count in rest.values()):
+        missing.append("in each block the two maps of a feed-forward layer")
+    if sum(prod(each) == D_MODEL for each in shapes) < 2:
+        missing.append("in each block two norms")
+    return missing
+
+
+def _matrices(shapes: Sequence[Shape]) -> Counter[int]:
+    """Sizes of the parameters that can map to or from d_model, and how many have each."""
+    return Counter(prod(each) for each in shapes if len(each) > 1 and prod(each) % D_MODEL == 0)
+
+
+def _without_attention(found: Counter[int]) -> Iterator[Counter[int]]:
+    """What is left after Q, K, V and the output, for every way in which these can be in the parameters."""
+    for inner in (D_MODEL, HEADS * D_MODEL, D_MODEL // HEADS):
+        one = D_MODEL * inner
+        apart, fused, pair = [one] * 3, [3 * one], [2 * one, one]
+        by_head = [one // HEADS] * 3 * HEADS, [3 * one // HEADS] * HEADS
+        for maps in (apart, fused, pair, *by_head):
+            wanted = Counter([*maps, one])
+            if wanted <= found:
+                yield found - wanted
+
+
+NEEDED: Mapping[str, Callable[[Build, Offer], list[str]]] = {
     "self-attention-2d": _attention,
     "vision-transformer": _vision,
 }

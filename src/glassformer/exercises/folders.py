@@ -54,10 +54,13 @@ def _page(sheet: Sheet) -> str:
     files = " and ".join(f"`{name}`" for name in sheet.files)
     rows = [f"| {each.title} | `{each.target}` | {each.of} |" for each in sheet.criteria]
     notes = []
-    if any(each.written_out for each in sheet.criteria):
+    if targets := dict.fromkeys(f"`{each.target}`" for each in sheet.criteria if each.written_out):
+        *most, last = targets
+        written = f"{', '.join(most)} and {last}" if most else last
         notes.append(
-            "The attention is written out: `nn.MultiheadAttention`, `nn.Transformer...`, "
-            "`scaled_dot_product_attention` and other people's layers give no points."
+            "Whatever attends is written out, down to the softmax: with `nn.MultiheadAttention`, "
+            "`nn.Transformer...`,\nPyTorch's `scaled_dot_product_attention` or other people's layers "
+            f"anywhere in them there are no points for\n{written}."
         )
     if sheet.by_hand:
         notes.append(

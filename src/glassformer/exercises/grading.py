@@ -55,7 +55,8 @@ class Class:
     ) -> list[Marks]:
         """Marks what is new or has changed, writes everything, and gives all marks by name.
 
-        watch: sees each submission pass, of so many. Ctrl-C ends the processes, and what is done is written.
+        watch: sees each submission pass, of so many. Ctrl-C ends the processes, and what is done is written,
+        with what earlier runs have found about the others.
         """
         paths = submissions.of_class(self.folder)
         self._recall()
@@ -66,7 +67,8 @@ class Class:
                     done[each.submission] = each
         finally:
             if done:
-                self._write([done[name] for name in sorted(done)])
+                known = self._known(paths) | done
+                self._write([known[name] for name in sorted(known)])
         return [done[name] for name in sorted(done)]
 
     def _each(self, paths: list[Path]) -> Generator[Marks, None, None]:
@@ -80,8 +82,10 @@ class Class:
                     digest = self._digest(handed_in)
                     before = self.kept.get(path.name)
                     if before and before["digest"] == digest:
-                        yield Marks.of_kept(before["marks"])
-                        continue
+                        marks = Marks.of_kept(before["marks"])
+                        if marks.final:
+                            yield marks
+                            continue
                     task = pool.submit(workers.mark, self.sheet, handed_in, self.seconds, self.seed)
                     at_work[task] = digest
                     if len(at_work) >= self.workers:
@@ -106,11 +110,20 @@ class Class:
             kept = json.loads(self.memory.read_text(encoding="utf-8"))["submissions"]
             for each in kept.values():
                 Marks.of_kept(each["marks"])
+                each["digest"].isascii()
             self.kept = kept
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError(
                 f"{self.memory} is not what an earlier grading left there; remove it, or choose another --out"
             ) from None
+
+    def _known(self, paths: list[Path]) -> dict[str, Marks]:
+        """What is kept about these submissions, if it is about the same criteria."""
+        titles = [each.title for each in self.sheet.criteria]
+        kept = [Marks.of_kept(each["marks"]) for each in self.kept.values()]
+        fitting = [each for each in kept if [mark.criterion for mark in each.marks] == titles]
+        names = {path.name for path in paths}
+        return {each.submission: each for each in fitting if each.submission in names}
 
     def _remember(self, marks: Marks, digest: str) -> None:
         self.kept[marks.submission] = {"digest": digest, "marks": marks.kept()}

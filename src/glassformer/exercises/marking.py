@@ -1,17 +1,18 @@
 """A submission becomes points: criterion by criterion, each with what is wrong in words."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from glassformer.checking.checks import check_file
+from glassformer.checking.checks import check_in
 from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.questions import explained
 from glassformer.checking.runner import CodeError
-from glassformer.checking.targets import target
+from glassformer.checking.targets import Target, target
 from glassformer.checking.telling import told
 from glassformer.checking.verdict import SCHEMA_VERSION, Verdict, Word
 from glassformer.checking.zygote import Zygote
@@ -19,12 +20,16 @@ from glassformer.exercises.constructors import lacking
 from glassformer.exercises.reading import Found, Reading, read
 from glassformer.exercises.sheets import Criterion, Sheet
 from glassformer.exercises.submissions import Submission
+from glassformer.exercises.tracing import OTHERS
+from glassformer.exercises.tracing import READY_MADE as FUNCTIONS
 
 SECONDS = 60.0
 LEAST_SECONDS, SECONDS_A_CALL, SECONDS_A_CHECK = 1.0, 10.0, 30.0
 FOLLOWING = 0.1
 """How patiently a mistake is searched for where a part has one already that will show here too."""
 READY_MADE = "ready-made-attention"
+NOT_FINAL = ("TimeLimit", "Killed")
+"""A machine that is busy may do this to code that is right."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Mark:
     mistakes: tuple[dict[str, Any], ...] = ()
     remarks: tuple[dict[str, Any], ...] = ()
     found: dict[str, Any] = field(default_factory=dict)
+    final: bool = True
+    """Whether another run would give the same: not where time was over, or something broke."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,10 @@ class Marks:
         if words <= {"error"}:
             return "error"
         return "incorrect" if words & {"incorrect", "open", "missing", "error"} else "inconclusive"
+
+    @property
+    def final(self) -> bool:
+        return all(each.final for each in self.marks)
 
     @property
     def mistakes(self) -> list[dict[str, Any]]:
@@ -107,11 +118,32 @@ class Marks:
 
     @classmethod
     def of_kept(cls, kept: dict[str, Any]) -> "Marks":
+        """Raises an error where that is not what `kept` gave."""
+        if not _is_kept(kept):
+            raise ValueError(kept)
         marks = [Mark(**each) for each in kept["marks"]]
         made = tuple(
             replace(each, mistakes=tuple(each.mistakes), remarks=tuple(each.remarks)) for each in marks
         )
         return cls(kept["submission"], kept["sheet"], made, kept["seconds"])
+
+
+def _is_kept(kept: Any) -> bool:
+    texts = ("criterion", "word", "message", "place", "text")
+    return (
+        [type(kept[name]) for name in ("submission", "sheet")] == [str, str]
+        and type(kept["seconds"]) in (int, float)
+        and all(
+            all(type(each[name]) is str for name in texts)
+            and [type(each[name]) for name in ("got", "of", "final", "found")] == [int, int, bool, dict]
+            and all(
+                type(found["id"]) is type(found["title"]) is type(found["explanation"]) is str
+                and type(found["line"]) in (int, type(None))
+                for found in (*each["mistakes"], *each["remarks"])
+            )
+            for each in kept["marks"]
+        )
+    )
 
 
 def mark(
@@ -122,18 +154,23 @@ def mark(
     seed: int = 0,
     zygote: Zygote | None = None,
 ) -> Marks:
-    """Judges a submission against a sheet, in processes of their own, within so many seconds of its code."""
+    """Judges a submission against a sheet. seconds: that its code may run for; comparing does not count."""
     started = time.monotonic()
     if submission.broken or not submission.files:
         why = submission.broken or "there is no Python file and no notebook in it"
         lost = tuple(Mark(each.title, 0, each.of, "error", why) for each in sheet.criteria)
         return Marks(submission.name, sheet.slug, lost, time.monotonic() - started)
-    with submission.unpacked() as folder:
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(submission.unpacked())
+        except OSError as error:
+            why = f"its files cannot be unpacked: {error.strerror or error}"
+            return mark(sheet, Submission(submission.name, broken=why), seconds=seconds)
         try:
             reading = read(folder)
         except Exception as error:
             reading = Reading((), {"": f"it could not be read: {type(error).__name__}"})
-        work = _Marking(sheet, folder, reading, started + seconds, seed, zygote)
+        work = _Marking(sheet, folder, reading, seconds, seed, zygote)
         made = {each.title: work.of(each) for each in sorted(sheet.criteria, key=lambda each: each.parts)}
     return Marks(
         submission.name,
@@ -148,22 +185,26 @@ class _Marking:
     sheet: Sheet
     folder: Path
     reading: Reading
-    until: float
+    left: float
+    """Seconds that its code may still run."""
     seed: int
     zygote: Zygote | None
     right: set[str] = field(default_factory=set)
     """Targets of which everything was right: their constructors need no further look."""
     wrong: set[str] = field(default_factory=set)
     """Targets with a mistake: what uses them is looked at as well, but no long search is made for a name."""
-    ran: dict[str, str] = field(default_factory=dict)
-    """Path -> why the file could not be run, empty where it could: one that never ends is waited for once."""
+    ran: dict[str, Mark | None] = field(default_factory=dict)
+    """Path -> the mark of all in it, where it could not be run: what never ends is waited for once."""
+    ready: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    """Targets that went through ready-made attention when they were called: path, line and name."""
 
     def of(self, criterion: Criterion) -> Mark:
         try:
             return self._of(criterion)
         except Exception as error:  # the class goes on, whatever one submission does to the checker
             told = f"the checker itself failed at it ({type(error).__name__}: {error}); judge it by hand"
-            return Mark(criterion.title, 0, criterion.of, "inconclusive", told.replace(str(self.folder), ""))
+            told = told.replace(str(self.folder), "")
+            return Mark(criterion.title, 0, criterion.of, "inconclusive", told, final=False)
 
     def _of(self, criterion: Criterion) -> Mark:
         lost = Mark(criterion.title, 0, criterion.of, "missing")
@@ -175,42 +216,71 @@ class _Marking:
         if found.is_open:
             what = f"{found.name} is still a TODO ({found.path}, line {found.node.lineno})"
             return replace(lost, word="open", message=f"{what}; its docstring says what it computes")
-        if criterion.written_out and (ready := found.ready_made):
+        if criterion.written_out and (unread := found.uses.unread):
+            return replace(lost, word="error", message=f"it imports what cannot be read: {unread.why}")
+        if criterion.written_out and (ready := found.uses.found or self.ready.get(found.name)):
             return _ready_made(lost, *ready)
         if criterion.sizes.get("heads", 1) > 1 and not found.takes_heads:
             return replace(lost, word="incorrect", message="its constructor takes no number of heads")
-        left = self.until - time.monotonic()
-        if left < LEAST_SECONDS:
-            return replace(lost, word="error", message="not looked at: the time for this submission was over")
-        if why := self._file(found.path, left):
-            return replace(lost, word="error", message=why)
+        if self.left < LEAST_SECONDS:
+            told = "not looked at: the time for this submission was over"
+            return replace(lost, word="error", message=told, final=False)
+        if stopped := self._file(found.path):
+            return replace(lost, word="error", message=stopped.message, final=stopped.final)
+        aim = target(f"{self.folder / found.path}:{found.name}")
         if criterion.parts:
-            return self._constructor(lost, criterion, found, left)
+            return self._constructor(lost, criterion, found, aim)
         if criterion.contract not in CONTRACTS:
             return replace(lost, word="inconclusive", message="not checked here: judge it by hand")
-        follows = (self.wrong & set(found.reached)) - {found.name}
-        verdict = check_file(
-            f"{self.folder / found.path}:{found.name}", criterion.contract, seed=self.seed,
-            zygote=self.zygote, timeout=min(SECONDS_A_CALL, left), budget=min(SECONDS_A_CHECK, left),
-            sizes=criterion.sizes, patience=FOLLOWING if follows else 1.0,
-        )  # fmt: skip
+        return self._judged(lost, criterion, found, aim)
+
+    def _judged(self, lost: Mark, criterion: Criterion, found: Found, aim: Target) -> Mark:
+        follows = (self.wrong & found.uses.names) - {found.name}
+        with self._session(aim, SECONDS_A_CHECK) as session:
+            verdict = check_in(
+                session, aim, criterion.contract, seed=self.seed, sizes=criterion.sizes,
+                patience=FOLLOWING if follows else 1.0,
+            )  # fmt: skip
+            lost = replace(lost, final=session.stopped_by not in NOT_FINAL)
+            try:
+                used = session.usage()
+            except CodeError as error:  # it ended before it could be asked
+                used = {}
+                if verdict.correct and criterion.written_out:
+                    told = f"whether it is ready-made attention could not be seen: {error}"
+                    return replace(lost, word="inconclusive", message=told, final=False)
+        if used and criterion.written_out:
+            name, line = next(iter(used.items()))
+            self.ready[found.name] = found.path, line, name
+            return _ready_made(lost, *self.ready[found.name])
         (self.right if verdict.correct else self.wrong).add(found.name)
         if follows and verdict.mistakes and all(each.id.startswith("unknown") for each in verdict.mistakes):
             parts = " and ".join(sorted(follows))
             return replace(lost, word="incorrect", message=f"it uses {parts}: get that right first")
         return _told(lost, replace(verdict, target=lost.place), str(self.folder))
 
-    def _file(self, path: str, left: float) -> str:
+    @contextmanager
+    def _session(self, aim: Target, budget: float) -> Iterator[IsolatedRunner]:
+        """A process for its code, whose seconds are counted."""
+        with IsolatedRunner(
+            timeout=min(SECONDS_A_CALL, self.left), budget=min(budget, self.left), paths=aim.paths,
+            zygote=self.zygote, watched=(FUNCTIONS, OTHERS),
+        ) as session:  # fmt: skip
+            try:
+                yield session
+            finally:
+                self.left -= session.seconds
+
+    def _file(self, path: str) -> Mark | None:
         if path not in self.ran:
-            aim, seconds = target(str(self.folder / path)), min(SECONDS_A_CALL, left)
-            self.ran[path] = ""
-            with IsolatedRunner(
-                timeout=seconds, budget=seconds, paths=aim.paths, zygote=self.zygote
-            ) as session:
+            aim = target(str(self.folder / path))
+            self.ran[path] = None
+            with self._session(aim, SECONDS_A_CALL) as session:
                 try:
                     session.load(aim.text, aim.filename)
                 except CodeError as error:
-                    self.ran[path] = f"{path}: {explained(error, aim)}"
+                    why, final = f"{path}: {explained(error, aim)}", error.kind not in NOT_FINAL
+                    self.ran[path] = Mark("", 0, 0, "error", why, final=final)
         return self.ran[path]
 
     def _missing(self, lost: Mark, criterion: Criterion) -> Mark:
@@ -220,14 +290,13 @@ class _Marking:
         have = ", ".join(self.reading.names[:20]) or "nothing"
         return replace(lost, message=f"there is no {criterion.target} in it; it defines {have}")
 
-    def _constructor(self, lost: Mark, criterion: Criterion, found: Found, left: float) -> Mark:
+    def _constructor(self, lost: Mark, criterion: Criterion, found: Found, aim: Target) -> Mark:
         if found.name not in self.right:
-            lacks = lacking(
-                self.folder / found.path, found.name, criterion.contract,
-                zygote=self.zygote, timeout=min(SECONDS_A_CALL, left), seed=self.seed,
-            )  # fmt: skip
+            with self._session(aim, SECONDS_A_CALL) as session:
+                lacks = lacking(session, aim, found.name, criterion.contract, self.seed)
+                final = session.stopped_by not in NOT_FINAL
             if lacks:
-                return replace(lost, word="incorrect", message=lacks)
+                return replace(lost, word="incorrect", message=lacks, final=final)
         return replace(lost, got=lost.of, word="correct")
 
 
@@ -249,13 +318,14 @@ def _told(lost: Mark, verdict: Verdict, folder: str) -> Mark:
 
 
 def _ready_made(lost: Mark, path: str, line: int, name: str) -> Mark:
-    message = f"{path}, line {line}: {name.strip('.')} is ready-made, and here the attention is written out"
+    place = f"{path}, line {line}" if line else path
+    message = f"{place}: {name.strip('.')} is ready-made, and here the attention is written out"
     mistake = {
         "id": READY_MADE,
         "family": [READY_MADE],
         "title": "Ready-made attention",
         "explanation": message,
-        "line": line,
+        "line": line or None,
     }
     return replace(lost, word="incorrect", message=message, mistakes=(mistake,))
 

@@ -8,61 +8,24 @@ from pathlib import Path
 
 from glassformer.checking.constructions import CONFIGURATIONS
 from glassformer.checking.names import size_role
-from glassformer.checking.targets import target
+from glassformer.checking.targets import KIB, target
 from glassformer.errors import UsageError
 from glassformer.exercises.sheets import Criterion, Sheet
 from glassformer.exercises.skeletons import Definition, left_open
+from glassformer.exercises.tracing import File, Trace
 
-READY_MADE = (
-    "scaled_dot_product_attention", "multi_head_attention_forward", "_native_multi_head_attention",
-    "_transformer_encoder_layer_fwd", "MultiheadAttention", "Transformer", "TransformerEncoder",
-    "TransformerEncoderLayer", "TransformerDecoder", "TransformerDecoderLayer", "flex_attention",
-    "_scaled_dot_product_attention_math", "_fused_sdp_choice",
-)  # fmt: skip
-OTHERS = (
-    "glassformer",
-    "transformers",
-    "timm",
-    "torchvision",
-    "x_transformers",
-    "vit_pytorch",
-    "flash_attn",
-    "xformers",
-)
+CODE_BYTES_IN_ALL = 256 * KIB
 UNPARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True)
-class File:
-    """A file of a submission, read as Python. path: below its folder."""
-
-    path: str
-    tree: ast.Module
-
-    @cached_property
-    def defined(self) -> dict[str, ast.stmt]:
-        """Classes, functions and values at its top."""
-        found: dict[str, ast.stmt] = {}
-        for node in self.tree.body:
-            if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-                found[node.name] = node
-            elif isinstance(node, ast.Assign):
-                found |= {each.id: node for each in node.targets if isinstance(each, ast.Name)}
-        return found
-
-    @cached_property
-    def imports(self) -> dict[str, tuple[str, str]]:
-        return _imports(self.tree)
-
-
-@dataclass(frozen=True)
 class Found:
-    """A class or function in a file of a submission. files: all of them, by the name they are imported by."""
+    """A class or function in a file of a submission. files: all of them, its tests too."""
 
     file: File
     name: str
     node: Definition
-    files: dict[str, File]
+    files: tuple[File, ...]
 
     @property
     def path(self) -> str:
@@ -86,39 +49,9 @@ class Found:
         return whole or "heads" in [size_role(name) for name in names]
 
     @cached_property
-    def reached(self) -> dict[str, tuple[File, ast.stmt]]:
-        """It and what it uses of the submission's files, and what that uses."""
-        found: dict[str, tuple[File, ast.stmt]] = {}
-        left = [(self.file, self.node.name)]
-        while left:
-            file, name = left.pop()
-            if name in file.defined and name not in found:
-                found[name] = file, file.defined[name]
-                left += [
-                    (file, each.id) for each in ast.walk(file.defined[name]) if isinstance(each, ast.Name)
-                ]
-            elif name in file.imports:
-                module, what = file.imports[name]
-                other = self.files.get(module.rpartition(".")[2])
-                if other and other is not file:
-                    left += [(other, each) for each in ([what] if what else other.defined)]
-        return found
-
-    @cached_property
-    def ready_made(self) -> tuple[str, int, str] | None:
-        """File, line and name of attention that somebody else wrote, in it or in what it uses."""
-        for file, definition in self.reached.values():
-            for each in ast.walk(definition):
-                said = _name(each)
-                if not said or (isinstance(each, ast.Name) and said in self.reached):
-                    continue
-                module, what = (
-                    file.imports.get(said, ("", said)) if isinstance(each, ast.Name) else ("", said)
-                )
-                if what in READY_MADE or module.partition(".")[0] in OTHERS:
-                    line = getattr(each, "lineno", definition.lineno)
-                    return file.path, line, f"{module}.{what}" if module else what
-        return None
+    def uses(self) -> Trace:
+        """What it uses of the submission's files, and whether any of that is attention of somebody else's."""
+        return Trace(self.files).follow(self.file, self.name)
 
 
 @dataclass(frozen=True)
@@ -144,30 +77,41 @@ class Reading:
 
 
 def read(folder: Path) -> Reading:
-    """Looks through the Python files and notebooks beneath a folder, its tests left out."""
-    found: list[Found] = []
-    unread: dict[str, str] = {}
-    files: dict[str, File] = {}
+    """Reads the Python files and notebooks beneath a folder; in its tests is nothing that was asked for."""
+    files: list[File] = []
+    left = CODE_BYTES_IN_ALL
     for path in sorted(folder.rglob("*")):
-        if path.suffix not in (".py", ".ipynb") or not path.is_file() or _is_test(path):
+        if path.suffix not in (".py", ".ipynb") or not path.is_file():
             continue
         short = path.relative_to(folder).as_posix()
         try:
-            tree = ast.parse(target(str(path)).text)
+            text = target(str(path)).text
+            left -= len(text.encode(errors="replace"))
+            if left < 0:
+                raise UsageError(
+                    f"{short} is not read: the code is more than {CODE_BYTES_IN_ALL // KIB} KiB in all"
+                )
+            files.append(File(short, ast.parse(text)))
         except UsageError as error:
-            unread[short] = str(error).replace(str(path), short)
+            bare = path.name == "__init__.py" and path.stat().st_size < 9 and not path.read_bytes().strip()
+            files.append(File(short, why="" if bare else str(error).replace(str(path), short)))
         except SyntaxError as error:
-            unread[short] = f"{short}, line {error.lineno or 1}: {error.msg}"
+            files.append(File(short, why=f"{short}, line {error.lineno or 1}: {error.msg}"))
         except UNPARSED as error:
-            unread[short] = f"{short} cannot be read as Python: {type(error).__name__}"
-        else:
-            file = files[path.stem] = File(short, tree)
-            found += [
-                Found(file, each.name, each, files)
-                for each in tree.body
-                if isinstance(each, (ast.ClassDef, ast.FunctionDef))
-            ]
-    return Reading(tuple(found), unread)
+            files.append(File(short, why=f"{short} cannot be read as Python: {type(error).__name__}"))
+    asked = [each for each in files if not _is_test(Path(each.path))]
+    found = [
+        Found(each, name, definition, tuple(files))
+        for each in asked
+        for name, nodes in each.defined.items()
+        for definition in _last(nodes)
+    ]
+    return Reading(tuple(found), {each.path: each.why for each in asked if each.why})
+
+
+def _last(nodes: list[ast.AST]) -> list[Definition]:
+    """Of several definitions of one name the last, which is probably the one that holds."""
+    return [each for each in nodes if isinstance(each, (ast.ClassDef, ast.FunctionDef))][-1:]
 
 
 def _is_test(path: Path) -> bool:
@@ -180,27 +124,3 @@ def _bare(name: str) -> str:
 
 def _methods(node: Definition) -> Iterator[ast.FunctionDef]:
     yield from (each for each in getattr(node, "body", ()) if isinstance(each, ast.FunctionDef))
-
-
-def _name(node: ast.AST) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    # getattr(F, "scaled_dot_product_attention")
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in READY_MADE:
-        return node.value
-    return ""
-
-
-def _imports(tree: ast.Module) -> dict[str, tuple[str, str]]:
-    """Local name -> (module, what it is called there)."""
-    found: dict[str, tuple[str, str]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for each in node.names:
-                found[each.asname or each.name.partition(".")[0]] = (each.name, "")
-        elif isinstance(node, ast.ImportFrom):
-            for each in node.names:
-                found[each.asname or each.name] = (node.module or "", each.name)
-    return found

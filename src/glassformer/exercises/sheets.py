@@ -78,7 +78,11 @@ NORM = Criterion("layer norm", 1, "LayerNorm", "layer-norm")
 LOSS = Criterion("cross-entropy on shifted targets", 1, "next_token_loss", "cross-entropy")
 NUMPY = Criterion("backward pass in NumPy", 1, "backward", "numpy-backward")
 SIMPLE = Criterion(
-    "self-attention without parameters", 1, "parameter_free_attention", "parameter-free-self-attention"
+    "self-attention without parameters",
+    1,
+    "parameter_free_attention",
+    "parameter-free-self-attention",
+    written_out=True,
 )
 ONE_HEAD = Criterion("self-attention", 1, "SelfAttention", "self-attention", written_out=True)
 PATCHIFY = Criterion("patchify", 1, "patchify", "patchify")
@@ -157,15 +161,16 @@ SHEETS: Mapping[str, Sheet] = {
                 ),
                 Criterion(
                     "SelfAttentionTransformerBlock", 2, "SelfAttentionTransformerBlock", "transformer-block",
-                    also=("TransformerBlock",),
+                    also=("TransformerBlock",), written_out=True,
                 ),
                 Criterion(
                     "VisionTransformer: modules", 2, "VisionTransformer", "vision-transformer",
-                    also=("ViT",), parts=True,
+                    also=("ViT",), parts=True, written_out=True,
                 ),
                 Criterion("VisionTransformer: patchify", 2, "patchify", "patchify"),
                 Criterion(
-                    "VisionTransformer: forward", 1, "VisionTransformer", "vision-transformer", also=("ViT",)
+                    "VisionTransformer: forward", 1, "VisionTransformer", "vision-transformer",
+                    also=("ViT",), written_out=True,
                 ),
             ),
             (
@@ -189,11 +194,11 @@ SHEETS: Mapping[str, Sheet] = {
             (
                 Criterion(
                     "self-attention without parameters, as a sum", 1, "parameter_free_attention_loops",
-                    "parameter-free-self-attention",
+                    "parameter-free-self-attention", written_out=True,
                 ),
                 Criterion(
                     "self-attention without parameters, in matrices", 1, "parameter_free_attention",
-                    "parameter-free-self-attention",
+                    "parameter-free-self-attention", written_out=True,
                 ),
                 ONE_HEAD,
                 Criterion(
@@ -201,8 +206,10 @@ SHEETS: Mapping[str, Sheet] = {
                     "multi-head-attention", also=("MultiHeadAttention", "MultiHeadSelfAttention"),
                     written_out=True,
                 ),
-                Criterion("transformer block", 1, "TransformerBlock", "transformer-block"),
-                Criterion("classifier", 1, "TextClassificationTransformer", "text-classifier"),
+                Criterion("transformer block", 1, "TransformerBlock", "transformer-block", written_out=True),
+                Criterion(
+                    "classifier", 1, "TextClassificationTransformer", "text-classifier", written_out=True
+                ),
             ),
             (
                 Criterion("why Q, K and V have maps of their own, why the product is divided"),
@@ -309,8 +316,8 @@ SHEETS: Mapping[str, Sheet] = {
                 NORM,
                 FEED_FORWARD,
                 MULTI_HEAD,
-                Criterion("encoder block", 1, "EncoderBlock", "transformer-block"),
-                Criterion("decoder block", 1, "DecoderBlock", "decoder-block"),
+                Criterion("encoder block", 1, "EncoderBlock", "transformer-block", written_out=True),
+                Criterion("decoder block", 1, "DecoderBlock", "decoder-block", written_out=True),
             ),
         ),
         Sheet(

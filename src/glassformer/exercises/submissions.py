@@ -67,16 +67,17 @@ def of_class(folder: Path) -> list[Path]:
 
 def read(path: Path) -> Submission:
     """A submission out of a folder, a zip or a single file; what is wrong with it is kept, not raised."""
+    name = path.name if path.name not in ("", "..") else path.resolve().name or str(path.resolve())
     try:
         if path.is_dir():
-            return Submission(path.name, _of_folder(path))
+            return Submission(name, _of_folder(path))
         if path.suffix.lower() == ".zip":
-            return Submission(path.name, _of_zip(_bytes(path, 500 * MIB)))
-        return Submission(path.name, {path.name: _bytes(path, FILE_BYTES)})
+            return Submission(name, _of_zip(_bytes(path, 500 * MIB)))
+        return Submission(name, {path.name: _bytes(path, FILE_BYTES)})
     except _Refused as error:
-        return Submission(path.name, broken=str(error))
+        return Submission(name, broken=str(error))
     except OSError as error:
-        return Submission(path.name, broken=f"it cannot be read: {error.strerror or error}")
+        return Submission(name, broken=f"it cannot be read: {error.strerror or error}")
 
 
 class _Refused(Exception):
@@ -115,8 +116,10 @@ class _Limits:
         self._bytes += len(data)
         if self._bytes > ALL_BYTES or len(self.files) >= CODE_FILES:
             raise _Refused(f"its code is more than {CODE_FILES} files, or {ALL_BYTES // MIB} MiB")
-        if path.lower() in {each.lower() for each in self.files}:
-            raise _Refused(f"it holds {path!r} twice")
+        for each in self.files:
+            one, two = sorted((path.lower(), each.lower()), key=len)
+            if two == one or two.startswith(one + "/"):
+                raise _Refused(f"it holds {path!r} twice, or {one!r} as a file and as a folder")
         self.files[path] = data
 
 
@@ -142,6 +145,8 @@ def _of_folder(folder: Path) -> dict[str, bytes]:
 def _of_zip(data: bytes) -> dict[str, bytes]:
     """Refuses the whole zip for a link, an absolute path, or one that leads out of it."""
     limits = _Limits()
+    if data.count(b"PK\1\2") > ENTRIES:  # each entry of its list begins so: too long a list is not read
+        raise _Refused(f"it holds more than {ENTRIES} files")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as opened:
             for info in opened.infolist():
@@ -151,6 +156,8 @@ def _of_zip(data: bytes) -> dict[str, bytes]:
                     continue
                 if info.flag_bits & 1:
                     raise _Refused(f"{info.filename!r} in the zip wants a password")
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise _Refused(f"{info.filename!r} is packed in a way that is not read; zip it as usual")
                 with opened.open(info) as file:
                     text = file.read(FILE_BYTES + 1)
                 if len(text) > FILE_BYTES:

@@ -20,8 +20,8 @@ BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from glassformer.exercises.workers import serve; serve()"
 )
-GRACE_SECONDS = 90.0
-"""For comparing and diagnosing, on top of the seconds of the code."""
+GRACE_SECONDS = 20.0
+"""For comparing and diagnosing each criterion, on top of the seconds of the code."""
 
 
 class Worker:
@@ -37,11 +37,14 @@ class Worker:
             "name": handed_in.name, "broken": handed_in.broken,
             "files": {path: base64.b64encode(data).decode() for path, data in handed_in.files.items()},
         }  # fmt: skip
-        answer = self._ask(json.dumps(request).encode() + b"\n", seconds + GRACE_SECONDS)
+        patience = seconds + GRACE_SECONDS * len(wanted.criteria)
+        answer = self._ask(json.dumps(request).encode() + b"\n", patience)
         if answer:
             return Marks.of_kept(json.loads(answer))
         told = "the checker itself ended at it; judge it by hand"
-        lost = tuple(Mark(each.title, 0, each.of, "inconclusive", told) for each in wanted.criteria)
+        lost = tuple(
+            Mark(each.title, 0, each.of, "inconclusive", told, final=False) for each in wanted.criteria
+        )
         return Marks(handed_in.name, wanted.slug, lost, seconds)
 
     def _ask(self, line: bytes, seconds: float) -> bytes:

@@ -41,11 +41,12 @@ class SelfAttention2d(nn.Module):
 
 
 class FeedForwardBlock(nn.Module):
-    """FFN(x) = W_2 gelu(W_1 x + b_1) + b_2, the same for every token.
+    """FFN(x) = W_2 g(W_1 x + b_1) + b_2, the same for every token.
 
-    x, FFN(x): (batch, tokens, d_model); inside: (batch, tokens, d_ff). gelu: the exact one, x Phi(x).
+    x, FFN(x): (batch, tokens, d_model); inside: (batch, tokens, d_ff). g: GELU(x) = x Phi(x), as vision
+    transformers have it; ReLU counts as well.
 
-    Source: Vaswani et al. 2017, section 3.3; GELU as in Dosovitskiy et al. 2021, section 3.1.
+    Source: Vaswani et al. 2017, section 3.3 (ReLU); Dosovitskiy et al. 2021, section 3.1 (GELU).
     """
 
     def __init__(self, d_model: int, d_ff: int) -> None:

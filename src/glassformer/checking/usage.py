@@ -1,0 +1,45 @@
+"""Whose functions compute while the code under check is called: PyTorch's own attention, other libraries.
+
+Code that wants to hide it can: it runs in the same process. `exercises.tracing` reads its text besides.
+"""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from torch.overrides import TorchFunctionMode
+
+RUNNER = __file__.replace("usage.py", "runner.py")
+
+
+class Usage(TorchFunctionMode):
+    """Notes each of these functions of torch, and each of these libraries, that computes while this is on.
+
+    seen: its name -> the line of the file under check from which it was reached, 0 where that is unknown.
+    """
+
+    def __init__(self, functions: Iterable[str], libraries: Iterable[str]) -> None:
+        super().__init__()
+        self.filename = ""
+        self.seen: dict[str, int] = {}
+        self._functions, self._libraries = frozenset(functions), frozenset(libraries)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(getattr(func, "__name__", "")).partition(".")[0]
+        library, line = self._asked_by()
+        if name in self._functions:
+            self.seen.setdefault(name, line)
+        elif library:
+            self.seen.setdefault(library, line)
+        return func(*args, **(kwargs or {}))
+
+    def _asked_by(self) -> tuple[str, int]:
+        """The library between torch and the file under check, if one is; and the line of that file."""
+        library, frame = "", sys._getframe(2)
+        while frame and frame.f_code.co_filename != RUNNER:
+            if frame.f_code.co_filename == self.filename:
+                return library, frame.f_lineno
+            module = str(frame.f_globals.get("__name__", ""))
+            library = module if module.partition(".")[0] in self._libraries else library
+            frame = frame.f_back
+        return library, 0

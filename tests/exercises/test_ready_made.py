@@ -1,0 +1,130 @@
+"""Attention of somebody else gives nothing, however it is reached; one's own is never taken for it."""
+
+import ast
+
+import pytest
+
+from glassformer.checking.zygote import Zygote
+from glassformer.exercises.marking import Mark, mark
+from glassformer.exercises.sheets import SHEETS
+from glassformer.exercises.submissions import Submission
+from glassformer.exercises.tracing import File, Trace
+
+TITLE = "scaled dot-product attention"
+USES = "def scaled_dot_product_attention(q, k, v, mask=None):\n    return attend(q, k, v, mask)\n"
+WRITTEN = (
+    "def attend(q, k, v, mask=None):\n"
+    "    s = q @ k.transpose(-2, -1) / k.shape[-1] ** 0.5\n"
+    "    if mask is not None:\n"
+    "        s = s.masked_fill(~mask, float('-inf'))\n"
+    "    return (s.softmax(-1) @ v).nan_to_num()\n"
+)
+FROM_TORCH = "from torch.nn.functional import scaled_dot_product_attention as attend\n"
+FROM_HOUSE = "from glassformer.nn import explicit_attention as attend\n"
+DECOY = f"{WRITTEN}if len('decoy') == 5:\n    {FROM_HOUSE}"
+
+
+def judged(zygote: Zygote | None, **files: str) -> Mark:
+    texts = {f"{name}.py": text.encode() for name, text in files.items()}
+    marks = mark(SHEETS["attention"], Submission("eve", texts), zygote=zygote)
+    return next(each for each in marks.marks if each.criterion == TITLE)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"attention": "from glassformer.nn import *\n" + USES.replace("attend(", "explicit_attention(")},
+        {"attention": "from torch.nn.functional import *\n" + USES.replace("attend(", "flex_attention(")},
+        {"attention": f"if True:\n    {FROM_HOUSE}{USES}"},
+        {"attention": f"try:\n    {FROM_TORCH}except ImportError:\n    pass\n{USES}"},
+        {"attention": f"import contextlib\nwith contextlib.nullcontext():\n    {FROM_HOUSE}{USES}"},
+        {"attention": DECOY + USES},
+        {"attention": f"import torch.nn as n\nattend, _ = n.functional.flex_attention, 1\n{USES}"},
+        {"attention": "if True:\n    " + FROM_HOUSE + "    " + USES.replace("\n  ", "\n      ")},
+        {"attention": USES.replace("    return", f"    {FROM_HOUSE}    return")},
+        {"attention": "from helper import attend\n" + USES, "helper": FROM_HOUSE},
+        {"attention": "from pk.helper import attend\n" + USES, "pk/helper": FROM_HOUSE},
+        {"attention": "from pk import helper\n" + USES.replace("return ", "return helper."),
+         "pk/helper": FROM_HOUSE, "pk/__init__": ""},
+        {"attention": "from pk import attend\n" + USES, "pk/__init__": "from .helper import attend\n",
+         "pk/helper": FROM_HOUSE},
+        {"attention": "from pk.helper import *\n" + USES, "pk/helper": FROM_HOUSE},
+        {"attention": "import pk.helper\n" + USES.replace("return attend", "return pk.helper.attend"),
+         "pk/helper": FROM_TORCH},
+        {"attention": "from test_helper import attend\n" + USES, "test_helper": FROM_HOUSE},
+        {"attention": "from helper import attend\n" + USES, "helper": WRITTEN, "other/helper": FROM_TORCH},
+    ],
+)  # fmt: skip
+def test_however_it_is_reached(files: dict[str, str]) -> None:
+    found = judged(None, **files)
+    assert (found.got, found.word) == (0, "incorrect"), found
+    assert [each["id"] for each in found.mistakes] == ["ready-made-attention"]
+    assert "line" in found.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "getattr(torch.nn.functional, 'scaled_dot_' + 'product_attention')(q, k, v, attn_mask=mask)",
+        "getattr(__import__('glassformer' + '.nn').nn, 'explicit' + '_attention')(q, k, v)",
+    ],
+)
+def test_what_only_shows_when_it_computes(body: str, zygote: Zygote | None) -> None:
+    found = judged(zygote, attention=f"import torch\n{USES.replace('attend(q, k, v, mask)', body)}")
+    assert (found.got, found.word) == (0, "incorrect"), found
+    assert [each["id"] for each in found.mistakes] == ["ready-made-attention"]
+    assert "attention.py, line 3" in found.message
+
+
+def test_leaving_before_it_is_asked_gains_nothing(zygote: Zygote | None) -> None:
+    leaves = "(None if q.dtype != torch.bfloat16 else os._exit(0)) or attend(q, k, v, mask)"
+    text = "import os\nimport torch\n" + WRITTEN + USES.replace("attend(q, k, v, mask)", leaves)
+    assert judged(zygote, attention=text).got == 0
+
+
+def test_a_helper_that_cannot_be_read_is_not_trusted() -> None:
+    found = judged(None, attention="from helper import attend\n" + USES, helper="# " + "x" * 10 + "\0")
+    assert found.got == 0
+    assert "it imports what cannot be read: helper.py" in found.message
+
+
+OWN = "import torch\nfrom torch import nn\n" + WRITTEN + USES
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        # a comparison beside it, with names that its functions use for something else
+        "s = nn.MultiheadAttention(8, 1)\nx = torch.randn(2, 3, 8)\ns = s(x, x, x)[0]\n",
+        "def test_it():\n    from torch.nn.functional import scaled_dot_product_attention as theirs\n",
+        "if __name__ == '__main__':\n    attend = nn.functional.scaled_dot_product_attention\n",
+        "from torchvision import datasets\n",
+        "def attend(q, k, v):\n    return q, nn.Transformer.generate_square_subsequent_mask(3)\n",
+        "class Encoder(nn.TransformerEncoder):\n    pass\n",
+    ],
+)
+def test_what_stands_beside_it_is_not_its_own(extra: str) -> None:
+    assert Trace((file := File("attention.py", ast.parse(OWN + extra)),)).follow(file, "attend").found is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "class A:\n def scaled_dot_product_attention(self, q): return q\n"
+        " def forward(self, q): return self.scaled_dot_product_attention(q)\n",
+        "import mine\nclass A:\n def forward(self, q): return mine.scaled_dot_product_attention(q)\n",
+        "from mine import *\nclass A:\n def forward(self, q): return scaled_dot_product_attention(q)\n",
+        "from .mine import scaled_dot_product_attention\nA = scaled_dot_product_attention\n",
+        "from . import mine\nclass A:\n def f(self, q): return mine.scaled_dot_product_attention(q)\n",
+        "class A:\n def __init__(self): self.Transformer = 1\n def f(self): return self.Transformer\n",
+    ],
+)
+def test_ones_own_by_the_same_name_is_ones_own(text: str) -> None:
+    other = File("mine.py", ast.parse("def scaled_dot_product_attention(q): return q\n"))
+    file = File("attention.py", ast.parse(text))
+    assert Trace((file, other)).follow(file, "A").found is None
+
+
+def test_own_attention_has_its_point(zygote: Zygote | None) -> None:
+    files = {"attention": "from pk import attend\n" + USES, "pk/__init__": "from .mine import *\n"}
+    assert judged(zygote, **files, **{"pk/mine": "import torch\n" + WRITTEN}).got == 1
