@@ -67,3 +67,10 @@ def test_another_seed_augments_in_another_way() -> None:
     )
     assert torch.equal(one["labels"], other["labels"])
     assert not torch.equal(one["images"], other["images"])
+
+
+def test_images_are_augmented_on_the_device() -> None:
+    """No accelerator is here; the meta device says where a tensor would be, and refuses to be waited for."""
+    whole = Augmentation(crop=1, flip=True, colour=0.3, rand_augment=2, erase=0.9, mixup=1.0, cutmix=1.0)
+    batch = next(iter(ImageBatches(examples(), 5, augmentation=whole, classes=4, device="meta")))
+    assert {name: values.device.type for name, values in batch.items()} == dict.fromkeys(batch, "meta")

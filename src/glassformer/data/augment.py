@@ -1,15 +1,17 @@
 """Augmentation of whole batches of images, on any device.
 
 Images are Float (batch channels height width) in [0, 1], 1 or 3 channels; results are new tensors of the same
-shape. Every random number comes from `generator`, which lives on the images' device, and each image has draws
-of its own where the text does not say otherwise.
+shape. Every random number comes from `generator`, on the CPU, and then goes where the images are: what is
+drawn does not depend on the device, and an accelerator is never waited for. Each image has draws of its own
+where the text does not say otherwise.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 from torch.nn import functional
 
@@ -57,7 +59,7 @@ class Augmentation:
         if not (self.mixup or self.cutmix):
             return images, None
         targets = functional.one_hot(labels, classes).to(images.dtype)
-        coin = float(_uniform(1, images, generator)) < 0.5
+        coin = float(torch.rand(1, generator=generator)) < 0.5
         if self.mixup and (coin or not self.cutmix):
             return mixup(images, targets, self.mixup, generator)
         return cutmix(images, targets, self.cutmix, generator)
@@ -71,7 +73,7 @@ def random_crop(images: Images, padding: int, generator: Generator) -> Images:
     height, width = images.shape[2:]
     places = functional.pad(images, (padding,) * 4).unfold(2, height, 1).unfold(3, width, 1)
     shape = (2, len(images))
-    row, column = torch.randint(2 * padding + 1, shape, generator=generator, device=images.device)
+    row, column = _at(images, torch.randint(2 * padding + 1, shape, generator=generator))
     return places[torch.arange(len(images), device=images.device), :, row, column]
 
 
@@ -111,7 +113,7 @@ def saturation(images: Images, factor: Float[Tensor, " batch"]) -> Images:
 
 def sharpness(images: Images, factor: Float[Tensor, " batch"]) -> Images:
     """A blend of the image, smoothed by a 3x3 kernel but at its border, and the image."""
-    kernel = images.new_tensor([[1, 1, 1], [1, 5, 1], [1, 1, 1]])[None, None] / 13
+    kernel = _at(images, torch.tensor([[1, 1, 1], [1, 5, 1], [1, 1, 1]], dtype=images.dtype)[None, None] / 13)
     channels = images.shape[1]
     smooth = images.clone()
     if min(images.shape[2:]) >= 3:
@@ -155,12 +157,13 @@ def rand_augment(images: Images, count: int, magnitude: int, generator: Generato
     """
     strength = magnitude / 30
     for _ in range(count):
-        drawn = torch.randint(len(OPERATIONS), (len(images),), generator=generator, device=images.device)
+        drawn = torch.randint(len(OPERATIONS), (len(images),), generator=generator)
         sign = torch.where(_uniform(len(images), images, generator) < 0.5, -1.0, 1.0).to(images.dtype)
         changed = images.clone()
         for number, operation in enumerate(OPERATIONS):
             rows = (drawn == number).nonzero()[:, 0]
             if len(rows):
+                rows = _at(images, rows)
                 changed[rows] = operation(images[rows], strength * sign[rows])
         images = changed
     return images
@@ -178,9 +181,9 @@ def _moved(x_of_y: float, y_of_x: float, x: float, y: float) -> Callable[[Images
     """A shear or a shift, by so much at full strength."""
 
     def operation(images: Images, signed: Tensor) -> Images:
-        matrix = images.new_tensor([[1, 0, 0], [0, 1, 0]]).repeat(len(images), 1, 1)
-        matrix += signed[:, None, None] * images.new_tensor([[0, x_of_y, x], [y_of_x, 0, y]])
-        return affine(images, matrix)
+        stay = torch.tensor([[1, 0, 0], [0, 1, 0]], dtype=images.dtype)
+        move = torch.tensor([[0, x_of_y, x], [y_of_x, 0, y]], dtype=images.dtype)
+        return affine(images, _at(images, stay) + signed[:, None, None] * _at(images, move))
 
     return operation
 
@@ -210,27 +213,36 @@ def random_erase(images: Images, probability: float, generator: Generator) -> Im
     ERASED_ASPECT, its place uniform; sides longer than the image's are cut to them.
     Source: Zhong et al. 2020, 'Random Erasing Data Augmentation', who draw again where we cut.
     """
-    batch, _, height, width = images.shape
+    hit = (torch.rand(len(images), generator=generator) < probability).nonzero()[:, 0]
+    count, (channels, height, width) = len(hit), images.shape[1:]
     low, high = ERASED_AREA
-    area = (low + (high - low) * _uniform(batch, images, generator)) * height * width
-    narrow, wide = (torch.tensor(aspect).log() for aspect in ERASED_ASPECT)
-    aspect = (narrow + (wide - narrow) * _uniform(batch, images, generator)).exp()
+    area = (low + (high - low) * torch.rand(count, generator=generator)) * height * width
+    narrow, wide = (math.log(aspect) for aspect in ERASED_ASPECT)
+    aspect = (narrow + (wide - narrow) * torch.rand(count, generator=generator)).exp()
     sides = ((area * aspect).sqrt().round().clamp(1, height), (area / aspect).sqrt().round().clamp(1, width))
-    inside = torch.ones(batch, 1, 1, 1, dtype=torch.bool, device=images.device)
-    for axis, (length, side) in enumerate(zip((height, width), sides, strict=True), start=2):
-        first = (_uniform(batch, images, generator) * (length - side + 1)).floor()
-        place = torch.arange(length, device=images.device)
-        here = (place >= first[:, None]) & (place < (first + side)[:, None])
-        inside = inside & here.view(batch, 1, *((length, 1) if axis == 2 else (1, length)))
-    inside = inside & (_of_image(_uniform(batch, images, generator)) < probability)
-    noise = torch.rand(images.shape, generator=generator, device=images.device, dtype=images.dtype)
-    return torch.where(inside, noise, images)
+    of_rows, of_columns = (
+        _between((torch.rand(count, generator=generator) * (length - side + 1)).floor(), side, length)
+        for length, side in zip((height, width), sides, strict=True)
+    )
+    inside = _at(images, (of_rows[:, :, None] & of_columns[:, None, :])[:, None])
+    noise = torch.rand(count, channels, height, width, generator=generator, dtype=images.dtype)
+    rows = _at(images, hit)
+    erased = images.clone()
+    erased[rows] = torch.where(inside, _at(images, noise), images[rows])
+    return erased
+
+
+def _between(first: Tensor, side: Tensor, length: int) -> Bool[Tensor, "batch {length}"]:
+    """Which of 0 ... length - 1 lie in [first, first + side), for each image."""
+    place = torch.arange(length)
+    return (place >= first[:, None]) & (place < (first + side)[:, None])
 
 
 def _luminance(images: Images) -> Float[Tensor, "batch 1 height width"]:
     if images.shape[1] == 1:
         return images
-    return (images * images.new_tensor(GREY_OF_COLOUR).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    shares = torch.tensor(GREY_OF_COLOUR, dtype=images.dtype).view(1, 3, 1, 1)
+    return (images * _at(images, shares)).sum(1, keepdim=True)
 
 
 def _of_image(values: Float[Tensor, " batch"]) -> Float[Tensor, "batch 1 1 1"]:
@@ -238,4 +250,9 @@ def _of_image(values: Float[Tensor, " batch"]) -> Float[Tensor, "batch 1 1 1"]:
 
 
 def _uniform(count: int, like: Tensor, generator: Generator) -> Float[Tensor, " {count}"]:
-    return torch.rand(count, generator=generator, device=like.device, dtype=like.dtype)
+    return _at(like, torch.rand(count, generator=generator, dtype=like.dtype))
+
+
+def _at(images: Images, values: Tensor) -> Tensor:
+    """`values`, on the CPU so far, where the images are; the CPU does not wait until they have arrived."""
+    return values.to(images.device, non_blocking=True)

@@ -18,6 +18,7 @@ class ImageBatches(Position):
     With mixup or CutMix also `targets`, (batch classes). Shuffled batches come in a new order in each epoch;
     otherwise the order is that of the examples. The draws of a batch depend on the seed, the epoch and the
     batch's number alone, so a run that is stopped and resumed sees the very same batches: see `position`.
+    The pixels go to `device` as bytes, a quarter of their size as numbers, and are augmented there.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class ImageBatches(Position):
         augmentation: Augmentation | None = None,
         classes: int = 0,
         seed: int = 0,
+        device: str = "cpu",
     ) -> None:
         super().__init__()
         self.examples = examples
@@ -37,6 +39,7 @@ class ImageBatches(Position):
         self.augmentation = augmentation
         self.classes = classes
         self.seed = seed
+        self.device = device
         self.order = np.arange(len(examples))
 
     def __len__(self) -> int:
@@ -54,8 +57,8 @@ class ImageBatches(Position):
 
     def _batch(self, chosen: np.ndarray, number: int) -> dict[str, Any]:
         pixels = self.examples.images.pixels[self.examples.rows[chosen]]
-        images = torch.from_numpy(pixels).float().div_(255)
-        labels = torch.from_numpy(self.examples.labels[chosen])
+        images = torch.from_numpy(pixels).to(self.device, non_blocking=True).float().div_(255)
+        labels = torch.from_numpy(self.examples.labels[chosen]).to(self.device, non_blocking=True)
         targets = None
         if self.augmentation is not None:
             words = np.random.SeedSequence([self.seed, self.epoch, number]).generate_state(1, np.uint64)

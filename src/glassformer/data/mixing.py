@@ -1,8 +1,11 @@
 """Pairs of images become one, and so do their labels: mixup and CutMix.
 
 Images are Float (batch channels height width), targets Float (batch classes), rows of shares that sum to one.
-An image's partner is the one before it in the batch; batches are shuffled. One lambda a batch.
+An image's partner is the one before it in the batch; batches are shuffled. One lambda a batch. The generator
+is on the CPU, wherever the images are.
 """
+
+import math
 
 import torch
 from jaxtyping import Float
@@ -18,7 +21,7 @@ def mixup(images: Images, targets: Targets, alpha: float, generator: Generator) 
     Source: Zhang et al. 2018, 'mixup: Beyond Empirical Risk Minimization', section 2; one lambda a batch as
     in their code.
     """
-    share = _beta(alpha, images, generator)
+    share = _beta(alpha, generator)
     return torch.lerp(images.roll(1, 0), images, share), torch.lerp(targets.roll(1, 0), targets, share)
 
 
@@ -30,13 +33,13 @@ def cutmix(images: Images, targets: Targets, alpha: float, generator: Generator)
     Source: Yun et al. 2019, 'CutMix', section 3.1; one lambda and one rectangle a batch as in their code.
     """
     height, width = images.shape[2:]
-    side = (1 - _beta(alpha, images, generator)).sqrt()
-    centre = torch.rand(2, generator=generator, device=images.device)
+    side = math.sqrt(1 - _beta(alpha, generator))
+    centre = torch.rand(2, generator=generator).tolist()
     (top, bottom), (left, right) = (
         (max(0, round(middle - half)), min(length, round(middle + half)))
         for length, middle, half in (
-            (height, float(centre[0]) * height, float(side) * height / 2),
-            (width, float(centre[1]) * width, float(side) * width / 2),
+            (height, centre[0] * height, side * height / 2),
+            (width, centre[1] * width, side * width / 2),
         )
     )
     mixed = images.clone()
@@ -45,8 +48,8 @@ def cutmix(images: Images, targets: Targets, alpha: float, generator: Generator)
     return mixed, torch.lerp(targets.roll(1, 0), targets, share)
 
 
-def _beta(alpha: float, like: Tensor, generator: Generator) -> Tensor:
+def _beta(alpha: float, generator: Generator) -> float:
     """One draw of Beta(alpha, alpha): the share of one of two Gamma(alpha) draws in their sum."""
-    shape = torch.full((2,), alpha, dtype=torch.float64, device=like.device)
-    first, second = torch._standard_gamma(shape, generator=generator)
-    return (first / (first + second)).to(like.dtype)
+    shape = torch.full((2,), alpha, dtype=torch.float64)
+    first, second = torch._standard_gamma(shape, generator=generator).tolist()
+    return first / (first + second)

@@ -152,6 +152,11 @@ class RotaryPositions(nn.Module):
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """(a, b) -> (a cos - b sin, b cos + a sin), where a and b are the halves of x's features."""
+    if (
+        torch.compiler.is_compiling()
+    ):  # a compiler fuses the formula, and cannot trace what writes into halves
+        a, b = x.chunk(2, dim=-1)
+        return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
     return _Rotation.apply(x, cos, sin)
 
 

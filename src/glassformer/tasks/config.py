@@ -69,6 +69,8 @@ class FitConfig:
     """Stop once validation accuracy passes this share; 0 runs all epochs."""
     average: float = 0.0
     """Decay a step of the exponential moving average of the weights; 0 trains without one."""
+    compile: bool = False
+    """Train through torch.compile: a minute at the start, then faster steps. For long runs on a GPU."""
 
     def __post_init__(self) -> None:
         require_positive(self, "epochs", "batch_size")

@@ -167,6 +167,7 @@ class ImageClassification(Classification):
             augmentation=augmentation_of(config.data),
             classes=int(examples.labels.max()) + 1,
             seed=config.seed,
+            device="cpu" if config.device == "auto" else config.device,
         )
 
     def logits(self, model: "nn.Module", batch: dict[str, Any]) -> "Tensor":

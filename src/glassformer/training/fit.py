@@ -144,7 +144,8 @@ def _run(
         report(f"note: {note}")
     clock, history = Clock(), History()
     examples = prepared.examples
-    to_learn = task.batches(examples["train"], config, train=True)
+    here: Any = machine.device.type  # where images are augmented; 'auto' says nothing of it
+    to_learn = task.batches(examples["train"], replace(config, device=here), train=True)
     keeper = RunKeeper(folder, to_learn)
     callbacks = [clock, history, keeper, ProgressBar(), *([Listener(trial)] if trial else [])]
     trainer = _trainer(folder, config, machine, callbacks, min(50, len(to_learn)))

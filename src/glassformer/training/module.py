@@ -29,8 +29,10 @@ class TrainingModule(LightningModule):
         self.config = config
         self.total_steps = total_steps
         decay = config.fit.average
-        self.averaged = AveragedModel(model, multi_avg_fn=_moving_average(decay)) if decay else None
+        self.averaged = AveragedModel(model) if decay else None
         self._rng_state: list[Tensor] = []
+        # in a tuple: as a part of this module it would name all weights of a checkpoint a second time
+        self._learner: tuple[Any] = (torch.compile(model) if config.fit.compile else model,)
 
     @property
     def best_guess(self) -> nn.Module:
@@ -39,7 +41,7 @@ class TrainingModule(LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """One batch; logs the loss and the share of correct answers."""
-        loss, correct, count = self.task.loss(self.model, batch, self.config.optim.label_smoothing)
+        loss, correct, count = self.task.loss(self._learner[0], batch, self.config.optim.label_smoothing)
         self.log("train/loss", loss.detach(), on_step=True, on_epoch=False)
         self.log("train/accuracy", correct / count, on_step=True, on_epoch=False)
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -60,7 +62,9 @@ class TrainingModule(LightningModule):
         """One step, and the average moves a little towards it."""
         super().optimizer_step(*args, **kwargs)
         if self.averaged is not None:
-            self.averaged.update_parameters(self.model)
+            steps = int(self.averaged.n_averaged)
+            follow(self.averaged.module, self.model, self.config.fit.average, steps)
+            self.averaged.n_averaged += 1
 
     def configure_optimizers(self) -> Any:
         """The optimiser, with the schedule as a factor a step."""
@@ -81,7 +85,9 @@ class TrainingModule(LightningModule):
         self._rng_state = checkpoint["rng_state"]
 
     def on_train_start(self) -> None:
-        """See `on_load_checkpoint`."""
+        """See `on_load_checkpoint`; and the average's count stays where no step waits to read it."""
+        if self.averaged is not None:
+            self.averaged.n_averaged = self.averaged.n_averaged.cpu()
         if self._rng_state:
             torch.set_rng_state(self._rng_state[0])
             if len(self._rng_state) - 1 == torch.cuda.device_count():
@@ -114,10 +120,9 @@ def _one_cycle(step: int, warmup: int, total_steps: int) -> float:
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
-def _moving_average(decay: float) -> Any:
-    @torch.no_grad()
-    def update(averaged: Any, current: Any, count: Any) -> None:
-        steps = int(count)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + steps) / (10 + steps)))
-
-    return update
+@torch.no_grad()
+def follow(averaged: nn.Module, current: nn.Module, decay: float, steps: int) -> None:
+    """averaged <- d averaged + (1 - d) current,  d = min(decay, (1 + steps) / (10 + steps)), 0 at first."""
+    weight = 1.0 if steps == 0 else 1 - min(decay, (1 + steps) / (10 + steps))
+    slow, fast = [p.data for p in averaged.parameters()], [p.data for p in current.parameters()]
+    torch._foreach_lerp_(slow, fast, weight)
