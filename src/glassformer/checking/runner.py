@@ -9,6 +9,7 @@ import contextlib
 import copy
 import inspect
 import linecache
+import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 MODULE = "code_under_check"
+TORCHS_OWN = r"torch(\.|$)"
+"""Warnings from within torch are about the sizes and inputs that a check gives, not about the code."""
 SCALARS = (bool, int, float, str)
 DTYPES = {
     "float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16,
@@ -285,6 +288,7 @@ class Runner:
     def _guarded(self, work: Callable[[], Any], seed: int = 0, dtype: torch.dtype = torch.float64) -> Any:
         """Runs a piece of the code under check; whatever it raises becomes a CodeError with its line."""
         before = torch.get_default_dtype()
+        random.seed(seed)
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - the code under check may draw from it
         torch.set_default_dtype(dtype if dtype in (torch.float32, torch.float64) else torch.float32)
