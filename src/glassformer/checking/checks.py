@@ -17,8 +17,8 @@ from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.guess import contract_named, guesses
 from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.judging import STOPPED, Outcome, Session
-from glassformer.checking.questions import asks, explained, question
-from glassformer.checking.runner import TORCHS_OWN, CodeError, Offer, Runner
+from glassformer.checking.questions import asks, doubtful, explained, question
+from glassformer.checking.runner import CodeError, Offer, Runner, quiet_torch
 from glassformer.checking.source import Code
 from glassformer.checking.targets import Target, target
 from glassformer.checking.telling import told
@@ -78,8 +78,8 @@ def check_file(
 def check(found: Any, contract: str | None = None, *, seed: int = 0) -> Verdict:
     """Checks a class, a function or an instance of this process, unisolated: what it does, it does to you.
 
-    A module is copied first; the state of Python's, NumPy's and torch's random generators and torch's defaults
-    are put back. Of an instance that cannot be called, such as a network in NumPy, the class is checked.
+    A module is copied first; the random generators of Python, NumPy and torch and torch's defaults are put
+    back. Of an instance that cannot be called, such as a network in NumPy, the class is checked.
 
     >>> check(torch.nn.MultiheadAttention, "multi-head attention").word
     'correct'
@@ -120,7 +120,7 @@ def _own_state() -> Iterator[None]:
     of_python = random.getstate()
     of_numpy = np.random.get_state()  # noqa: NPY002 - it is this one that the code may draw from
     with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=TORCHS_OWN)
+        quiet_torch()
         try:
             yield
         finally:
@@ -188,25 +188,32 @@ def _verdict(
             f"add --as and one of: {', '.join(CONTRACTS)}"
         )
     code = Code.of(aim.text, offer.name)
+    place = name.removesuffix(f":{offer.name}")
+
+    def command(chosen: str) -> str:
+        own = not isinstance(session, IsolatedRunner)
+        return f'check(NAME, "{chosen}")' if own else f"glassformer check {place}:NAME --as {chosen}"
 
     def judged(chosen: str, why: str) -> Verdict:
         judge = CONTRACTS[chosen].judge(session, offer, code, seed)
         judge.fixed |= sizes or {}
         judge.patience = patience
         outcome = judge.judge()
+        if doubtful(outcome, offer, chosen):
+            outcome = Outcome(error=CodeError("Returned", "its arguments were not understood"), built=True)
         error = outcome.error
         if error and error.kind in STOPPED:
             again()
         return Verdict(
             name,
             chosen,
-            _word(outcome, offer),
+            _word(outcome, offer, chosen),
             findings(outcome.mistakes, code, aim, outcome.lines),
             findings(outcome.remarks, code, aim, outcome.lines, remarks=True),
             tuple(outcome.checks),
             outcome.found,
             error=explained(error, aim) if error else "",
-            question=question(error, offer, outcome.built, chosen) if error else "",
+            question=question(error, offer, outcome.built, chosen, command(chosen)) if error else "",
             asks=CONTRACTS[chosen].asks if error else "",
             located=located(outcome.located, aim),
             left_out=left_out(offer, outcome, chosen),
@@ -233,9 +240,9 @@ def _verdict(
     return replace(best, seconds=time.monotonic() - started, printed=printed)
 
 
-def _word(outcome: Outcome, offer: Offer) -> Word:
+def _word(outcome: Outcome, offer: Offer, slug: str) -> Word:
     if outcome.error:
-        return "inconclusive" if asks(outcome.error, offer, outcome.built) else "error"
+        return "inconclusive" if asks(outcome.error, offer, outcome.built, slug) else "error"
     if outcome.mistakes or not all(each.passed for each in outcome.checks):
         return "incorrect"
     return "correct" if outcome.checks else "inconclusive"
@@ -247,7 +254,7 @@ def _tells_more(verdict: Verdict, before: Verdict) -> bool:
 
 
 def _rank(verdict: Verdict) -> int:
-    """0 for right, 1 where a mistake has a name, from `UNEXPLAINED` on where the contract may not be meant."""
+    """0 for right, 1 where a mistake has a name; from `UNEXPLAINED` on another contract may be meant."""
     if verdict.word == "incorrect":
         return UNEXPLAINED if all(each.id.startswith("unknown") for each in verdict.mistakes) else 1
     return {"correct": 0, "inconclusive": 3}.get(verdict.word, 4)
@@ -266,8 +273,8 @@ def _not_meant(verdict: Verdict, other: Verdict | None) -> Verdict:
         f"As {fits.title} {what}; check it with --as {fits.slug}:\n    {fits.asks}"
     )
     return replace(
-        verdict, word="inconclusive", asks="", mistakes=(), remarks=(), checks=(), found={}, located=None, left_out=(),
-        understood=(), error=error, question=question, fits=fits.slug,
+        verdict, word="inconclusive", asks="", mistakes=(), remarks=(), checks=(), found={}, located=None,
+        left_out=(), understood=(), error=error, question=question, fits=fits.slug,
     )  # fmt: skip
 
 

@@ -226,7 +226,9 @@ class PartJudge(Judge):
         for bar in (EXACT, SINGLE) if self.single else (EXACT,):
             if self._diagnose(readings, off, bar):
                 return
-        self.outcome.check("output", False, "however it is understood, it differs, and not in the way of a known mistake")
+        self.outcome.check(
+            "output", False, "however it is understood, it differs, and not in the way of a known mistake"
+        )
         self.unknown(readings)
 
     def _wanted(

@@ -12,6 +12,7 @@ import linecache
 import random
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
@@ -23,8 +24,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 MODULE = "code_under_check"
-TORCHS_OWN = r"torch(\.|$)"
-"""Warnings from within torch are about the sizes and inputs that a check gives, not about the code."""
 SCALARS = (bool, int, float, str)
 DTYPES = {
     "float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16,
@@ -102,6 +101,12 @@ class Record(SimpleNamespace):
 
     def __getitem__(self, key: str | int) -> Any:
         return vars(self)[key] if isinstance(key, str) else list(self)[key]
+
+
+def quiet_torch() -> None:
+    """Torch's own warnings are about what a check gives, and are not shown as the code's."""
+    warnings.filterwarnings("ignore", module=r"torch(\.|$)")
+    warnings.filterwarnings("ignore", message=r"(?s).*(Triggered internally at|enable_nested_tensor)")
 
 
 class CodeError(Exception):

@@ -40,7 +40,7 @@ def _lines(verdict: Verdict, solution: bool) -> Iterator[str]:
     if verdict.checks:
         yield ""
         passed = f"{sum(each.passed for each in verdict.checks)} of {len(verdict.checks)} passed"
-        yield f"looked at: {passed}{', and not everything was tried' if verdict.left_out else ''}"
+        yield f"looked at: {passed}{f'; {len(verdict.left_out)} not tried' if verdict.left_out else ''}"
         for check in verdict.checks:
             detail = f"  ({check.detail})" if check.detail else ""
             yield f"  {'ok  ' if check.passed else 'FAIL'}  {check.name}{detail}"
@@ -85,8 +85,8 @@ def _located(found: Located) -> Iterator[str]:
     """Where an unknown mistake begins."""
     if not found.right:
         yield from _wrapped(
-            "Where it begins: none of its steps gives queries, keys, values, scores or weights as the formula "
-            "has them."
+            "Where it begins: none of its steps gives queries, keys, values, scores or weights as the "
+            "formula has them."
         )
         return
     yield "  Where it begins:"

@@ -11,26 +11,28 @@ from glassformer.checking.runner import Argument, Offer
 TAKEN = {
     "x": "the input", "input": "the input", "memory": "the other sequence (the encoder's output)",
     "ids": "token ids", "ids of the queries": "token ids of the queries", "pad": "the id of the padding",
-    "lengths": "how many tokens of each row are real", "logits": "logits", "vocabulary": "size of the vocabulary",
-    "images": "images", "patch": "side of a patch", "patch height": "height of a patch",
-    "patch width": "width of a patch", "size": "number of tokens", "tokens": "number of tokens",
-    "max_len": "number of positions", "positions": "numbers of the positions", "d_model": "width (d_model)",
-    "gamma": "gain", "beta": "bias", "shape": "shape that is normalised", "batch": "number of examples",
+    "lengths": "how many tokens of each row are real", "vocabulary": "size of the vocabulary",
+    "patch": "side of a patch", "patch height": "height of a patch", "patch width": "width of a patch",
+    "size": "number of tokens", "tokens": "number of tokens", "max_len": "number of positions",
+    "positions": "numbers of the positions", "d_model": "width (d_model)", "gamma": "gain", "beta": "bias",
+    "shape": "shape that is normalised", "batch": "number of examples",
 }  # fmt: skip
 """What arguments may be given, by the word of the judges."""
 PARAMETERS = {
     "q": "query projection", "k": "key projection", "v": "value projection", "o": "output projection",
     "feed-forward 1": "first feed-forward layer", "feed-forward 2": "second feed-forward layer",
-    "norm 1": "first norm", "norm 2": "second norm", "norm 3": "third norm", "gamma": "gain", "beta": "bias",
-    "positions": "table of the positions", "head": "last layer, for the logits",
+    "norm 1": "first norm", "norm 2": "second norm", "norm 3": "third norm", "gamma": "gain",
+    "beta": "bias", "positions": "table of the positions", "head": "last layer, for the logits",
     "layers, e": "layers", "layers, d": "layers of the decoder", "projection": "projection of a patch",
 }  # fmt: skip
 LABELS = {
-    "norm": "a norm", "norms": "norms", "pad_id": "id of the padding", "targets shifted": "targets are shifted",
-    "gradients": "gradients are", "examples": "examples stand in", "table": "positions", "place": "positions",
-    "scale": "embeddings", "ends": "norms outside the layers", "pool": "pooling", "head": "last layer",
+    "norms": "order", "flow": "order", "layers": "depth", "causal": "causality", "scale": "scale",
+    "pad_id": "id of the padding", "targets shifted": "targets are shifted", "gradients": "gradients are",
+    "examples": "examples stand in", "table": "positions", "place": "positions", "pool": "pooling",
+    "ends": "norms outside the layers", "head": "last layer",
 }  # fmt: skip
-LAYOUTS = {"head by head": "head by head", "interleaved": "dealt out in turn", "interleaved within": "dealt out in turn"}
+IN_TURN = "dealt out in turn"
+LAYOUTS = {"interleaved": IN_TURN, "interleaved within": IN_TURN}
 STACKS = {"e": "encoder", "d": "decoder"}
 WITHOUT_GRADIENTS = ("causal-mask", "padding-mask", "numpy-backward")
 MODELS = ("text-classifier", "vision-transformer", "encoder-decoder")
@@ -47,19 +49,22 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{_argument(name)}: {_taken(str(taken), list(arguments.values()))}"
     for role, names in (found.get("parameters") or {}).items():
         if names:
-            yield f"{_projection(role, found)}: {_parameters(str(names))}"
+            yield f"{_projection(role, found)}: {_parameters(str(names).rstrip('.'))}"
     if found.get("batch_first") is not None:
         yield f"axes: {'batch first' if found['batch_first'] else 'tokens first, then the batch'}"
     if found.get("mask_true_means") and not any(" = " in str(each) for each in arguments.values()):
-        yield f"True in a mask: {'may be attended to' if found['mask_true_means'] == 'attend' else 'is hidden'}"
+        attends = found["mask_true_means"] == "attend"
+        yield f"True in a mask: {'may be attended to' if attends else 'is hidden'}"
     if found.get("causal") == "always":
         yield "causal: always, without a mask being given"
     done = ("arguments", "parameters", "batch_first", "mask_true_means")
     for key, value in found.items():
         if key not in done and value not in (None, "", "always"):
             letter, _, question = key.partition(" ")
-            where = f"{STACKS[letter]}, " if letter in STACKS and question else ""
-            label = question if where else key
+            of_stack = letter in STACKS and bool(question)
+            both = any(each.startswith("d ") for each in found)
+            where = f"{STACKS[letter]}, " if of_stack and both else ""
+            label = question if of_stack else key
             yield f"{where}{LABELS.get(label, label)}: {_plain(value)}"
 
 
@@ -68,12 +73,14 @@ def _argument(name: str) -> str:
 
 
 def _taken(word: str, all_taken: Sequence[Any]) -> str:
-    """One argument. In attention the keys are the queries' own, and the values the keys', where none are given."""
+    """One argument. Attention that is given no keys takes the queries for them, and so for values."""
     match = re.fullmatch(r"(padding|causal) mask(?:, (.*?))?(?:, \((.*)\))?", word)
     if match:
         part, meaning, shape = match.groups()
         told = ", ".join(filter(None, ("mask" if meaning else f"{part} mask", meaning)))
-        return f"{told}; for {'padding' if part == 'padding' else 'causality'} as ({shape})" if shape else told
+        return (
+            f"{told}; for {'padding' if part == 'padding' else 'causality'} as ({shape})" if shape else told
+        )
     if word in ("query", "key", "value"):
         roles = ("query", "key", "value")
         more = [word]
@@ -118,7 +125,7 @@ def _several(names: Sequence[str]) -> str:
 
 
 def _plain(value: object) -> str:
-    return "yes" if value is True else "no" if value is False else str(value)
+    return "yes" if value is True else "no" if value is False else str(value).replace("eps=", "eps = ")
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -129,13 +136,13 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def left_out(offer: Offer, outcome: Outcome, slug: str) -> tuple[str, ...]:
-    """What a reader may take for tried: arguments that kept their defaults, what comes after a wrong output."""
+    """What a reader may take for tried: arguments that kept their defaults, and what a wrong output stops."""
     if outcome.error or not outcome.checks:
         return ()
     found = [] if slug == "numpy-backward" else list(_arguments(offer, outcome, slug))
-    if outcome.mistakes and slug not in WITHOUT_GRADIENTS:
-        if not any("gradient" in each.name for each in outcome.checks):
-            found.append("gradients: they are compared once the output is right")
+    compared = any("gradient" in each.name for each in outcome.checks)
+    if outcome.mistakes and not compared and slug not in WITHOUT_GRADIENTS:
+        found.append("gradients: they are compared once the output is right")
     return tuple(found)
 
 

@@ -12,7 +12,6 @@ from glassformer.checking.source import Code
 from glassformer.checking.targets import Target
 from glassformer.checking.verdict import Finding, Located
 
-
 KERNELS = re.compile(r"scaled_dot_product_attention\s*\(|\bMultiheadAttention\s*\(")
 """Calls of torch's own attention, which makes the scores and the weights out of sight."""
 
@@ -55,7 +54,7 @@ def located(place: Place | None, target: Target) -> Located | None:
 
 
 def written(line: int, target: Target) -> dict[str, Any]:
-    """Where a line of the text is: its number, within its cell where there are cells, and what stands there."""
+    """Where a line of the text is, its number counted in its cell where there are some; what stands there."""
     earlier = [each for each in target.cells if each[1] <= line]
     cell, start = earlier[-1] if earlier else (None, 1)
     lines = target.text.splitlines()

@@ -8,13 +8,12 @@ input is empty. Only torch, NumPy and the runner are imported, so that a start i
 import contextlib
 import os
 import sys
-import warnings
 from io import TextIOWrapper
 from typing import Any, NoReturn
 
 from glassformer.checking import wire
 from glassformer.checking.limits import confine
-from glassformer.checking.runner import TORCHS_OWN, CodeError, Runner
+from glassformer.checking.runner import CodeError, Runner, quiet_torch
 
 METHODS = ("load", "load_module", "build", "parameters", "arrays", "assign", "call")
 PRINTED_UNTIL_HERE = b"\x00glassformer\x00"
@@ -75,7 +74,7 @@ def _settle(settings: dict[str, Any]) -> dict[str, bool]:
     )
     sys.path[:0] = settings["paths"]
     sys.argv[:] = [""]
-    warnings.filterwarnings("ignore", module=TORCHS_OWN)
+    quiet_torch()
     return confine(
         folder,
         settings["memory_bytes"],
