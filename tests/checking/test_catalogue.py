@@ -102,7 +102,9 @@ def test_weights_that_are_scaled_after_the_softmax_do_not_sum_to_one() -> None:
 
 def test_something_of_q_k_and_v_is_made_from_what_belongs_to_another() -> None:
     """Two may share one projection, or all three may be exchanged."""
-    shared = [len(set(each.steps.roles)) < 3 for each in variants(attention_mistakes.CORE, "wrong-projection")]
+    shared = [
+        len(set(each.steps.roles)) < 3 for each in variants(attention_mistakes.CORE, "wrong-projection")
+    ]
     assert set(shared) == {True, False}
     assert "same" not in entry("wrong-projection").title
 
