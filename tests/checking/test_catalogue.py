@@ -62,9 +62,11 @@ def test_the_words_are_whole(slug: str) -> None:
     found = ENTRIES[slug]
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug)
     assert found.sort in SORTS
-    assert 10 < len(found.title) < 90
-    assert found.title[0].islower()
-    assert not found.title.endswith(".")
+    assert bool(found.remark) == bool(found.remark_title)
+    for title in filter(None, (found.title, found.remark_title)):
+        assert 10 < len(title) < 90
+        assert title[0].islower()
+        assert not title.endswith(".")
     for said in filter(None, (found.explanation, found.remark)):
         assert said.endswith(".")
         assert len(re.findall(r"[.!?]( |$)", said.replace("...", ""))) == 1, "one sentence"

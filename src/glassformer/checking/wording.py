@@ -37,7 +37,7 @@ def _finding(
     return Finding(
         slug,
         family,
-        words.title,
+        (words.remark_title if remark else "") or words.title,
         (words.remark if remark else "") or words.explanation,
         **(written(line, target) if line else {}),
         see=example(slug),
