@@ -204,6 +204,8 @@ def test_a_remark_has_words_of_its_own() -> None:
     (remark,) = findings([("q-k-swapped", ("q-k-swapped",))], code, target, {}, remarks=True)
     assert "Only the names" not in mistake.explanation
     assert "Only the names" in remark.explanation
+    assert mistake.see
+    assert not remark.see, "there is nothing wrong to be seen"
 
 
 # ------------------------------------------------------------------------------------------------ the lines

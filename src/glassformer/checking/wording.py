@@ -40,7 +40,7 @@ def _finding(
         (words.remark_title if remark else "") or words.title,
         (words.remark if remark else "") or words.explanation,
         **(written(line, target) if line else {}),
-        see=example(slug),
+        see="" if remark and words.remark else example(slug),  # it shows a mistake
         hint=words.hint,
         solution=words.kernel if on_top else words.solution,
     )
