@@ -24,6 +24,7 @@ NAMES = {"q": "wq.weight + wq.bias", "k": "wk.weight", "o": "heads.0.w + heads.1
             {"arguments": {"m": "padding mask"}, "mask_true_means": "ignore"},
             ["m: padding mask", "True in a mask: is hidden"],
         ),
+        ({"arguments": {"causal": "is_causal=True"}}, ["causality: asked for by is_causal=True"]),
         ({"arguments": {"m": "True = real"}}, ["m: mask, True = a real token"]),
         (
             {"parameters": NAMES},

@@ -34,6 +34,7 @@ LABELS = {
 IN_TURN = "dealt out in turn"
 LAYOUTS = {"interleaved": IN_TURN, "interleaved within": IN_TURN}
 STACKS = {"e": "encoder", "d": "decoder"}
+DEFAULTED = ("eps", "epsilon", "scale", "bias", "dropout", "dropout_p", "dropout_rate", "p")
 WITHOUT_GRADIENTS = ("causal-mask", "padding-mask", "numpy-backward")
 MODELS = ("text-classifier", "vision-transformer", "encoder-decoder")
 
@@ -46,6 +47,9 @@ def understood(found: Mapping[str, Any]) -> tuple[str, ...]:
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     arguments = dict(found.get("arguments") or {})
     for name, taken in arguments.items():
+        if name == "causal" and str(taken).endswith("=True"):
+            yield f"causality: asked for by {taken}"
+            continue
         yield f"{_argument(name)}: {_taken(str(taken), list(arguments.values()))}"
     for role, names in (found.get("parameters") or {}).items():
         if names:
@@ -150,19 +154,22 @@ def _arguments(offer: Offer, outcome: Outcome, slug: str) -> Iterator[str]:
     takes = offer.forward if offer.kind == "class" or offer.is_module else offer.arguments
     if offer.kind == "function" and offer.name.startswith("build"):
         return
-    taken = outcome.found.get("arguments") or {}
+    found = outcome.found.get("arguments") or {}
+    taken = {*found, *(str(each).partition("=")[0] for each in found.values())}  # "causal": "is_causal=True"
     for each in takes:
         if each.name not in taken and not each.required and each.kind not in ("args", "kwargs"):
             why = _why(each, outcome, slug)
             if why:
-                yield f"argument `{each.name}`: {why}; it keeps its default"
+                yield f"argument `{each.name}`: {why}"
 
 
 def _why(argument: Argument, outcome: Outcome, slug: str) -> str:
     if argument.name.lower().startswith(FLAG_WORDS):
         return "a switch that changes nothing in what is compared"
+    if argument.name.lower() in DEFAULTED:
+        return "only its default is checked"
     if not is_mask(argument.name):
-        return "nothing the checker knows fits it"
+        return "nothing the checker knows fits it; it keeps its default"
     if slug in MODELS:
         return "a whole model is called without masks of its own making"
     masks = [each for each in outcome.checks if each.name.startswith("mask")]
