@@ -45,12 +45,16 @@ def _entry(entry: Entry) -> Iterator[str]:
     yield f"`{entry.slug}` · {SORTS[entry.sort]}"
     yield ""
     yield html.escape(entry.explanation, quote=False)
+    if entry.remark:
+        title, said = (html.escape(each, quote=False) for each in (entry.remark_title, entry.remark))
+        yield from ("", f"*As a remark: {title}.* {said}")
     shown = example(entry.slug)
     if shown:
         yield from ("", "```` text", *shown.splitlines(), "````")
     yield from ("", f"*Where to look:* {html.escape(entry.hint, quote=False)}")
     if entry.solution:
-        code = html.escape(entry.solution)
+        kernel = f"\n# on top of torch's own attention\n{entry.kernel}" if entry.kernel else ""
+        code = html.escape(entry.solution + kernel)
         yield from ("", f"<details><summary>The solution</summary><pre><code>{code}</code></pre></details>")
 
 

@@ -2,6 +2,9 @@
 
 import inspect
 import json
+import random
+import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 from torch import nn
 
 from glassformer.checking import assert_correct, check, check_file
+from glassformer.checking.telling import told
 from glassformer.checking.zygote import Zygote
 from glassformer.cli import main
 from glassformer.errors import UsageError
@@ -20,6 +24,7 @@ FIELDS = {
     "schema_version", "target", "contract", "verdict", "mistakes", "remarks", "checks", "points", "found",
     "seconds",
 }  # fmt: skip
+MORE = {"fits", "guessed", "located", "not_tried", "printed", "question", "understood"}
 
 
 class NoScale(nn.Module):
@@ -51,11 +56,16 @@ def test_the_command_writes_the_answer(tmp_path: Path, capsys: pytest.CaptureFix
     assert "INCORRECT" in printed
     assert "[no-scale]" in printed
     answer = json.loads(out.read_text(encoding="utf-8"))
-    assert set(answer) == FIELDS
+    assert set(answer) == FIELDS | MORE
     assert answer["verdict"] == "incorrect"
     (mistake,) = answer["mistakes"]
-    assert set(mistake) == {"id", "family", "title", "explanation", "line"}
+    assert {"id", "family", "title", "explanation", "line"} < set(mistake)
     assert mistake["id"] == "no-scale"
+    for shown in (mistake["hint"], mistake["see"], mistake["code"]):
+        assert shown
+        assert " ".join(shown.split()[:5]) in " ".join(printed.split()), (
+            "what the terminal shows stands in it"
+        )
     assert set(answer["found"]) == {"arguments", "parameters", "batch_first", "mask_true_means"}
     assert all(set(each) == {"name", "passed", "detail"} for each in answer["checks"])
 
@@ -65,8 +75,10 @@ def test_an_object_of_this_process_and_what_it_leaves_alone() -> None:
     wanted = torch.rand(3)
     np.random.seed(5)  # noqa: NPY002
     drawn = np.random.rand()  # noqa: NPY002
+    random.seed(5)
     torch.manual_seed(5)
     np.random.seed(5)  # noqa: NPY002
+    python = random.getstate()
     mine = nn.MultiheadAttention(24, 3)
     before = {key: value.clone() for key, value in mine.state_dict().items()}
     torch.manual_seed(5)
@@ -74,6 +86,44 @@ def test_an_object_of_this_process_and_what_it_leaves_alone() -> None:
     assert all(torch.equal(value, before[key]) for key, value in mine.state_dict().items())
     assert torch.equal(torch.rand(3), wanted)
     assert np.random.rand() == drawn  # noqa: NPY002
+
+    def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        random.random()
+        return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1) @ v
+
+    assert check(attention).correct
+    assert random.getstate() == python
+
+
+class Plain:
+    def __call__(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1) @ v
+
+
+class Uncalled:
+    """A network that is trained by a method, with the cross-entropy as its loss."""
+
+    def __init__(self, features: int, hidden: int, output: int) -> None:
+        self.W1, self.b1 = np.ones((features, hidden)), np.zeros(hidden)
+        self.W2, self.b2 = np.ones((hidden, output)), np.zeros(output)
+
+    def forward(self, X: np.ndarray) -> np.ndarray:
+        self.X, self.A1 = X, 1 / (1 + np.exp(-(X @ self.W1 + self.b1)))
+        self.A2 = 1 / (1 + np.exp(-(self.A1 @ self.W2 + self.b2)))
+        return self.A2
+
+    def backward(self, y: np.ndarray) -> dict[str, np.ndarray]:
+        d2 = (self.A2 - y) / len(y)
+        d1 = d2 @ self.W2.T * self.A1 * (1 - self.A1)
+        return {"W1": self.X.T @ d1, "b1": d1.sum(0), "W2": self.A1.T @ d2, "b2": d2.sum(0)}
+
+
+def test_an_instance_of_a_plain_class() -> None:
+    assert check(Plain(), "attention").correct
+    verdict = check(Uncalled(3, 4, 1), "numpy-backward")
+    assert (verdict.word, verdict.target) == ("correct", "Uncalled")
+    with pytest.raises(UsageError, match="3 cannot be checked"):
+        check(3, "attention")
 
 
 def test_a_failing_assertion_is_the_diagnosis() -> None:
@@ -213,3 +263,138 @@ def test_ctrl_c_ends_a_check_in_this_process() -> None:
     with pytest.raises(KeyboardInterrupt):
         check(attention, "attention")
     assert len(calls) == 1
+
+
+# ------------------------------------------------------------------ what a newcomer reads
+
+SQUARED = """
+import torch
+from torch import nn
+
+
+class SelfAttention(nn.Module):
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        self.q, self.k, self.v, self.out = (nn.Linear(d_model, d_model) for _ in range(4))
+
+    def heads(self, t):
+        return t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+    def forward(self, x, mask=None, cache=None, need_weights=False):
+        q, k, v = self.heads(self.q(x)), self.heads(self.k(x)), self.heads(self.v(x))
+        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+        weights = torch.softmax(scores, -1)
+        weights = weights**2
+        return self.out((weights @ v).transpose(1, 2).flatten(2))
+"""
+
+
+def written(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_of_an_unknown_mistake_it_is_said_where_it_begins(tmp_path: Path, zygote: Zygote | None) -> None:
+    verdict = check_file(written(tmp_path / "mine.py", SQUARED), zygote=zygote, patience=0.1)
+    (mistake,) = verdict.mistakes
+    assert (mistake.id, mistake.line, mistake.code) == ("unknown", None, ""), "an innocent line is not shown"
+    located = verdict.to_json()["located"]
+    assert (located["right"], located["differs"]) == ("weights", "context")
+    assert located["code"] == "weights = torch.softmax(scores, -1)"
+    lines = told(verdict).splitlines()
+    assert "    still right: the weights, line 18: weights = torch.softmax(scores, -1)" in lines
+    assert all("weights" not in line for line in lines if "FAIL" in line)
+
+
+def test_what_was_not_tried_is_said(tmp_path: Path, zygote: Zygote | None) -> None:
+    verdict = check_file(written(tmp_path / "mine.py", SQUARED), zygote=zygote, patience=0.1)
+    assert [each.partition(":")[0] for each in verdict.left_out] == [
+        "argument `mask`", "argument `cache`", "argument `need_weights`", "gradients",
+    ]  # fmt: skip
+    assert "argument `cache`: nothing the checker knows fits it" in told(verdict)
+    assert "1 of 2 passed; 4 not tried" in told(verdict)
+    text = SQUARED.replace("weights**2", "weights").replace("mask=None, ", "")
+    right = check_file(written(tmp_path / "right.py", text), zygote=zygote)
+    assert right.correct
+    assert not any("gradients" in each for each in right.left_out)
+
+
+def test_a_line_is_only_probable(tmp_path: Path, zygote: Zygote | None) -> None:
+    path = written(tmp_path / "mine.py", seeded.source("multihead_separate", "softmax-over-queries"))
+    assert re.search(r"^  probably line \d+: .*softmax", told(check_file(path, zygote=zygote)), re.M)
+
+
+def test_a_line_of_a_notebook_is_one_of_its_cell(tmp_path: Path, zygote: Zygote | None) -> None:
+    head = "import math"
+    body = "def attention(q, k, v):\n    scores = q @ k.mT\n    return scores.softmax(-1) @ v"
+    cells = [{"cell_type": "markdown", "source": ["x"]}]
+    cells += [{"cell_type": "code", "source": each.splitlines(keepends=True)} for each in (head, body)]
+    path = written(tmp_path / "mine.ipynb", json.dumps({"cells": cells, "nbformat": 4}))
+    (mistake,) = check_file(path, zygote=zygote).to_json()["mistakes"]
+    assert (mistake["cell"], mistake["line"], mistake["code"]) == (3, 2, "scores = q @ k.mT")
+
+
+def test_torchs_warnings_are_not_shown_as_the_codes_own(tmp_path: Path, zygote: Zygote | None) -> None:
+    text = (
+        "import warnings\nimport torch\nfrom torch import nn\nclass MultiHeadAttention(nn.Module):\n"
+        " def __init__(self, d_model, heads):\n"
+        "  super().__init__()\n  warnings.warn('my own')\n"
+        "  layer = nn.TransformerEncoderLayer(d_model, heads, batch_first=True)\n"
+        "  self.used = nn.TransformerEncoder(layer, 1).layers[0].self_attn\n"
+        " def forward(self, x): return self.used(x, x, x)[0]"
+    )
+    verdict = check_file(written(tmp_path / "mine.py", text), zygote=zygote)
+    assert "my own" in verdict.printed
+    assert "enable_nested_tensor" not in verdict.printed
+
+
+PATCHIFY = """
+def patchify(images, patch_size):
+    b, c, h, w = images.shape
+    return images.reshape(b, (h // patch_size) * (w // patch_size), c * patch_size**2)
+"""
+
+
+@pytest.mark.parametrize("slug", ["transformer-block", "multi-head-attention", "layer-norm"])
+def test_a_contract_that_does_not_fit_is_told(slug: str, tmp_path: Path, zygote: Zygote | None) -> None:
+    verdict = check_file(written(tmp_path / "mine.py", PATCHIFY), slug, zygote=zygote)
+    assert (verdict.word, verdict.mistakes, verdict.fits) == ("inconclusive", (), "patchify")
+    assert "does not look like" in told(verdict)
+    assert "--as patchify" in told(verdict)
+    (looked,) = verdict.to_json()["checks"]
+    assert (looked["name"], looked["passed"]) == ("it looks like the contract", False)
+
+
+def test_a_contract_that_fits_is_kept(tmp_path: Path, zygote: Zygote | None) -> None:
+    path = written(tmp_path / "mine.py", SQUARED)
+    verdict = check_file(path, "multi-head-attention", zygote=zygote, patience=0.1)
+    assert (verdict.word, verdict.fits) == ("incorrect", "")
+
+
+def test_accents_may_be_typed_either_way(tmp_path: Path, zygote: Zygote | None) -> None:
+    text = "def größe(q, k, v):\n    return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1) @ v\nx = 1\n"
+    for typed, kept in (("NFC", "NFD"), ("NFD", "NFC")):
+        written(tmp_path / f"{unicodedata.normalize(kept, 'übung')}.py", text)
+        said = unicodedata.normalize(typed, f"{tmp_path}/übung.py:größe")
+        verdict = check_file(said, "attention", zygote=zygote)
+        assert verdict.correct
+        assert verdict.target.endswith(unicodedata.normalize("NFC", ":größe"))
+        assert verdict.target.count("größe") == 1
+
+
+def test_a_helper_that_only_its_argument_makes_attention_is_no_candidate(
+    tmp_path: Path, zygote: Zygote | None
+) -> None:
+    text = "import math\ndef sigmoid(z):\n    return 1 / (1 + (-z).exp())\n" + PATCHIFY
+    assert check_file(written(tmp_path / "mine.py", text), zygote=zygote).contract == "patchify"
+
+
+def test_what_the_words_say_of_a_mask_is_a_check_that_fails(tmp_path: Path, zygote: Zygote | None) -> None:
+    text = (
+        'def mean_pool(x, padding_mask):\n    """padding_mask: True where a token is padding"""\n'
+        "    m = padding_mask.unsqueeze(-1).float()\n    return (x * m).sum(1) / m.sum(1)\n"
+    )
+    verdict = check_file(written(tmp_path / "mine.py", text), zygote=zygote)
+    assert [each.id for each in verdict.mistakes] == ["padding-inverted"]
+    assert not all(each.passed for each in verdict.checks)

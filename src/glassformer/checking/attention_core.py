@@ -229,16 +229,14 @@ class CoreStage(Reader):
         for reading in readings[:200]:
             for probe, seen in self.actual[reading.form][:1]:
                 best = min(best, distance(seen, self._expected(reading, probe.inputs, self.steps)))
-        place = self._place(readings)
+        self.outcome.located = self._place(readings)
         detail = (
-            "no reading comes near"
+            "however it is understood, the shape or the places of NaN differ"
             if math.isinf(best)
-            else f"the nearest reading is off by {best:.2g} of its size"
+            else f"however it is understood, it is off by {best:.2g} of its size or more"
         )
-        self.outcome.check("output", False, "; ".join(filter(None, (detail, place.told() if place else ""))))
+        self.outcome.check("output", False, detail)
         self.outcome.mistake("unknown")
-        if place and place.line:
-            self.outcome.lines["unknown"] = place.line
 
     def _place(self, readings: list[Reading]) -> Place | None:
         """The first step that differs, under the reading by which most of the steps are right."""

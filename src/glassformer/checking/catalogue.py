@@ -23,17 +23,21 @@ SORTS = {
 class Entry:
     """A mistake in words. sort: a key of SORTS. explanation: what it does to the result, in one sentence.
 
-    hint: where to look; it does not give the solution away, `solution` does. lines: patterns for the line of
-    code where this step probably is, the most telling first. room: the file of words that it stands in.
-    like: the id that this one is another name of.
+    remark, remark_title: the same where it is no mistake but a remark. hint: where to look; it does not give
+    the solution away, `solution` does, and `kernel` for code on top of torch's own attention. lines: patterns
+    for the line of code where this step probably is, the most telling first. room: the file of words that it
+    stands in. like: the id that this one is another name of.
     """
 
     slug: str
     sort: str = "error"
     title: str = ""
     explanation: str = ""
+    remark: str = ""
+    remark_title: str = ""
     hint: str = ""
     solution: str = ""
+    kernel: str = ""
     lines: tuple[str, ...] = ()
     room: str = ""
     like: str = ""

@@ -1,7 +1,9 @@
 """Checks a piece of code under a contract: `check_file` in a process of its own, `check` in this one."""
 
 import inspect
+import random
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,19 +17,23 @@ from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.guess import contract_named, guesses
 from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.judging import STOPPED, Outcome, Session
-from glassformer.checking.questions import asks, explained, question
-from glassformer.checking.runner import CodeError, Offer, Runner
+from glassformer.checking.questions import asks, doubtful, explained, question
+from glassformer.checking.runner import CodeError, Offer, Runner, quiet_torch
 from glassformer.checking.source import Code
 from glassformer.checking.targets import Target, target
 from glassformer.checking.telling import told
+from glassformer.checking.understanding import left_out, understood
 from glassformer.checking.verdict import Verdict, Word
-from glassformer.checking.wording import findings
+from glassformer.checking.wording import findings, located
 from glassformer.checking.zygote import Zygote
 from glassformer.errors import UsageError
 
 SECONDS_A_CALL, SECONDS_IN_ALL = 10.0, 40.0
 GUESSING_SECONDS = 6.0
 """After which no further contract is tried."""
+UNEXPLAINED = 2
+OTHERS = 2
+"""Contracts that are tried where the one that was asked for does not fit at all."""
 
 
 def check_file(
@@ -88,13 +94,18 @@ def check_in(
 def check(found: Any, contract: str | None = None, *, seed: int = 0) -> Verdict:
     """Checks a class, a function or an instance of this process, unisolated: what it does, it does to you.
 
-    A module is copied first; the state of the random generators and torch's defaults are put back.
+    A module is copied first; the random generators of Python, NumPy and torch and torch's defaults are put
+    back. Of an instance that cannot be called, such as a network in NumPy, the class is checked.
 
     >>> check(torch.nn.MultiheadAttention, "multi-head attention").word
     'correct'
     """
     started = time.monotonic()
     slug = None if contract is None else contract_named(contract)
+    if not callable(found):
+        if type(found).__module__ == "builtins":
+            raise UsageError(f"{found!r:.60} cannot be checked; give a class, a function or an instance")
+        found = type(found)
     session = Runner()
     (offer,) = session.load_object(found)
     said = found if callable(found) and hasattr(found, "__qualname__") else type(found)
@@ -118,12 +129,18 @@ def assert_correct(found: Any, contract: str | None = None, *, seed: int = 0) ->
 
 @contextmanager
 def _own_state() -> Iterator[None]:
-    """Random generators as they were, however often the code under check draws from them."""
+    """Random generators as they were, however often the code under check draws from them.
+
+    What torch warns of because of the checker's own sizes and inputs is not shown.
+    """
+    of_python = random.getstate()
     of_numpy = np.random.get_state()  # noqa: NPY002 - it is this one that the code may draw from
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        quiet_torch()
         try:
             yield
         finally:
+            random.setstate(of_python)
             np.random.set_state(of_numpy)  # noqa: NPY002
 
 
@@ -147,7 +164,7 @@ def _chosen(aim: Target, offers: list[Offer], slug: str | None) -> Offer:
     adapters = {"build", *(f"build_{each.name}".lower() for each in public if each.kind == "class")}
     factories = [each for each in public if each.kind == "function" and each.name.lower() in adapters]
     fitting = [each for each in public if slug in [found for found, _ in guesses(each)]] if slug else []
-    fitting = fitting or [each for each in public if guesses(each)] or public
+    fitting = fitting or _by_name([each for each in public if guesses(each)]) or public
     if slug and len(factories) == 1:
         return factories[0]
     if len(fitting) == 1:
@@ -156,6 +173,12 @@ def _chosen(aim: Target, offers: list[Offer], slug: str | None) -> Offer:
         return public[0]
     listed = "; ".join(f"{place}:{each.name}{_guessed(each)}" for each in fitting)
     raise UsageError(f"{len(fitting)} things in {place} can be checked; name one: {listed}")
+
+
+def _by_name(offers: list[Offer]) -> list[Offer]:
+    """Without functions that only their one argument makes look like attention, such as sigmoid(z)."""
+    helpers = [each for each in offers if each.kind == "function" and guesses(each)[0][1] == "its signature"]
+    return [each for each in offers if each not in helpers] or offers
 
 
 def _guessed(offer: Offer) -> str:
@@ -183,42 +206,61 @@ def _verdict(
             f"add --as and one of: {', '.join(CONTRACTS)}"
         )
     code = Code.of(aim.text, offer.name, offer.line)
-    best: Verdict | None = None
-    for chosen, why in tried:
-        if best and time.monotonic() - started > GUESSING_SECONDS:
-            break
+    place = name.removesuffix(f":{offer.name}")
+
+    def command(chosen: str) -> str:
+        own = not isinstance(session, IsolatedRunner)
+        return f'check(NAME, "{chosen}")' if own else f"glassformer check {place}:NAME --as {chosen}"
+
+    def judged(chosen: str, why: str) -> Verdict:
         judge = CONTRACTS[chosen].judge(session, offer, code, seed)
         judge.fixed |= sizes or {}
         judge.patience = patience
         outcome = judge.judge()
+        if doubtful(outcome, offer, chosen):
+            outcome = Outcome(error=CodeError("Returned", "its arguments were not understood"), built=True)
         error = outcome.error
-        verdict = Verdict(
+        if error and error.kind in STOPPED:
+            again()
+        return Verdict(
             name,
             chosen,
-            _word(outcome, offer),
+            _word(outcome, offer, chosen),
             findings(outcome.mistakes, code, aim, outcome.lines),
-            findings(outcome.remarks, code, aim, outcome.lines),
+            findings(outcome.remarks, code, aim, outcome.lines, remarks=True),
             tuple(outcome.checks),
             outcome.found,
             error=explained(error, aim) if error else "",
-            question=question(error, offer, outcome.built, chosen) if error else "",
+            question=question(error, offer, outcome.built, chosen, command(chosen)) if error else "",
+            asks=CONTRACTS[chosen].asks if error else "",
+            located=located(outcome.located, aim),
+            left_out=left_out(offer, outcome, chosen),
+            understood=understood(outcome.found),
             guessed=why,
             seed=seed,
         )
+
+    best: Verdict | None = None
+    for chosen, why in tried:
+        if best and time.monotonic() - started > GUESSING_SECONDS:
+            break
+        verdict = judged(chosen, why)
         if best is None or _tells_more(verdict, best):
             best = verdict
         if best.correct:
             break
-        if error and error.kind in STOPPED:
-            again()
     assert best
+    if slug and _rank(best) >= UNEXPLAINED:
+        meant = [each for each in guesses(offer) if slug not in dict(guesses(offer))]
+        others = (judged(*each) for each in meant[:OTHERS])
+        best = _not_meant(best, next((each for each in others if _rank(each) < _rank(best)), None))
     printed = session.printed if isinstance(session, IsolatedRunner) else ""
     return replace(best, seconds=time.monotonic() - started, printed=printed)
 
 
-def _word(outcome: Outcome, offer: Offer) -> Word:
+def _word(outcome: Outcome, offer: Offer, slug: str) -> Word:
     if outcome.error:
-        return "inconclusive" if asks(outcome.error, offer, outcome.built) else "error"
+        return "inconclusive" if asks(outcome.error, offer, outcome.built, slug) else "error"
     if outcome.mistakes or not all(each.passed for each in outcome.checks):
         return "incorrect"
     return "correct" if outcome.checks else "inconclusive"
@@ -226,13 +268,32 @@ def _word(outcome: Outcome, offer: Offer) -> Word:
 
 def _tells_more(verdict: Verdict, before: Verdict) -> bool:
     """Of two contracts that it may be meant for: the one it fulfils, or by which more can be said."""
+    return _rank(verdict) < _rank(before) and not (_rank(before) == UNEXPLAINED and _rank(verdict) == 1)
 
-    def rank(each: Verdict) -> int:
-        if each.word == "incorrect":
-            return 2 if all(mistake.id.startswith("unknown") for mistake in each.mistakes) else 1
-        return {"correct": 0, "inconclusive": 3}.get(each.word, 4)
 
-    return rank(verdict) < rank(before) and not (rank(before) == 2 and rank(verdict) == 1)
+def _rank(verdict: Verdict) -> int:
+    """0 for right, 1 where a mistake has a name; from `UNEXPLAINED` on another contract may be meant."""
+    if verdict.word == "incorrect":
+        return UNEXPLAINED if all(each.id.startswith("unknown") for each in verdict.mistakes) else 1
+    return {"correct": 0, "inconclusive": 3}.get(verdict.word, 4)
+
+
+def _not_meant(verdict: Verdict, other: Verdict | None) -> Verdict:
+    """The verdict under the contract that was asked for, where the code fits another one: it says no more."""
+    if other is None:
+        return verdict
+    asked, fits = CONTRACTS[verdict.contract], CONTRACTS[other.contract]
+    found = "; ".join(each.title for each in other.mistakes)
+    what = "it is right" if other.correct else f"it can be judged ({found})"
+    error = f"it does not look like {asked.title}; as {fits.title} {what}"
+    question = (
+        f"{verdict.target} does not look like {asked.title}:\n    {asked.asks}\n"
+        f"As {fits.title} {what}; check it with --as {fits.slug}:\n    {fits.asks}"
+    )
+    return replace(
+        verdict, word="inconclusive", asks="", mistakes=(), remarks=(), checks=(), found={}, located=None,
+        left_out=(), understood=(), error=error, question=question, fits=fits.slug,
+    )  # fmt: skip
 
 
 def _could_not_run(aim: Target, slug: str | None, error: CodeError, seconds: float, printed: str) -> Verdict:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.names import size_role
 from glassformer.checking.runner import Built, CodeError, Offer, Runner
 from glassformer.checking.source import Code
+
+if TYPE_CHECKING:
+    from glassformer.checking.localise import Place
 
 Session = Runner | IsolatedRunner
 Run = Callable[..., np.ndarray | None]
@@ -46,6 +49,8 @@ class Outcome:
     """Whether an instance could be made."""
     lines: dict[str, int] = field(default_factory=dict)
     """Slug -> the line where it is, for those of which the code itself has told."""
+    located: "Place | None" = None
+    """Where an unknown mistake begins."""
 
     def mistake(self, slug: str, family: Iterable[str] = ()) -> None:
         if slug not in [each for each, _ in self.mistakes]:

@@ -24,12 +24,6 @@ class Place:
     line: int
     differs: str
 
-    def told(self) -> str:
-        if not self.right:
-            return f"none of its steps is one of attention's own: already the {self.differs} differ"
-        where = f" (line {self.line})" if self.line else ""
-        return f"the {self.right} are still right{where}; what differs first is the {self.differs}"
-
 
 def localise(steps: Sequence[Step], wanted: Mapping[str, np.ndarray]) -> Place:
     """The first of the `QUANTITIES` that is not among the steps, of code whose output is wrong.

@@ -37,7 +37,7 @@ def tables(parts: ModelParts, which: int = 0) -> list[Option]:
         return [
             option("learned positions", learned(0)),
             option("", learned(1), "positions-start-at-1"),
-            option("no positions", None, "positions-missing"),
+            option("no positions", None, "positions-forgotten"),
         ]
 
     def waves(*slugs: str) -> Any:

@@ -226,7 +226,9 @@ class PartJudge(Judge):
         for bar in (EXACT, SINGLE) if self.single else (EXACT,):
             if self._diagnose(readings, off, bar):
                 return
-        self.outcome.check("output", False, "no reading and no known mistake gives it")
+        self.outcome.check(
+            "output", False, "however it is understood, it differs, and not in the way of a known mistake"
+        )
         self.unknown(readings)
 
     def _wanted(
@@ -292,6 +294,7 @@ class PartJudge(Judge):
         self.outcome.found.update(reading.found)
         for slug in reading.mistakes:
             self.outcome.mistake(slug)
+            self.outcome.check("as it was asked for", False, "by the contract, or the words beside the code")
         for slug in reading.remarks:
             self.outcome.remark(slug)
 

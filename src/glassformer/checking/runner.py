@@ -9,8 +9,10 @@ import contextlib
 import copy
 import inspect
 import linecache
+import random
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
@@ -101,6 +103,12 @@ class Record(SimpleNamespace):
 
     def __getitem__(self, key: str | int) -> Any:
         return vars(self)[key] if isinstance(key, str) else list(self)[key]
+
+
+def quiet_torch() -> None:
+    """Torch's own warnings are about what a check gives, and are not shown as the code's."""
+    warnings.filterwarnings("ignore", module=r"torch(\.|$)")
+    warnings.filterwarnings("ignore", message=r"(?s).*(Triggered internally at|enable_nested_tensor)")
 
 
 class CodeError(Exception):
@@ -299,6 +307,7 @@ class Runner:
     def _guarded(self, work: Callable[[], Any], seed: int = 0, dtype: torch.dtype = torch.float64) -> Any:
         """Runs a piece of the code under check; whatever it raises becomes a CodeError with its line."""
         before = torch.get_default_dtype()
+        random.seed(seed)
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - the code under check may draw from it
         torch.set_default_dtype(dtype if dtype in (torch.float32, torch.float64) else torch.float32)

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import sys
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import PathFinder
@@ -65,7 +66,7 @@ class Target:
 def target(said: str) -> Target:
     """Reads PATH, PATH:NAME or package.module:NAME; UsageError where there is no such thing."""
     place, name = _split(said)
-    path = Path(place)
+    said, path = f"{place}:{name}" if name else place, _path(place)
     if path.suffix in (".py", ".ipynb") or path.exists() or "/" in place or "\\" in place:
         return _of_file(said, path, name)
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", place):
@@ -77,11 +78,18 @@ def target(said: str) -> Target:
 
 def _split(said: str) -> tuple[str, str | None]:
     place, colon, name = said.rpartition(":")
+    name = unicodedata.normalize("NFKC", name)  # as Python reads names, however accents were typed
     if not colon or Path(said).exists() or not re.fullmatch(r"\w*", name) or len(place) == 1:
         return said, None
     if not name:
         raise UsageError(f"{said!r} ends in a colon; give the name of a class or function after it")
     return place, name
+
+
+def _path(place: str) -> Path:
+    """Accents may be signs of their own or part of the letter: as the file has them, if there is one."""
+    forms = [place, *(unicodedata.normalize(form, place) for form in ("NFC", "NFD"))]
+    return next((path for path in map(Path, forms) if path.exists()), Path(place))
 
 
 def _of_file(said: str, path: Path, name: str | None) -> Target:

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from glassformer.checking.contracts import CONTRACTS
-from glassformer.checking.verdict import Finding, Verdict
+from glassformer.checking.verdict import Finding, Located, Verdict
 
 WIDTH = 96
 PRINTED_LINES = 20
@@ -20,12 +20,17 @@ def _lines(verdict: Verdict, solution: bool) -> Iterator[str]:
     title = f", as {contract.title}" if contract else ""
     guessed = f" (guessed from {verdict.guessed}; choose another with --as)" if verdict.guessed else ""
     yield f"{verdict.target}{title}{guessed}: {verdict.word.upper()}"
-    if verdict.error:
+    if verdict.error or verdict.question:
         yield ""
         yield verdict.question or verdict.error
+        if verdict.asks and contract:
+            yield ""
+            yield from _wrapped(f"{contract.title}: {verdict.asks}")
     for finding in verdict.mistakes:
         yield ""
         yield from _finding(finding, solution)
+        if finding.id == "unknown" and verdict.located:
+            yield from _located(verdict.located)
     if verdict.remarks:
         yield ""
         yield "remarks: no mistakes, but worth knowing"
@@ -34,15 +39,16 @@ def _lines(verdict: Verdict, solution: bool) -> Iterator[str]:
         yield from _finding(finding, solution)
     if verdict.checks:
         yield ""
-        yield f"looked at: {sum(each.passed for each in verdict.checks)} of {len(verdict.checks)} passed"
+        passed = f"{sum(each.passed for each in verdict.checks)} of {len(verdict.checks)} passed"
+        yield f"looked at: {passed}{f'; {len(verdict.left_out)} not tried' if verdict.left_out else ''}"
         for check in verdict.checks:
             detail = f"  ({check.detail})" if check.detail else ""
             yield f"  {'ok  ' if check.passed else 'FAIL'}  {check.name}{detail}"
-    if verdict.found:
+    yield from (f"  not tried: {each}" for each in verdict.left_out)
+    if verdict.understood:
         yield ""
         yield "understood as"
-        for name, value in verdict.found.items():
-            yield from _understood(name.replace("_", " "), value)
+        yield from (f"  {each}" for each in verdict.understood)
     if verdict.printed.strip():
         yield ""
         yield "it printed"
@@ -55,7 +61,7 @@ def _lines(verdict: Verdict, solution: bool) -> Iterator[str]:
 def _finding(finding: Finding, solution: bool) -> Iterator[str]:
     yield f"* {finding.title}  [{finding.id}]"
     if finding.line:
-        yield f"  {finding.place}: {finding.code}"
+        yield f"  probably {finding.place}: {finding.code}"
     yield from _wrapped(finding.explanation)
     others = [each for each in finding.family if each != finding.id]
     if others:
@@ -75,9 +81,15 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
-def _understood(name: str, value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, each in value.items():
-            yield f"  {key}: {each}"
-    elif value is not None:
-        yield f"  {name}: {'yes' if value is True else 'no' if value is False else value}"
+def _located(found: Located) -> Iterator[str]:
+    """Where an unknown mistake begins."""
+    if not found.right:
+        yield from _wrapped(
+            "Where it begins: none of its steps gives queries, keys, values, scores or weights as the "
+            "formula has them."
+        )
+        return
+    yield "  Where it begins:"
+    where = f", {found.place}: {found.code}" if found.place else ""
+    yield f"    still right: the {found.right}{where}"
+    yield f"    differs first: the {found.differs}, which is computed after that"

@@ -14,8 +14,9 @@ Word = Literal["correct", "incorrect", "inconclusive", "error"]
 class Finding:
     """A mistake or a remark in words. id: a slug of the catalogue; family: the ids it cannot be told from.
 
-    line: of the file under check, where that step probably is; place, code: the same in words, and its text.
-    see: how to see it oneself, with numbers. hint does not give the solution away, solution does.
+    line: of the file under check (of the cell, in a notebook), where that step probably is; place, code: the
+    same in words, and its text. see: how to see it oneself, with numbers. hint does not give the solution
+    away, solution does.
     """
 
     id: str
@@ -23,6 +24,7 @@ class Finding:
     title: str
     explanation: str
     line: int | None = None
+    cell: int | None = None
     place: str = ""
     code: str = ""
     see: str = ""
@@ -36,7 +38,25 @@ class Finding:
             "title": self.title,
             "explanation": self.explanation,
             "line": self.line,
+            "cell": self.cell,
+            "code": self.code,
+            "see": self.see,
+            "hint": self.hint,
         }
+
+
+@dataclass(frozen=True)
+class Located:
+    """Up to where an unknown mistake's code is right. right: the last quantity that is, "" for none; place,
+    code: where it is computed, "" where that is not known. differs: the quantity after it.
+    """
+
+    right: str
+    differs: str
+    line: int | None = None
+    cell: int | None = None
+    place: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,8 +73,11 @@ class Verdict:
     """What is known of one piece of code under one contract.
 
     word: correct, incorrect, inconclusive (the checker did not find out how it is built or called) or error
-    (it could not be run). error: why. question: what the checker could not find out, with an adapter to
-    paste. printed: what the code printed. guessed: why this contract was taken, where none was asked for.
+    (it could not be run). error: why; asks: what it ought to take and give. question: what the checker could
+    not find out, with an adapter to paste. located: where an unknown mistake begins. left_out: what was not
+    tried, and why. understood: `found` in words. fits: the contract that this rather looks like, where it
+    does not look like `contract`. printed: what the code printed. guessed: why this contract was taken, where
+    none was asked for.
     """
 
     target: str
@@ -68,6 +91,11 @@ class Verdict:
     points: Points | None = None
     error: str = ""
     question: str = ""
+    asks: str = ""
+    located: Located | None = None
+    left_out: tuple[str, ...] = ()
+    understood: tuple[str, ...] = ()
+    fits: str = ""
     printed: str = ""
     guessed: str = ""
     seed: int = 0
@@ -83,9 +111,8 @@ class Verdict:
 
     def _stopped(self) -> tuple[Check, ...]:
         """That it could not be run, as a check, where a program reads why."""
-        return (
-            (Check("it can be built and called", False, self.question or self.error),) if self.error else ()
-        )
+        name = "it looks like the contract" if self.fits else "it can be built and called"
+        return (Check(name, False, self.question or self.error),) if self.error else ()
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` writes it."""
@@ -101,4 +128,11 @@ class Verdict:
             "points": None if self.points is None else {"got": self.points.got, "of": self.points.of},
             "found": {name: self.found.get(name) for name in known},
             "seconds": round(self.seconds, 3),
+            "fits": self.fits or None,
+            "guessed": self.guessed or None,
+            "located": None if self.located is None else asdict(self.located),
+            "not_tried": list(self.left_out),
+            "printed": self.printed,
+            "question": self.question or None,
+            "understood": list(self.understood),
         }

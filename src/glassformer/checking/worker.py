@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from glassformer.checking import wire
 from glassformer.checking.limits import confine
-from glassformer.checking.runner import CodeError, Runner
+from glassformer.checking.runner import CodeError, Runner, quiet_torch
 
 METHODS = ("load", "load_module", "build", "parameters", "arrays", "assign", "call", "usage")
 PRINTED_UNTIL_HERE = b"\x00glassformer\x00"
@@ -77,6 +77,7 @@ def _settle(settings: dict[str, Any]) -> dict[str, bool]:
     )
     sys.path[:0] = settings["paths"]
     sys.argv[:] = [""]
+    quiet_torch()
     return confine(
         folder,
         settings["memory_bytes"],
