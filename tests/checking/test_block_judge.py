@@ -73,3 +73,58 @@ def test_an_eps_that_leaves_nothing_of_the_input_is_not_taken_over() -> None:
     start = text.index("        y = self.ln1")
     outcome = judged(text[:start] + "        return self.ln2.bias.expand_as(x)\n", "eps.py")
     assert outcome.mistakes
+
+
+OTHERS = "a row that may attend to nothing leaves the others alone"
+TWO_MASKS = '''# contract: transformer-block
+import torch
+from torch import nn
+
+
+class TransformerBlock(nn.Module):
+    """attn_mask, (tokens, tokens), and padding_mask, (batch, tokens): True where attention is allowed"""
+
+    def __init__(self, d_model, n_heads, d_ff):
+        super().__init__()
+        self.n_heads = n_heads
+        self.ln1, self.ln2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
+        self.q, self.k = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
+        self.v, self.o = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
+        self.mlp = nn.Sequential(nn.Linear(d_model, d_ff), nn.GELU(), nn.Linear(d_ff, d_model))
+
+    def forward(self, x, attn_mask=None, padding_mask=None):
+        h = self.ln1(x)
+        q, k, v = (
+            p(h).unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for p in (self.q, self.k, self.v)
+        )
+        scores = q @ k.mT / q.shape[-1] ** 0.5
+        if padding_mask is not None:
+            scores = scores.masked_fill(~padding_mask[:, None, None, :], float("-inf"))
+        if attn_mask is not None:
+            scores = scores.masked_fill(~attn_mask, float("-inf"))
+        y = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+        x = x + self.o(y)
+        return x + self.mlp(self.ln2(x))
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "failed", "remarks"),
+    [
+        ("", "", set(), {"masked-row-nan"}),
+        ("if attn_mask is not", "elif attn_mask is not", {"mask, padding and causal at once"}, set()),
+        (
+            "padding_mask is not None:",
+            "padding_mask is not None and padding_mask.any(1).all():",
+            {OTHERS},
+            set(),
+        ),
+    ],
+)
+def test_masks_are_looked_at_together_and_where_nothing_is_left(
+    old: str, new: str, failed: set[str], remarks: set[str]
+) -> None:
+    outcome = judged(TWO_MASKS.replace(old, new), "two.py")
+    assert {each.name for each in outcome.checks if not each.passed} == failed
+    assert [slug for slug, _ in outcome.mistakes] == (["unknown-mask"] if failed else [])
+    assert {slug for slug, _ in outcome.remarks} & {"masked-row-nan"} >= remarks

@@ -6,7 +6,8 @@ from functools import partial
 
 from glassformer.checking.attention_judge import KINDS, AttentionJudge
 from glassformer.checking.backward_judge import BackwardJudge
-from glassformer.checking.block_judge import BLOCKS, BlockJudge
+from glassformer.checking.block_judge import BlockJudge
+from glassformer.checking.block_reading import BLOCKS
 from glassformer.checking.feed_forward import FeedForwardJudge
 from glassformer.checking.judging import Judge
 from glassformer.checking.losses import CrossEntropyJudge
