@@ -16,7 +16,7 @@ import torch
 from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.guess import contract_named, guesses
 from glassformer.checking.isolation import IsolatedRunner
-from glassformer.checking.judging import STOPPED, Outcome, Session
+from glassformer.checking.judging import STOPPED, Judge, Outcome, Session
 from glassformer.checking.questions import asks, doubtful, explained, question
 from glassformer.checking.runner import CodeError, Offer, Runner, quiet_torch
 from glassformer.checking.source import Code
@@ -32,6 +32,8 @@ SECONDS_A_CALL, SECONDS_IN_ALL = 10.0, 40.0
 GUESSING_SECONDS = 6.0
 """After which no further contract is tried."""
 UNEXPLAINED = 2
+ONE_HEAD = 0.3
+"""Patience with it: most of what can be wrong was seen with several."""
 OTHERS = 2
 """Contracts that are tried where the one that was asked for does not fit at all."""
 
@@ -213,10 +215,15 @@ def _verdict(
         return f'check(NAME, "{chosen}")' if own else f"glassformer check {place}:NAME --as {chosen}"
 
     def judged(chosen: str, why: str) -> Verdict:
-        judge = CONTRACTS[chosen].judge(session, offer, code, seed)
-        judge.fixed |= sizes or {}
-        judge.patience = patience
-        outcome = judge.judge()
+        def outcome_with(fixed: Mapping[str, Any], patience: float) -> tuple[Judge, Outcome]:
+            judge = CONTRACTS[chosen].judge(session, offer, code, seed)
+            judge.fixed |= fixed
+            judge.patience = patience
+            return judge, judge.judge()
+
+        judge, outcome = outcome_with(sizes or {}, patience)
+        if judge.takes_heads and not (outcome.error or outcome.mistakes or sizes):
+            _with_one_head(outcome, outcome_with({"heads": 1}, ONE_HEAD)[1])
         if doubtful(outcome, offer, chosen):
             outcome = Outcome(error=CodeError("Returned", "its arguments were not understood"), built=True)
         error = outcome.error
@@ -256,6 +263,17 @@ def _verdict(
         best = _not_meant(best, next((each for each in others if _rank(each) < _rank(best)), None))
     printed = session.printed if isinstance(session, IsolatedRunner) else ""
     return replace(best, seconds=time.monotonic() - started, printed=printed)
+
+
+def _with_one_head(outcome: Outcome, other: Outcome) -> None:
+    """Adds to what was found with several heads what is wrong with one."""
+    if other.error and other.error.kind == "ValueError":
+        return  # it says itself that one head is none of its business
+    failed = [each.name for each in other.checks if not each.passed]
+    what = str(other.error) if other.error else ", ".join(failed)
+    outcome.check("one head", not (what or other.mistakes), what)
+    for slug, family in other.mistakes or ([("unknown", ())] if what else []):
+        outcome.mistake(slug, family)
 
 
 def _word(outcome: Outcome, offer: Offer, slug: str) -> Word:

@@ -115,6 +115,11 @@ class Judge:
         return self.offer.kind == "class" or self.offer.name.startswith("build")
 
     @property
+    def takes_heads(self) -> bool:
+        """Whether the number of heads is the caller's choice."""
+        return any(size_role(name) == "heads" for name in self.construction)
+
+    @property
     def dropouts(self) -> list[str]:
         """The arguments by which dropout was asked for."""
         return [name for name in self.construction if size_role(name) == "dropout"]
