@@ -192,10 +192,12 @@ class CoreStage(Reader):
         return None
 
     def _bank(self, reading: Reading) -> list[Seeded]:
-        """The mistakes to try; a reading that exchanges projections tries no other exchange."""
+        """The mistakes to try: of heads where there are some, of roles where the reading exchanges none."""
         bank = [*CORE, *self.kind.extra]
         if reading.masks.causal:
             bank += [each for each in CAUSAL if each.slug != "causal-forgotten"]
+        if reading.sizes.heads == 1:
+            bank = [each for each in bank if not each.changed & {"split", "merge"}]
         if reading.assignment and not reading.assignment.agrees:
             bank = [each for each in bank if "roles" not in each.changed]
         return bank

@@ -135,7 +135,8 @@ class Reader(Judge):
         if self.kind.grid:
             x = self.random.standard_normal((batch, d_model, 5, 3))
             return {"q": x, "k": x, "v": x}
-        scale = 1.0 if self.kind.projected else 1.3
+        # without parameters a token's product with itself must not leave the others without a share
+        scale = 1.0 if self.kind.projected else 1.3 if self.kind.slug == "attention" else 0.45
         inner = (self.inner_heads,) if self.inner_heads else ()
 
         def draw(tokens: int) -> np.ndarray:
