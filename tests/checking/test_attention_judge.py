@@ -1,11 +1,13 @@
 """What the judge says of right attention, written by many hands, and of attention with a mistake in it."""
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
 
 from glassformer.checking.attention_judge import KINDS
+from glassformer.checking.attention_mistakes import THREE
 from tests.checking.seeded import attention as seeded
 from tests.checking.seeded.judged import compared, judged
 
@@ -37,3 +39,36 @@ def test_right_attention_is_found_right(path: Path) -> None:
     assert [slug for slug, _ in outcome.mistakes] == []
     assert any(check.name.startswith("output") and check.passed for check in outcome.checks)
     assert all(check.passed for check in outcome.checks)
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(THREE, 2)), ids="+".join)
+def test_where_masks_are_only_two_mistakes_explain_them(pair: tuple[str, str]) -> None:
+    """Without masks the two would be the third."""
+    outcome = judged(seeded.source("self_attention_linear", *pair), "self_attention_linear.py")
+    assert {slug for slug, _ in outcome.mistakes} == set(pair)
+
+
+FREE = """# contract: parameter-free-self-attention
+import torch
+
+
+def self_attention(x):
+    weights = torch.softmax(x @ x.mT, dim=-1)
+    return weights @ x
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "families"),
+    [
+        ("dim=-1", "dim=-2", [{"softmax-over-queries", "attention-weights-transposed"}]),
+        ("weights @ x", "weights.mT @ x", [{"softmax-over-queries", "attention-weights-transposed"}]),
+        ("return weights @ x", "return x", [{"values-not-mixed"}]),
+        ("", "", []),
+    ],
+)
+def test_attention_without_parameters(old: str, new: str, families: list[set[str]]) -> None:
+    """x xᵀ is symmetric; and no token's share of itself may be all of it."""
+    outcome = judged(FREE.replace(old, new), "free.py")
+    assert [set(family) for _, family in outcome.mistakes] == families
+    assert not outcome.remarks

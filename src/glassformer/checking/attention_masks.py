@@ -283,21 +283,19 @@ class MaskStage(Reader):
         two = [style(other_two(self.base)) for _, style in EMPTY_ROWS] if one else []
         twins = [steps for steps in two if explains(steps) >= 0]
         others = [each for each in THREE if each != one] if twins else []
-        if matches:
-            least = min(odd for odd, *_ in matches)
-            best = [each for each in matches if each[0] == least]
-            _, slugs, remark, steps = best[0]
-        if twins and (not matches or len(slugs) > 1):
+        if twins and (not matches or len(matches[0][1]) > 1):
             self.outcome.forget(one)
             for slug in others:
                 self.outcome.mistake(slug)
             return twins[0]
         if matches:
+            least = min(odd for odd, *_ in matches)
+            best = [each for each in matches if each[0] == least]
+            _, slugs, remark, steps = best[0]
             for slug in slugs:
                 family = [each for _, (each, *_), _, _ in best] if len(slugs) == 1 else []
                 self.outcome.mistake(slug, [*family, *others])
-            if one in [slug for slug, _ in self.outcome.mistakes]:
-                self.outcome.widen(one, others)
+            self.outcome.widen(one, others)
             if remark:
                 self.outcome.remark(remark)
             return steps

@@ -313,19 +313,22 @@ def together(first: Seeded, second: Seeded, base: Steps) -> Steps | None:
 
 THREE = ("attention-weights-transposed", "softmax-over-queries", "q-k-swapped")
 """Two of them at once are the third one, as long as nothing is masked."""
-_TRANSPOSED, _OVER_QUERIES = (
-    next(each.steps for each in CORE if each.slug == slug) for slug in THREE[:2]
-)
+_TRANSPOSED, _OVER_QUERIES = (next(each.steps for each in CORE if each.slug == slug) for slug in THREE[:2])
 
 
 def other_two(steps: Steps) -> Steps:
     """The same without masks, made by the other two of `THREE` where one of them is in these steps."""
     other = {"k": "q", "q": "k", "v": "v"}
+
+    def exchanged(letters: tuple[str, str, str]) -> tuple[str, str, str]:
+        one, two, three = (other[each] for each in letters)
+        return one, two, three
+
     mix, normalise = _TRANSPOSED.mix, _OVER_QUERIES.normalise
     return replace(
         steps,
         mix=RIGHT.mix if steps.mix is mix else mix,
         normalise=RIGHT.normalise if steps.normalise is normalise else normalise,
-        roles=tuple(other[each] for each in steps.roles),
-        sources=tuple(other[each] for each in steps.sources),
+        roles=exchanged(steps.roles),
+        sources=exchanged(steps.sources),
     )

@@ -171,7 +171,8 @@ EXAMPLES: dict[str, Callable[[], Sides]] = {
     "softmax-over-batch": lambda: _across("softmax-over-batch", "sequence"),
     **{slug: (lambda slug=slug: _roles(slug)) for slug in ("q-k-swapped", "k-v-swapped")},
     **{
-        slug: (lambda slug=slug: _mixed(slug)) for slug in ("attention-weights-transposed", "values-not-mixed")
+        slug: (lambda slug=slug: _mixed(slug))
+        for slug in ("attention-weights-transposed", "values-not-mixed")
     },
     **{
         slug: (lambda slug=slug: _projections(slug))

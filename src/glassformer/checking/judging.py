@@ -63,7 +63,8 @@ class Outcome:
     def widen(self, slug: str, family: Iterable[str]) -> None:
         """This mistake may be these too."""
         self.mistakes = [
-            (each, tuple(dict.fromkeys((*own, *family))) if each == slug else own) for each, own in self.mistakes
+            (each, tuple(dict.fromkeys((*own, *family))) if each == slug else own)
+            for each, own in self.mistakes
         ]
 
     def check(self, name: str, passed: bool, detail: str = "") -> None:
