@@ -72,3 +72,27 @@ def test_attention_without_parameters(old: str, new: str, families: list[set[str
     outcome = judged(FREE.replace(old, new), "free.py")
     assert [set(family) for _, family in outcome.mistakes] == families
     assert not outcome.remarks
+
+
+@pytest.mark.parametrize("more", ["", "no-scale", "dropout"])
+def test_heads_in_a_plain_list_are_named_and_judged_all_the_same(more: str) -> None:
+    text = seeded.source("multihead_heads_list", *([more] if more == "no-scale" else []))
+    if more == "dropout":
+        text = text.replace("head_size, causal):", "head_size, causal, dropout=0.2):")
+        text = text.replace("self.causal = causal", "self.causal, self.dropout = causal, nn.Dropout(dropout)")
+        text = text.replace("bmm(weights, v)", "bmm(self.dropout(weights), v)")
+    plain = re.sub(r"nn\.ModuleList\((.*)\)\n", r"[\1]\n", text)
+    assert plain != text
+    outcome = judged(plain, "plain_list.py")
+    assert {slug for slug, _ in outcome.mistakes} == {"layers-in-list", more} - {"", "dropout"}
+    assert outcome.error is None
+    assert judged(text, "module_list.py").found == outcome.found
+
+
+def test_a_list_of_what_is_registered_too_is_none() -> None:
+    text = seeded.source("multihead_separate")
+    end = "        self.out_proj = nn.Linear(d_model, d_model, bias=bias)\n"
+    outcome = judged(
+        text.replace(end, end + "        self.all = [self.q_proj, [self.k_proj]]\n"), "listed.py"
+    )
+    assert outcome.mistakes == []

@@ -16,7 +16,7 @@ from glassformer.checking.forms import Form, mask_arguments
 from glassformer.checking.judging import ALMOST, EXACT, SINGLE, distance
 from glassformer.checking.localise import QUANTITIES, Place, localise
 from glassformer.checking.names import forward_role
-from glassformer.checking.projections import Assignment
+from glassformer.checking.projections import ON_SLICES, SHARED, Assignment
 from glassformer.checking.runner import Step
 
 SINGLES_SECONDS, PAIRS_SECONDS = 4.0, 3.0
@@ -44,6 +44,13 @@ class CoreStage(Reader):
         if not steady and self.dropouts:
             quiet = {**self.construction, **dict.fromkeys(self.dropouts, 0.0)}
             self.built = self.build(quiet) or self.built
+
+    def _registered(self) -> None:
+        """Names what stands in a plain list; it is judged as if torch saw it."""
+        hidden = list(self._must().hidden)
+        if hidden:
+            self.outcome.mistake("layers-in-list")
+            self.outcome.check("every parameter is registered", False, f"torch does not see {hidden[0]}")
 
     def _probes(self, kept: list[Form]) -> list[Probe]:
         """All sizes distinct; then as many keys as queries, where some mistakes only then run."""
@@ -148,8 +155,13 @@ class CoreStage(Reader):
         sources = reading.assignment.sources
         if not reading.assignment.agrees:
             self.outcome.remark(_misnamed(reading.assignment))
-        if any("interleaved" in each.layout for each in sources.values()):
+        layouts = " ".join(each.layout for each in sources.values())
+        if "interleaved" in layouts:
             self.outcome.remark("interleaved-heads")
+        for words, slug in ((ON_SLICES, "heads-on-slices"), (SHARED, "heads-share-projection")):
+            if words in layouts:
+                self.outcome.mistake(slug)
+                break
         if "o" not in sources and self.kind.output == "needed":
             self.outcome.mistake("no-output-projection")
         # a bias is missed only where the signature asks for it and some projections have it

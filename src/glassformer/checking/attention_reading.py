@@ -77,6 +77,15 @@ class Reader(Judge):
             **self.fixed,
         }  # fmt: skip
 
+    def build(self, keywords: dict[str, Any]) -> Built | None:
+        """With the parameters that torch does not see among the others."""
+        built = super().build(keywords)
+        return built and replace(
+            built,
+            parameters={**built.parameters, **built.hidden},
+            modules={**built.modules, **built.hidden_modules},
+        )
+
     def _set_up(self) -> list[Form]:
         """Builds an instance that can be called; gives the forms whose output has a fitting shape."""
         for keywords in constructions(self.offer, self._sizes_tried()) if self.is_built else ({},):

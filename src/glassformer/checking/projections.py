@@ -190,8 +190,31 @@ def _sources(built: Built, sizes: Sizes) -> list[Source]:
             found += _of_heads(built, tuple(names))
         else:
             for name in names:
-                found += _of_one(built, name, sizes)
+                found += [wide for one in _of_one(built, name, sizes) for wide in _for_all_heads(one, sizes)]
     return found
+
+
+ON_SLICES, SHARED = "each head on its slice", "one for all heads"
+
+
+def _for_all_heads(source: Source, sizes: Sizes) -> Iterator[Source]:
+    """A matrix as wide as a head: as it is, of each head's own slice, or the same for all heads."""
+    yield source
+    heads, d_head = sizes.heads, sizes.d_head
+    if heads == 1 or source.shape[1] != d_head or "o" in source.roles:
+        return
+    bias = source.bias
+    repeated = None if bias is None else lambda values: bias(values).repeat(heads)
+    if source.shape[0] == d_head:
+        yield replace(
+            source, shape=(heads * d_head,) * 2, bias=repeated, layout=f"{ON_SLICES}, {SHARED}",
+            weight=lambda values: torch.block_diag(*[source.weight(values)] * heads),
+        )  # fmt: skip
+    if source.shape[0] == sizes.d_model:
+        yield replace(
+            source, shape=(sizes.d_model, heads * d_head), bias=repeated, layout=SHARED,
+            weight=lambda values: source.weight(values).repeat(1, heads),
+        )  # fmt: skip
 
 
 def _kind(built: Built, name: str) -> str:
@@ -273,4 +296,12 @@ def _of_heads(built: Built, names: tuple[str, ...]) -> Iterator[Source]:
         def weight(values: Values, plain: bool = plain) -> Tensor:
             return torch.cat([values[name] if plain else values[name].T for name in names], 1)
 
-        yield Source(all_names, (d_in, d_out * len(names)), weight, bias, roles, plain and d_in == d_out)
+        source = Source(all_names, (d_in, d_out * len(names)), weight, bias, roles, plain and d_in == d_out)
+        yield source
+        if d_in == d_out:
+            yield replace(
+                source, shape=(d_in * len(names),) * 2, layout=ON_SLICES,
+                weight=lambda values, each=source: torch.block_diag(
+                    *each.weight(values).split(each.shape[0], 1)
+                ),
+            )  # fmt: skip

@@ -552,6 +552,89 @@ MISTAKES: dict[str, dict[str, Edits]] = {
             for x in "QKV"
         ],
     },
+    "heads-on-slices": {
+        "multihead_separate": [
+            edit
+            for x, of_what in (("q", "x"), ("k", "context"), ("v", "context"))
+            for edit in (
+                (
+                    f"self.{x}_proj = nn.Linear(d_model, d_model,",
+                    f"self.{x}_proj = nn.Linear(self.d_k, self.d_k,",
+                ),
+                (f"self.{x}_proj({of_what})", f"self.{x}_proj({of_what}.unflatten(-1, (-1, self.d_k)))"),
+            )
+        ],
+        "multihead_einsum": [
+            edit
+            for x, of_what in (("q", "query"), ("k", "key"), ("v", "value"))
+            for edit in (
+                (
+                    f"self.to_{x} = nn.Linear(dim, dim,",
+                    f"self.to_{x} = nn.Linear(dim // heads, dim // heads,",
+                ),
+                (f"self.split(self.to_{x}({of_what}))", f"self.to_{x}(self.split({of_what}))"),
+            )
+        ],
+        "multihead_heads_list": [
+            ("nn.Linear(d_model, head_size)", "nn.Linear(head_size, head_size)", 3),
+            (
+                "head(x, context, padding_mask) for head in self.heads",
+                "head(a, b, padding_mask) for head, a, b in "
+                "zip(self.heads, x.chunk(len(self.heads), -1), context.chunk(len(self.heads), -1))",
+            ),
+        ],
+        "multihead_bmm": [
+            edit
+            for x, of_what in (("q", "queries"), ("k", "keys"), ("v", "values"))
+            for edit in (
+                (
+                    f"self.W_{x} = nn.Linear(num_hiddens, num_hiddens,",
+                    f"self.W_{x} = nn.Linear(num_hiddens // num_heads, num_hiddens // num_heads,",
+                ),
+                (
+                    f"self.W_{x}({of_what})",
+                    f"self.W_{x}({of_what}.unflatten(-1, (self.num_heads, -1))).flatten(2)",
+                ),
+            )
+        ],
+    },
+    "heads-share-projection": {
+        "multihead_heads_list": [
+            (
+                "_Head(d_model, d_model // n_heads, causal) for _ in range(n_heads)",
+                "[_Head(d_model, d_model // n_heads, causal)] * n_heads",
+            )
+        ],
+        "multihead_einsum": [
+            edit
+            for x, of_what in (("k", "key"), ("v", "value"))
+            for edit in (
+                (f"self.to_{x} = nn.Linear(dim, dim,", f"self.to_{x} = nn.Linear(dim, dim // heads,"),
+                (
+                    f"self.split(self.to_{x}({of_what}))",
+                    f"self.to_{x}({of_what}).unsqueeze(2).expand(-1, -1, self.heads, -1)",
+                ),
+            )
+        ],
+        "multihead_matrices": [
+            edit
+            for x in "kv"
+            for edit in (
+                (
+                    f"self.W_{x} = nn.Parameter(torch.randn(d_model, d_model)",
+                    f"self.W_{x} = nn.Parameter(torch.randn(d_model, self.d_head)",
+                ),
+                (
+                    f"self.b_{x} = nn.Parameter(torch.zeros(d_model))",
+                    f"self.b_{x} = nn.Parameter(torch.zeros(self.d_head))",
+                ),
+                (
+                    f"context @ self.W_{x} + self.b_{x}",
+                    f"(context @ self.W_{x} + self.b_{x}).repeat(1, 1, self.n_heads)",
+                ),
+            )
+        ],
+    },
     "heads-averaged": {
         "multihead_separate": [
             ("self.out_proj = nn.Linear(d_model, d_model", "self.out_proj = nn.Linear(self.d_k, d_model"),
