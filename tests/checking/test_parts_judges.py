@@ -157,6 +157,7 @@ def test_eps_is_the_one_that_the_code_itself_asks_for(
     text = text.replace("self.eps)", f"{used})")
     outcome = judged(text if signature else text.replace("self.eps = eps", "pass"))
     assert outcome.mistakes == []
+    assert all(each.passed for each in outcome.checks)
     assert named(outcome.remarks) == remarks
 
 

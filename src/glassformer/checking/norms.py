@@ -160,6 +160,9 @@ class LayerNormJudge(PartJudge):
         if others and not self._asks_for_torchs():
             self.outcome.mistakes.remove(others[0])
             self.outcome.remark("other-eps")
+            if not self.outcome.mistakes:
+                self.outcome.checks = [each for each in self.outcome.checks if each.name != "output"]
+                self.outcome.check("output", True, "right with another eps")
         return True
 
 

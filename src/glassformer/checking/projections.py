@@ -187,7 +187,7 @@ def _sources(built: Built, sizes: Sizes) -> list[Source]:
     for names in groups.values():
         shapes = {built.parameters[name] for name in names}
         if len(names) == sizes.heads > 1 and len(shapes) == 1:
-            found += _of_heads(built, tuple(names))
+            found += _of_heads(built, tuple(names), sizes)
         else:
             for name in names:
                 found += [wide for one in _of_one(built, name, sizes) for wide in _for_all_heads(one, sizes)]
@@ -278,8 +278,8 @@ def _of_one(built: Built, name: str, sizes: Sizes) -> Iterator[Source]:
                 )
 
 
-def _of_heads(built: Built, names: tuple[str, ...]) -> Iterator[Source]:
-    """One matrix a head: side by side they are the matrix of all heads."""
+def _of_heads(built: Built, names: tuple[str, ...], sizes: Sizes) -> Iterator[Source]:
+    """One matrix a head: side by side, or of outputs that are added up one on another, that of all heads."""
     shape = built.parameters[names[0]]
     if len(shape) != 2:
         return
@@ -298,6 +298,14 @@ def _of_heads(built: Built, names: tuple[str, ...]) -> Iterator[Source]:
 
         source = Source(all_names, (d_in, d_out * len(names)), weight, bias, roles, plain and d_in == d_out)
         yield source
+        if d_in == sizes.d_head:
+            yield replace(
+                source, shape=(d_in * len(names), d_out), layout="added up",
+                weight=lambda values, each=source, d_out=d_out: torch.cat(
+                    each.weight(values).split(d_out, 1)
+                ),
+                bias=(lambda values: sum(values[each] for each in bias_names)) if biased else None,
+            )  # fmt: skip
         if d_in == d_out:
             yield replace(
                 source, shape=(d_in * len(names),) * 2, layout=ON_SLICES,
