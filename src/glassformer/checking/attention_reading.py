@@ -115,13 +115,16 @@ class Reader(Judge):
     def _forms_that_run(self, built: Built, values: Mapping[str, np.ndarray]) -> list[Form]:
         inputs = self._inputs(TOKENS, TOKENS)
         kept: list[Form] = []
-        for form in forms(built.forward, self._batch_first(built)):
+        possible = forms(built.forward, self._batch_first(built))
+        if self.inner_heads:
+            possible += [replace(form, tokens_first=True) for form in possible if form.batched]
+        for form in possible:
             if kept and (not form.batched or form.required != kept[0].required):
                 continue  # counts only where no better one works
             if not form.serves(inputs):
                 continue
             output = self._run(form, inputs, built=built, values=values)
-            if output is not None and self._fits(output, inputs):
+            if output is not None and self._fits(output, inputs, form):
                 kept.append(form)
             elif output is not None:
                 shape, given = tuple(output.shape), tuple(inputs["q"].shape)
@@ -132,8 +135,8 @@ class Reader(Judge):
         setting = built.settings.get("", {}).get("batch_first")
         return setting if isinstance(setting, bool) else None
 
-    def _fits(self, output: np.ndarray, inputs: Inputs) -> bool:
-        want = inputs["q"].shape
+    def _fits(self, output: np.ndarray, inputs: Inputs, form: Form) -> bool:
+        want = inputs["q"].shape if form.batched else inputs["q"][:1].shape
         if self.kind.grid:
             return output.shape == want
         return output.ndim == len(want) and output.shape[:-1] == want[:-1]

@@ -276,6 +276,17 @@ def _of_one(built: Built, name: str, sizes: Sizes) -> Iterator[Source]:
                     bias,
                     roles,
                 )
+    elif len(shape) == 4:
+        for axes in permutations(range(4)):
+            moved = tuple(shape[axis] for axis in axes)
+            if moved[1] in (2, 3) and moved[2:] == (sizes.heads, sizes.d_head):  # (in, parts, heads, d_head)
+                yield Source(
+                    names,
+                    (moved[0], moved[1] * sizes.heads * sizes.d_head),
+                    lambda values, axes=axes: values[name].permute(axes).flatten(1),
+                    bias,
+                    roles,
+                )
 
 
 def _of_heads(built: Built, names: tuple[str, ...], sizes: Sizes) -> Iterator[Source]:

@@ -104,6 +104,9 @@ class Record(SimpleNamespace):
     def __getitem__(self, key: str | int) -> Any:
         return vars(self)[key] if isinstance(key, str) else list(self)[key]
 
+    def get(self, key: str, default: Any = None) -> Any:
+        return vars(self).get(key, default)
+
 
 class CodeError(Exception):
     """The code under check raised. line: of its own file, 0 where unknown."""
