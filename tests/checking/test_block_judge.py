@@ -73,3 +73,13 @@ def test_an_eps_that_leaves_nothing_of_the_input_is_not_taken_over() -> None:
     start = text.index("        y = self.ln1")
     outcome = judged(text[:start] + "        return self.ln2.bias.expand_as(x)\n", "eps.py")
     assert outcome.mistakes
+
+
+def test_heads_that_see_slices_only_are_named_in_a_block_too() -> None:
+    text = (rest.BASES / "block_view_heads.py").read_text(encoding="utf-8")
+    for letter in "qkv":
+        text = text.replace(
+            f"self.{letter}_proj = nn.Linear(d_model, d_model)",
+            f"self.{letter}_proj = nn.Linear(self.d_head, self.d_head)",
+        ).replace(f"self.{letter}_proj(x)", f"self.{letter}_proj(x.unflatten(-1, (-1, self.d_head)))")
+    assert {slug for slug, _ in judged(text, "block.py").mistakes} == {"heads-on-slices"}

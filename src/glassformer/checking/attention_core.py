@@ -16,7 +16,7 @@ from glassformer.checking.forms import Form, mask_arguments
 from glassformer.checking.judging import ALMOST, EXACT, SINGLE, distance
 from glassformer.checking.localise import QUANTITIES, Place, localise
 from glassformer.checking.names import forward_role
-from glassformer.checking.projections import ON_SLICES, SHARED, Assignment
+from glassformer.checking.projections import Assignment
 from glassformer.checking.runner import Step
 
 SINGLES_SECONDS, PAIRS_SECONDS = 4.0, 3.0
@@ -155,13 +155,10 @@ class CoreStage(Reader):
         sources = reading.assignment.sources
         if not reading.assignment.agrees:
             self.outcome.remark(_misnamed(reading.assignment))
-        layouts = " ".join(each.layout for each in sources.values())
-        if "interleaved" in layouts:
+        if any("interleaved" in each.layout for each in sources.values()):
             self.outcome.remark("interleaved-heads")
-        for words, slug in ((ON_SLICES, "heads-on-slices"), (SHARED, "heads-share-projection")):
-            if words in layouts:
-                self.outcome.mistake(slug)
-                break
+        for slug in reading.assignment.mistakes:
+            self.outcome.mistake(slug)
         if "o" not in sources and self.kind.output == "needed":
             self.outcome.mistake("no-output-projection")
         # a bias is missed only where the signature asks for it and some projections have it

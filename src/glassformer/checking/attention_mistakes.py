@@ -199,6 +199,7 @@ def _core() -> Iterator[Seeded]:
     yield _seeded("attention-weights-transposed", mix=lambda shares, v: shares.mT @ v)
     yield _seeded("values-not-mixed", mix=lambda shares, v: v)
     yield _seeded("values-not-mixed", mix=_values_as_output)
+    yield _seeded("values-not-mixed", mix=lambda shares, v: v[..., : shares.shape[-2], :])
     yield _seeded("values-not-mixed", mix=_values_times_rows)
     yield _seeded("values-not-mixed", mix=lambda shares, v: shares.sum(-2).unsqueeze(-1) * v)
     yield _seeded("q-k-swapped", roles=("k", "q", "v"))

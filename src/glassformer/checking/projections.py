@@ -21,6 +21,7 @@ from glassformer.checking.runner import Built
 Values = Mapping[str, Tensor]
 LINEAR = ("Linear", "NonDynamicallyQuantizableLinear", "LazyLinear")
 CONVOLUTIONS = ("Conv1d", "Conv2d")
+ON_SLICES, SHARED = "each head on its slice", "one for all heads"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ class Assignment:
 
     def weights(self, values: Values) -> Weights:
         return Weights(**{role: source.projection(values) for role, source in self.sources.items()})
+
+    @property
+    def mistakes(self) -> tuple[str, ...]:
+        """Of projections that no multi-head attention has, read as if it had them."""
+        layouts = " ".join(source.layout for source in self.sources.values())
+        if ON_SLICES in layouts:
+            return ("heads-on-slices",)
+        return ("heads-share-projection",) if SHARED in layouts else ()
 
     def described(self) -> dict[str, str]:
         """Role -> names of parameters, as the answer tells it."""
@@ -192,9 +201,6 @@ def _sources(built: Built, sizes: Sizes) -> list[Source]:
             for name in names:
                 found += [wide for one in _of_one(built, name, sizes) for wide in _for_all_heads(one, sizes)]
     return found
-
-
-ON_SLICES, SHARED = "each head on its slice", "one for all heads"
 
 
 def _for_all_heads(source: Source, sizes: Sizes) -> Iterator[Source]:
