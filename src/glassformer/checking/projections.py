@@ -321,7 +321,7 @@ def _of_heads(built: Built, names: tuple[str, ...], sizes: Sizes) -> Iterator[So
                 weight=lambda values, each=source, d_out=d_out: torch.cat(
                     each.weight(values).split(d_out, 1)
                 ),
-                bias=(lambda values: sum(values[each] for each in bias_names)) if biased else None,
+                bias=bias and (lambda values, bias=bias: bias(values).unflatten(0, (len(names), -1)).sum(0)),
             )  # fmt: skip
         if d_in == d_out:
             yield replace(
