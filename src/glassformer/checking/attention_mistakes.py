@@ -195,6 +195,7 @@ def _core() -> Iterator[Seeded]:
     yield _seeded("softmax-over-heads", normalise=_over(1))
     yield _seeded("softmax-over-batch", normalise=_over(0))
     yield _seeded("softmax-twice", normalise=lambda scores: softmax(softmax(scores)))
+    yield _seeded("no-softmax", normalise=lambda scores: scores)
     yield _seeded("log-softmax", normalise=lambda scores: torch.log_softmax(scores, -1))
     yield _seeded("attention-weights-transposed", mix=lambda shares, v: shares.mT @ v)
     yield _seeded("values-not-mixed", mix=lambda shares, v: v)

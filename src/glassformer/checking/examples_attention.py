@@ -165,7 +165,7 @@ EXAMPLES: dict[str, Callable[[], Sides]] = {
     },
     **{
         slug: (lambda slug=slug: _softmax(slug))
-        for slug in ("softmax-over-queries", "softmax-twice", "log-softmax")
+        for slug in ("softmax-over-queries", "softmax-twice", "no-softmax", "log-softmax")
     },
     "softmax-over-heads": lambda: _across("softmax-over-heads", "head"),
     "softmax-over-batch": lambda: _across("softmax-over-batch", "sequence"),

@@ -201,6 +201,19 @@ MISTAKES: dict[str, dict[str, Edits]] = {
         "attention_einsum": [("F.softmax(logits, dim=2)", "F.softmax(F.softmax(logits, dim=2), dim=2)")],
         "attention_loop": [("(weights.unsqueeze(-1)", "(weights.softmax(-1).unsqueeze(-1)")],
     },
+    "no-softmax": {
+        "multihead_separate": [("torch.softmax(scores, dim=-1)", "scores")],
+        "multihead_einsum": [("attn = sim.softmax(dim=-1)", "attn = sim")],
+        "multihead_heads_list": [
+            ("        weights = F.softmax(scores, dim=-1)\n", ""),
+            ("bmm(weights, v)", "bmm(scores, v)"),
+        ],
+        "multihead_fused": [("        att = F.softmax(att, dim=-1)\n", "")],
+        "multihead_bmm": [("nn.functional.softmax(scores, dim=-1)", "scores")],
+        "self_attention_matrices": [("scores.softmax(dim=-1)", "scores")],
+        "attention_plain": [("torch.softmax(scores, dim=-1)", "scores")],
+        "attention_einsum": [("F.softmax(logits, dim=2)", "logits")],
+    },
     "log-softmax": {
         "multihead_separate": [("torch.softmax(", "torch.log_softmax(")],
         "multihead_einsum": [("sim.softmax(", "sim.log_softmax(")],
