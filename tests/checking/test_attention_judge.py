@@ -1,11 +1,13 @@
 """What the judge says of right attention, written by many hands, and of attention with a mistake in it."""
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
 
 from glassformer.checking.attention_judge import KINDS
+from glassformer.checking.attention_mistakes import THREE
 from tests.checking.seeded import attention as seeded
 from tests.checking.seeded.judged import compared, judged
 
@@ -37,3 +39,60 @@ def test_right_attention_is_found_right(path: Path) -> None:
     assert [slug for slug, _ in outcome.mistakes] == []
     assert any(check.name.startswith("output") and check.passed for check in outcome.checks)
     assert all(check.passed for check in outcome.checks)
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(THREE, 2)), ids="+".join)
+def test_where_masks_are_only_two_mistakes_explain_them(pair: tuple[str, str]) -> None:
+    """Without masks the two would be the third."""
+    outcome = judged(seeded.source("self_attention_linear", *pair), "self_attention_linear.py")
+    assert {slug for slug, _ in outcome.mistakes} == set(pair)
+
+
+FREE = """# contract: parameter-free-self-attention
+import torch
+
+
+def self_attention(x):
+    weights = torch.softmax(x @ x.mT, dim=-1)
+    return weights @ x
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "families"),
+    [
+        ("dim=-1", "dim=-2", [{"softmax-over-queries", "attention-weights-transposed"}]),
+        ("weights @ x", "weights.mT @ x", [{"softmax-over-queries", "attention-weights-transposed"}]),
+        ("return weights @ x", "return x", [{"values-not-mixed"}]),
+        ("", "", []),
+    ],
+)
+def test_attention_without_parameters(old: str, new: str, families: list[set[str]]) -> None:
+    """x xᵀ is symmetric; and no token's share of itself may be all of it."""
+    outcome = judged(FREE.replace(old, new), "free.py")
+    assert [set(family) for _, family in outcome.mistakes] == families
+    assert not outcome.remarks
+
+
+@pytest.mark.parametrize("more", ["", "no-scale", "dropout"])
+def test_heads_in_a_plain_list_are_named_and_judged_all_the_same(more: str) -> None:
+    text = seeded.source("multihead_heads_list", *([more] if more == "no-scale" else []))
+    if more == "dropout":
+        text = text.replace("head_size, causal):", "head_size, causal, dropout=0.2):")
+        text = text.replace("self.causal = causal", "self.causal, self.dropout = causal, nn.Dropout(dropout)")
+        text = text.replace("bmm(weights, v)", "bmm(self.dropout(weights), v)")
+    plain = re.sub(r"nn\.ModuleList\((.*)\)\n", r"[\1]\n", text)
+    assert plain != text
+    outcome = judged(plain, "plain_list.py")
+    assert {slug for slug, _ in outcome.mistakes} == {"layers-in-list", more} - {"", "dropout"}
+    assert outcome.error is None
+    assert judged(text, "module_list.py").found == outcome.found
+
+
+def test_a_list_of_what_is_registered_too_is_none() -> None:
+    text = seeded.source("multihead_separate")
+    end = "        self.out_proj = nn.Linear(d_model, d_model, bias=bias)\n"
+    outcome = judged(
+        text.replace(end, end + "        self.all = [self.q_proj, [self.k_proj]]\n"), "listed.py"
+    )
+    assert outcome.mistakes == []

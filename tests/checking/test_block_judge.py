@@ -128,3 +128,13 @@ def test_masks_are_looked_at_together_and_where_nothing_is_left(
     assert {each.name for each in outcome.checks if not each.passed} == failed
     assert [slug for slug, _ in outcome.mistakes] == (["unknown-mask"] if failed else [])
     assert {slug for slug, _ in outcome.remarks} & {"masked-row-nan"} >= remarks
+
+
+def test_heads_that_see_slices_only_are_named_in_a_block_too() -> None:
+    text = (rest.BASES / "block_view_heads.py").read_text(encoding="utf-8")
+    for letter in "qkv":
+        text = text.replace(
+            f"self.{letter}_proj = nn.Linear(d_model, d_model)",
+            f"self.{letter}_proj = nn.Linear(self.d_head, self.d_head)",
+        ).replace(f"self.{letter}_proj(x)", f"self.{letter}_proj(x.unflatten(-1, (-1, self.d_head)))")
+    assert {slug for slug, _ in judged(text, "block.py").mistakes} == {"heads-on-slices"}

@@ -128,6 +128,18 @@ FUNCTIONS = {
     "attention_module": Function(
         lambda f, q, k, v, keep: f(D_HEAD).eval()(q, k, v, optional(lambda m: ~m[:, None], keep)), axes=3
     ),
+    "attention_keyword_only": Function(
+        lambda f, q, k, v, keep: f(
+            keys=k, queries=q, values=v, additive_mask=optional(lambda m: added(m)[:, None], keep)
+        ),
+        axes=3,
+    ),
+    "attention_heads_after_tokens": Function(
+        lambda f, *qkv_keep: f(
+            *(each.transpose(1, 2) for each in qkv_keep[:3]), causal=qkv_keep[3] is not None
+        ).transpose(1, 2),
+        "none causal",
+    ),
 }
 
 
@@ -388,6 +400,90 @@ LAYERS = {
         linears("anfrage", "schluessel", "wert", "ausgabe"),
         lambda m, x, c, keep: m(x, keep),
         "none keys",
+    ),
+    "multihead_unfold": Layer(
+        lambda t: t(D_MODEL, HEADS),
+        linears("query", "key", "value", "mix"),
+        lambda m, x, c, keep: m(x, keep),
+        "none keys",
+    ),
+    "multihead_vmap": Layer(lambda t: t(D_MODEL, HEADS), fused("qkv", "out")),
+    "multihead_three_axes": Layer(
+        lambda t: t(HEADS, D_MODEL), by_head, lambda m, x, c, keep: m(x, c, c, keep), "none pairs", cross=True
+    ),
+    "multihead_baddbmm": Layer(
+        lambda t: t(D_MODEL, HEADS),
+        linears("dense_q", "dense_k", "dense_v", "dense"),
+        lambda m, x, c, keep: m(x, optional(added, keep)),
+        "none pairs",
+    ),
+    "multihead_dataclass": Layer(
+        lambda t: t(t.forward.__globals__["Config"](n_embd=D_MODEL, n_head=HEADS)),
+        fused("c_attn", "c_proj"),
+        masks="causal",
+    ),
+    "multihead_annotated_config": Layer(
+        lambda t: t(t.forward.__globals__["AttentionConfig"](D_MODEL, HEADS)), linears("q", "k", "v", "o")
+    ),
+    "multihead_config_dict": Layer(
+        lambda t: t({"emb_dim": D_MODEL, "n_heads": HEADS, "qkv_bias": True}), fused("W", "out_proj")
+    ),
+    "multihead_nested": Layer(
+        lambda t: t(model_dim=D_MODEL, heads=HEADS, dropout=0.1),
+        lambda m: [*(of(m.inner["maps"][name]) for name in ("query", "key", "value")), of(m.out[0])],
+        lambda m, x, c, keep: m(inputs=x, keep_mask=keep),
+        "none keys",
+    ),
+    "multihead_parameter_list": Layer(
+        lambda t: t(D_MODEL, HEADS),
+        lambda m: [
+            *((torch.cat([w.T for w in each]), None) for each in (m.queries, m.keys, m.values)),
+            (torch.cat(list(m.outputs)).T, None),
+        ],
+        lambda m, x, c, keep: m(x, c),
+        cross=True,
+    ),
+    "multihead_linear_list": Layer(
+        lambda t: t(D_MODEL, HEADS),
+        lambda m: [
+            *(
+                (torch.cat([each.weight for each in role]), torch.cat([each.bias for each in role]))
+                for role in zip(*((head.q, head.k, head.v) for head in m.heads), strict=True)
+            ),
+            (torch.cat([head.o.weight for head in m.heads], 1), sum(head.o.bias for head in m.heads)),
+        ],
+        lambda m, x, c, keep: m(x, keep),
+        "none keys",
+    ),
+    "multihead_context_first": Layer(
+        lambda t: t(D_MODEL, HEADS),
+        lambda m: [of(m.q), *thirds(*of(m.kv), parts=2), of(m.proj)],
+        lambda m, x, c, keep: m(c, x),
+        cross=True,
+    ),
+    "multihead_functional": Layer(
+        lambda t: t(D_MODEL, HEADS),
+        lambda m: [(m.params[f"{name}_weight"], m.params[f"{name}_bias"]) for name in "qkvo"],
+        lambda m, x, c, keep: m(x, optional(lambda k: k.sum(1), keep)),
+        "none keys",
+    ),
+    "multihead_query_blocks": Layer(lambda t: t(D_MODEL, HEADS), fused("project", "unify")),
+    "multihead_conv1d": Layer(lambda t: t(D_MODEL, HEADS), linears("q", "k", "v", "proj")),
+    "multihead_four_axes": Layer(
+        lambda t: t(D_MODEL, HEADS),
+        lambda m: [*((each.flatten(0, 1), None) for each in m.qkv), (m.out.flatten(0, 1).T, None)],
+    ),
+    "self_attention_batch_in_the_middle": Layer(
+        lambda t: t(D_MODEL, 7),
+        linears("to_queries", "to_keys", "to_values", None),
+        swapped(lambda m, x, c, keep: m(x)),
+        heads=1,
+    ),
+    "self_attention_unbatched": Layer(
+        lambda t: t(D_MODEL, 7),
+        lambda m: [(m.W_q.T, None), (m.W_k.T, None), (m.W_v.T, None), None],
+        lambda m, x, c, keep: torch.stack([m(each) for each in x]),
+        heads=1,
     ),
     # self-attention-2d
     "self_attention_2d_flatten": Layer(lambda t: t(D_MODEL, HEADS), linears("q", "k", "v", "out"), image),

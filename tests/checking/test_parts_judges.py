@@ -139,12 +139,26 @@ def test_three_mistakes_of_a_norm_are_named() -> None:
     assert {"unbiased-variance", "eps-outside-root", "other-eps"} <= found
 
 
-def test_another_eps_without_words_is_a_remark() -> None:
+@pytest.mark.parametrize(
+    ("words", "signature", "used", "remarks"),
+    [
+        ("", "eps: float = 1e-6", "self.eps", set()),
+        ("", "eps: float = 1e-6", "1e-5", {"other-eps"}),
+        ("", "eps: float = 1e-5", "1e-6", {"other-eps"}),
+        ("With eps = 1e-6.", "", "1e-6", set()),
+        ("", "", "1e-6", {"other-eps"}),
+    ],
+)
+def test_eps_is_the_one_that_the_code_itself_asks_for(
+    words: str, signature: str, used: str, remarks: set[str]
+) -> None:
     text = (rest.BASES / "norm_module.py").read_text(encoding="utf-8")
-    text = text.replace("eps: float = 1e-5", "eps: float = 1e-6").replace('"""Normalises', '"""').split("\n")
-    outcome = judged("\n".join("    " if '"""' in line else line for line in text))
+    text = re.sub('""".*"""', f'"""{words}"""', text).replace("eps: float = 1e-5", signature)
+    text = text.replace("self.eps)", f"{used})")
+    outcome = judged(text if signature else text.replace("self.eps = eps", "pass"))
     assert outcome.mistakes == []
-    assert named(outcome.remarks) == {"other-eps"}
+    assert all(each.passed for each in outcome.checks)
+    assert named(outcome.remarks) == remarks
 
 
 def test_code_that_is_wrong_in_no_known_way_is_unknown() -> None:

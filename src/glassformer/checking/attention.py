@@ -98,6 +98,10 @@ def _same(value: Tensor, *_: object) -> Tensor:
     return value
 
 
+def _mix(shares: Tensor, v: Tensor) -> Tensor:
+    return shares @ v
+
+
 @dataclass(frozen=True)
 class Steps:
     """One attention, step by step. Each mistake of the bank replaces one field or two.
@@ -120,6 +124,7 @@ class Steps:
     hide: Callable[[Tensor, Tensor], Tensor] = _hide
     normalise: Callable[[Tensor], Tensor] = softmax
     after: Callable[[Tensor, Tensor | None, Sizes], Tensor] = _same
+    mix: Callable[[Tensor, Tensor], Tensor] = _mix
     merge: Callable[[Tensor, Sizes], Tensor] = _merge
     output: bool = True
 
@@ -159,7 +164,7 @@ def attend(
     allowed = steps.both(steps.padding(masks, scores), steps.causal(masks, scores))
     hidden = scores if allowed is None else steps.hide(scores, allowed)
     shares = steps.after(steps.normalise(hidden), allowed, sizes)
-    context = shares @ v
+    context = steps.mix(shares, v)
     if seen is not None:
         seen |= {"queries": q, "keys": k, "values": v}
         seen |= {"scores": scores, "weights": shares, "context": context}

@@ -45,6 +45,13 @@ class CoreStage(Reader):
             quiet = {**self.construction, **dict.fromkeys(self.dropouts, 0.0)}
             self.built = self.build(quiet) or self.built
 
+    def _registered(self) -> None:
+        """Names what stands in a plain list; it is judged as if torch saw it."""
+        hidden = list(self._must().hidden)
+        if hidden:
+            self.outcome.mistake("layers-in-list")
+            self.outcome.check("every parameter is registered", False, f"torch does not see {hidden[0]}")
+
     def _probes(self, kept: list[Form]) -> list[Probe]:
         """All sizes distinct; then as many keys as queries, where some mistakes only then run."""
         if self.kind.grid:
@@ -150,6 +157,8 @@ class CoreStage(Reader):
             self.outcome.remark(_misnamed(reading.assignment))
         if any("interleaved" in each.layout for each in sources.values()):
             self.outcome.remark("interleaved-heads")
+        for slug in reading.assignment.mistakes:
+            self.outcome.mistake(slug)
         if "o" not in sources and self.kind.output == "needed":
             self.outcome.mistake("no-output-projection")
         # a bias is missed only where the signature asks for it and some projections have it
@@ -192,10 +201,12 @@ class CoreStage(Reader):
         return None
 
     def _bank(self, reading: Reading) -> list[Seeded]:
-        """The mistakes to try; a reading that exchanges projections tries no other exchange."""
+        """The mistakes to try: of heads where there are some, of roles where the reading exchanges none."""
         bank = [*CORE, *self.kind.extra]
         if reading.masks.causal:
             bank += [each for each in CAUSAL if each.slug != "causal-forgotten"]
+        if reading.sizes.heads == 1:
+            bank = [each for each in bank if not each.changed & {"split", "merge"}]
         if reading.assignment and not reading.assignment.agrees:
             bank = [each for each in bank if "roles" not in each.changed]
         return bank

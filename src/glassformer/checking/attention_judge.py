@@ -26,6 +26,7 @@ class AttentionJudge(CoreStage, MaskStage, NumberStage):
             self.could_not_run()
             return outcome
         self.tensors = {key: torch.from_numpy(each) for key, each in self.values.items()}
+        self._registered()
         self._steadiness(kept[0])
         found = self._core(kept)
         if found is None:

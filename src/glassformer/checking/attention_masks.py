@@ -16,6 +16,8 @@ from glassformer.checking.attention_mistakes import (
     HIDING,
     MINUS_1E9,
     PADDING,
+    THREE,
+    other_two,
     together,
 )
 from glassformer.checking.attention_reading import BATCH, KEYS, TOKENS, Found, Reader
@@ -277,18 +279,32 @@ class MaskStage(Reader):
                 if steps is not None and (odd := explains(steps)) >= 0:
                     matches.append((2 * odd + bool(remark), (one.slug, two.slug), remark, steps))
                     break
+        one = next((each for each in THREE if each in self._said()), "")
+        two = [style(other_two(self.base)) for _, style in EMPTY_ROWS] if one else []
+        twins = [steps for steps in two if explains(steps) >= 0]
+        others = [each for each in THREE if each != one] if twins else []
+        if twins and (not matches or len(matches[0][1]) > 1):
+            self.outcome.forget(one)
+            for slug in others:
+                self.outcome.mistake(slug)
+            return twins[0]
         if matches:
             least = min(odd for odd, *_ in matches)
             best = [each for each in matches if each[0] == least]
             _, slugs, remark, steps = best[0]
             for slug in slugs:
-                self.outcome.mistake(slug, [each for _, (each, *_), _, _ in best] if len(slugs) == 1 else ())
+                family = [each for _, (each, *_), _, _ in best] if len(slugs) == 1 else []
+                self.outcome.mistake(slug, [*family, *others])
+            self.outcome.widen(one, others)
             if remark:
                 self.outcome.remark(remark)
             return steps
         if not self.wrong:
             self.outcome.mistake("unknown-mask")
         return None
+
+    def _said(self) -> list[str]:
+        return [slug for slug, _ in (*self.outcome.mistakes, *self.outcome.remarks)]
 
     def _as_said(self, way: Way) -> bool:
         if way.slot is None or way.slot.meaning not in ("attend", "ignore"):

@@ -162,6 +162,15 @@ def _zeroed(shares: Tensor, allowed: Tensor | None, sizes: Sizes) -> Tensor:
     return shares if allowed is None else shares * allowed
 
 
+def _values_as_output(shares: Tensor, v: Tensor) -> Tensor:
+    """In the shape of the output, which they only fit where there are as many keys as queries."""
+    return v.reshape(*shares.shape[:-1], v.shape[-1])
+
+
+def _values_times_rows(shares: Tensor, v: Tensor) -> Tensor:
+    return torch.einsum("...qk,...qd->...qd", shares, v)
+
+
 def _nothing(*_: object) -> None:
     return None
 
@@ -186,7 +195,14 @@ def _core() -> Iterator[Seeded]:
     yield _seeded("softmax-over-heads", normalise=_over(1))
     yield _seeded("softmax-over-batch", normalise=_over(0))
     yield _seeded("softmax-twice", normalise=lambda scores: softmax(softmax(scores)))
+    yield _seeded("no-softmax", normalise=lambda scores: scores)
     yield _seeded("log-softmax", normalise=lambda scores: torch.log_softmax(scores, -1))
+    yield _seeded("attention-weights-transposed", mix=lambda shares, v: shares.mT @ v)
+    yield _seeded("values-not-mixed", mix=lambda shares, v: v)
+    yield _seeded("values-not-mixed", mix=_values_as_output)
+    yield _seeded("values-not-mixed", mix=lambda shares, v: v[..., : shares.shape[-2], :])
+    yield _seeded("values-not-mixed", mix=_values_times_rows)
+    yield _seeded("values-not-mixed", mix=lambda shares, v: shares.sum(-2).unsqueeze(-1) * v)
     yield _seeded("q-k-swapped", roles=("k", "q", "v"))
     yield _seeded("q-k-swapped", sources=("k", "q", "v"))
     yield _seeded("q-k-swapped", sources=("k", "q", "v"), roles=("k", "q", "v"))
@@ -295,3 +311,26 @@ SCALED: tuple[Seeded, ...] = (
 def together(first: Seeded, second: Seeded, base: Steps) -> Steps | None:
     """Two mistakes in one module; None where they touch the same step."""
     return None if first.changed & second.changed else second.on(first.on(base))
+
+
+THREE = ("attention-weights-transposed", "softmax-over-queries", "q-k-swapped")
+"""Two of them at once are the third one, as long as nothing is masked."""
+_TRANSPOSED, _OVER_QUERIES = (next(each.steps for each in CORE if each.slug == slug) for slug in THREE[:2])
+
+
+def other_two(steps: Steps) -> Steps:
+    """The same without masks, made by the other two of `THREE` where one of them is in these steps."""
+    other = {"k": "q", "q": "k", "v": "v"}
+
+    def exchanged(letters: tuple[str, str, str]) -> tuple[str, str, str]:
+        one, two, three = (other[each] for each in letters)
+        return one, two, three
+
+    mix, normalise = _TRANSPOSED.mix, _OVER_QUERIES.normalise
+    return replace(
+        steps,
+        mix=RIGHT.mix if steps.mix is mix else mix,
+        normalise=RIGHT.normalise if steps.normalise is normalise else normalise,
+        roles=exchanged(steps.roles),
+        sources=exchanged(steps.sources),
+    )

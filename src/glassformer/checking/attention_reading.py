@@ -77,6 +77,15 @@ class Reader(Judge):
             **self.fixed,
         }  # fmt: skip
 
+    def build(self, keywords: dict[str, Any]) -> Built | None:
+        """With the parameters that torch does not see among the others."""
+        built = super().build(keywords)
+        return built and replace(
+            built,
+            parameters={**built.parameters, **built.hidden},
+            modules={**built.modules, **built.hidden_modules},
+        )
+
     def _set_up(self) -> list[Form]:
         """Builds an instance that can be called; gives the forms whose output has a fitting shape."""
         for keywords in constructions(self.offer, self._sizes_tried()) if self.is_built else ({},):
@@ -106,13 +115,16 @@ class Reader(Judge):
     def _forms_that_run(self, built: Built, values: Mapping[str, np.ndarray]) -> list[Form]:
         inputs = self._inputs(TOKENS, TOKENS)
         kept: list[Form] = []
-        for form in forms(built.forward, self._batch_first(built)):
+        possible = forms(built.forward, self._batch_first(built))
+        if self.inner_heads:
+            possible += [replace(form, tokens_first=True) for form in possible if form.batched]
+        for form in possible:
             if kept and (not form.batched or form.required != kept[0].required):
                 continue  # counts only where no better one works
             if not form.serves(inputs):
                 continue
             output = self._run(form, inputs, built=built, values=values)
-            if output is not None and self._fits(output, inputs):
+            if output is not None and self._fits(output, inputs, form):
                 kept.append(form)
             elif output is not None:
                 shape, given = tuple(output.shape), tuple(inputs["q"].shape)
@@ -123,8 +135,8 @@ class Reader(Judge):
         setting = built.settings.get("", {}).get("batch_first")
         return setting if isinstance(setting, bool) else None
 
-    def _fits(self, output: np.ndarray, inputs: Inputs) -> bool:
-        want = inputs["q"].shape
+    def _fits(self, output: np.ndarray, inputs: Inputs, form: Form) -> bool:
+        want = inputs["q"].shape if form.batched else inputs["q"][:1].shape
         if self.kind.grid:
             return output.shape == want
         return output.ndim == len(want) and output.shape[:-1] == want[:-1]
@@ -135,7 +147,8 @@ class Reader(Judge):
         if self.kind.grid:
             x = self.random.standard_normal((batch, d_model, 5, 3))
             return {"q": x, "k": x, "v": x}
-        scale = 1.0 if self.kind.projected else 1.3
+        # without parameters a token's product with itself must not leave the others without a share
+        scale = 1.0 if self.kind.projected else 1.3 if self.kind.slug == "attention" else 0.45
         inner = (self.inner_heads,) if self.inner_heads else ()
 
         def draw(tokens: int) -> np.ndarray:

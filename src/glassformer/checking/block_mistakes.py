@@ -159,11 +159,11 @@ def attention_options(
     for reading, likely in readings:
         misnamed = "" if reading.agrees else "wrong-projection"
         unlike = any("interleaved" in source.layout for source in reading.sources.values())
-        lost = () if "o" in reading.sources else ("no-output-projection",)
+        lost = (*reading.mistakes, *(() if "o" in reading.sources else ("no-output-projection",)))
         remark = "interleaved-heads" if unlike else misnamed
         found.append(option("", (reading, RIGHT), *extra, *lost, likely=likely and not unlike, remark=remark))
     for reading, likely in readings:
-        if not likely or not reading.agrees or "o" not in reading.sources:
+        if not likely or not reading.agrees or reading.mistakes or "o" not in reading.sources:
             continue
         for seeded in CORE:
             if not cross and seeded.slug == "cross-attends-to-itself":

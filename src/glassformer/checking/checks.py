@@ -46,18 +46,19 @@ def check_file(
     zygote: Zygote | None = None,
     timeout: float = SECONDS_A_CALL,
     budget: float = SECONDS_IN_ALL,
+    patience: float = 1.0,
 ) -> Verdict:
     """Checks PATH, PATH:NAME or package.module:NAME. The code runs in a process of its own, confined.
 
     contract: a slug or title of `CONTRACTS`; guessed where it is None. timeout: seconds of one call,
-    budget: of all calls.
+    budget: of all calls. patience: times the seconds that a judge searches for the name of a mistake.
     UsageError where there is nothing to check; a verdict "error" where the code could not be run.
     """
     started = time.monotonic()
     aim = said if isinstance(said, Target) else target(str(said))
     slug = None if contract is None else contract_named(contract)
     with IsolatedRunner(timeout=timeout, budget=budget, paths=aim.paths, zygote=zygote) as session:
-        verdict = check_in(session, aim, slug, seed=seed)
+        verdict = check_in(session, aim, slug, seed=seed, patience=patience)
     return replace(verdict, seconds=time.monotonic() - started)
 
 
@@ -72,8 +73,7 @@ def check_in(
 ) -> Verdict:
     """`check_file` in a process that the caller has started, and may ask about afterwards.
 
-    sizes: what the constructor is given for a size, by its role, such as {"heads": 1}. patience: times the
-    seconds that a judge searches for the name of a mistake.
+    sizes: what the constructor is given for a size, by its role, such as {"heads": 1}.
     """
     started = time.monotonic()
 

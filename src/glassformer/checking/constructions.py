@@ -1,12 +1,26 @@
 """How to build a module of which only the signature is known: by the names of its arguments."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from glassformer.checking.names import SIZES, size_role
 from glassformer.checking.runner import Argument, Namespace, Offer
 
-CONFIGURATIONS = ("config", "cfg", "conf", "configuration", "hparams", "params", "hp", "opts", "settings")
+CONFIGURATIONS = (
+    "config",
+    "cfg",
+    "conf",
+    "configuration",
+    "hparams",
+    "params",
+    "hp",
+    "opts",
+    "settings",
+    "args",
+)
+_CONFIGURED = re.compile(r"(?i)(config|args|arguments|settings|hparams|options)\W*$")
+"""At the end of an annotation."""
 AMBIGUOUS = ("d", "e", "c", "k", "h", "p", "size", "length", "tokens")
 
 
@@ -41,7 +55,7 @@ def _products(choices: list[tuple[str, list[Any]]], limit: int = 60) -> Iterator
 def _options(argument: Argument, sizes: Mapping[str, Any]) -> list[Any] | None:
     """The values that its name asks for; None where the name says nothing."""
     name = argument.name.lower().strip("_")
-    if name in CONFIGURATIONS and argument.required:
+    if argument.required and (name in CONFIGURATIONS or _CONFIGURED.search(argument.annotation)):
         return [Namespace(_everything(sizes))]
     role = size_role(argument.name)
     if role == "d_model" and name in ("k", "d", "e", "c", "size", "hidden") and "d_model" not in sizes:

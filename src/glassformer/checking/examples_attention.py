@@ -65,6 +65,14 @@ def _roles(slug: str) -> Sides:
     return Sides(what, *(table(attended(*given, steps)[0, 0]) for steps in (RIGHT, wrong)))
 
 
+def _mixed(slug: str) -> Sides:
+    """The first token looks at both, the second only at itself."""
+    q, k, v = floats([0, 0], [0, 9]), floats([0, 0], [0, 9]), floats([10, 0], [0, 20])
+    given = q[None, None], k[None, None], v[None, None]
+    what = "weights [0.5 0.5] and [0 1]; v = [10 0], [0 20]; the output, a row a query"
+    return Sides(what, *(table(attended(*given, steps)[0, 0]) for steps in (RIGHT, steps_of(slug))))
+
+
 def _projected(steps: Steps, weights: Weights, x: Tensor) -> Tensor:
     return attend((x[None],) * 3, weights, Sizes(2, 1, 2), steps=steps)[0]
 
@@ -157,11 +165,15 @@ EXAMPLES: dict[str, Callable[[], Sides]] = {
     },
     **{
         slug: (lambda slug=slug: _softmax(slug))
-        for slug in ("softmax-over-queries", "softmax-twice", "log-softmax")
+        for slug in ("softmax-over-queries", "softmax-twice", "no-softmax", "log-softmax")
     },
     "softmax-over-heads": lambda: _across("softmax-over-heads", "head"),
     "softmax-over-batch": lambda: _across("softmax-over-batch", "sequence"),
     **{slug: (lambda slug=slug: _roles(slug)) for slug in ("q-k-swapped", "k-v-swapped")},
+    **{
+        slug: (lambda slug=slug: _mixed(slug))
+        for slug in ("attention-weights-transposed", "values-not-mixed")
+    },
     **{
         slug: (lambda slug=slug: _projections(slug))
         for slug in ("no-output-projection", "missing-bias", "weights-transposed", "wrong-projection")

@@ -37,6 +37,20 @@ def _merge(slug: str) -> Sides:
     return Sides(what, *(table(steps.merge(context, SIZES)[0], 0) for steps in (RIGHT, steps_of(slug))))
 
 
+def _projection(slug: str) -> Sides:
+    """The queries of one token for two heads, of all its features; and otherwise."""
+    x = floats([1, 2, 10, 20])
+    if slug == "heads-on-slices":
+        weight = torch.ones(4, 4, dtype=torch.float64)
+        wrong = torch.block_diag(weight[:2, :2], weight[2:, 2:])
+        what = "x = [1 2 10 20], all weights of W_q are 1, two heads; their queries"
+    else:
+        weight = torch.eye(4, dtype=torch.float64)
+        wrong = weight[:, :2].repeat(1, 2)
+        what = "x = [1 2 10 20], W_q leaves as it is, two heads; their queries"
+    return Sides(what, *(_heads(RIGHT.split((x @ each)[None], SIZES)) for each in (weight, wrong)))
+
+
 def _one_head() -> Sides:
     """Scores of one query in each of two heads; one head of all features has their sum."""
     scores = floats([6, 0, 0], [0, 0, 6])
@@ -87,6 +101,7 @@ def _grid(slug: str) -> Sides:
 EXAMPLES: dict[str, Callable[[], Sides]] = {
     **{slug: (lambda slug=slug: _split(slug)) for slug in ("split-without-transpose", "interleaved-heads")},
     **{slug: (lambda slug=slug: _merge(slug)) for slug in ("merge-without-transpose", "heads-averaged")},
+    **{slug: (lambda slug=slug: _projection(slug)) for slug in ("heads-on-slices", "heads-share-projection")},
     "one-big-head": _one_head,
     "heads-attend-to-heads": _heads_to_heads,
     "batch-length-swapped": _batch,

@@ -18,6 +18,8 @@ Inputs = Mapping[str, Any]
 class Form:
     """takes: argument name -> "q", "k" or "v". positional: given by place, for signatures that hide names.
 
+    tokens_first: of four axes, (batch, tokens, heads, size).
+
     required: masks that cannot be left out, with the slot that hides nothing; None where None does.
     """
 
@@ -27,6 +29,7 @@ class Form:
     positional: bool = False
     named: bool = True
     required: Mapping[str, "Slot | None"] = field(default_factory=dict)
+    tokens_first: bool = False
 
     @property
     def crosses(self) -> bool:
@@ -45,8 +48,11 @@ class Form:
 
     def given(self, array: np.ndarray) -> np.ndarray:
         """An input (batch, tokens, ...) as this form has it."""
-        if not self.batched:
-            return array[0]
+        return array[0] if not self.batched else self._turned(array)
+
+    def _turned(self, array: np.ndarray) -> np.ndarray:
+        if self.tokens_first and array.ndim == 4:
+            return array.swapaxes(1, 2)
         return array if self.batch_first or array.ndim != 3 else array.swapaxes(0, 1)
 
     def call(self, inputs: Inputs) -> tuple[list[Any], dict[str, Any]]:
@@ -65,9 +71,7 @@ class Form:
         array = first_array(output)
         if array is None:
             return None
-        if not self.batched:
-            return array[None]
-        return array if self.batch_first or array.ndim != 3 else array.swapaxes(0, 1)
+        return array[None] if not self.batched else self._turned(array)
 
 
 def first_array(output: Any) -> np.ndarray | None:

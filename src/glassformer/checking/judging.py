@@ -60,6 +60,18 @@ class Outcome:
         if slug not in [each for each, _ in self.remarks]:
             self.remarks.append((slug, tuple(dict.fromkeys((slug, *family)))))
 
+    def forget(self, slug: str) -> None:
+        """Takes back what turned out to be something else."""
+        self.mistakes = [each for each in self.mistakes if each[0] != slug]
+        self.remarks = [each for each in self.remarks if each[0] != slug]
+
+    def widen(self, slug: str, family: Iterable[str]) -> None:
+        """This mistake may be these too."""
+        self.mistakes = [
+            (each, tuple(dict.fromkeys((*own, *family))) if each == slug else own)
+            for each, own in self.mistakes
+        ]
+
     def check(self, name: str, passed: bool, detail: str = "") -> None:
         self.checks.append(Check(name, passed, detail))
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from glassformer.checking.feeding import Probe, Way, feed, sized
-from glassformer.checking.names import FORWARD
+from glassformer.checking.names import FORWARD, size_role
 from glassformer.checking.parts import Mistake, PartJudge, Reading, mistake
 from glassformer.checking.runner import Built
 
@@ -51,8 +51,8 @@ class Norm:
         return y if beta is None or not self.shift else y + beta
 
 
-def mistakes(other: Sequence[float]) -> tuple[Mistake, ...]:
-    """other: values of eps that are tried."""
+def mistakes(other: Sequence[float], asked: float = EPS) -> tuple[Mistake, ...]:
+    """other: values of eps that are tried, but for the one that was asked for."""
     return (
         *(mistake("norm-over-wrong-axis", axes=each) for each in ((1,), (0,), (-2, -1), (0, 1), (0, 1, 2))),
         mistake("unbiased-variance", unbiased=True),
@@ -63,7 +63,7 @@ def mistakes(other: Sequence[float]) -> tuple[Mistake, ...]:
         mistake("norm-without-mean", centred=False, about_mean=False),
         mistake("norm-gain-forgotten", gain=False),
         mistake("norm-shift-forgotten", shift=False),
-        *(mistake("other-eps", eps=each) for each in other if each != EPS),
+        *(mistake("other-eps", eps=each) for each in other if each != asked),
     )
 
 
@@ -109,10 +109,25 @@ class LayerNormJudge(PartJudge):
         return output.shape == probe["x"].shape
 
     @cached_property
+    def eps(self) -> float:
+        """What the words ask for, else what the signature says."""
+        said = [each.default for each in self.offer.arguments if size_role(each.name) == "eps"]
+        words = re.search(r"eps(?:ilon)?\D{0,5}?(\d+\.?\d*e-\d+)", self.code.words.lower())
+        if self._asks_for_torchs():
+            return EPS
+        if words:
+            return float(words[1])
+        return said[0] if said and type(said[0]) is float else EPS
+
+    def _asks_for_torchs(self) -> bool:
+        words = self.code.words.lower().replace(" ", "")
+        return bool(re.search(r"1e-0?5|0\.00001\b|10\^-5|(torch\S*|nn|f)\.layer_?norm", words))
+
+    @cached_property
     def bank(self) -> Sequence[Mistake]:  # type: ignore[override]
         """The values of eps that people take, and every small number in the code."""
         own = (float(each) for each in re.findall(r"\b\d+\.?\d*e-\d+|\b0?\.0+\d+", self.code.text))
-        return mistakes(tuple(dict.fromkeys((*OTHERS, *own))))
+        return mistakes(tuple(dict.fromkeys((EPS, *OTHERS, *own))), self.eps)
 
     def readings(self, way: Way) -> Sequence[Reading]:
         found = []
@@ -121,7 +136,12 @@ class LayerNormJudge(PartJudge):
                 word: each for word, each in (("gamma", gamma), ("beta", beta)) if each in way.values
             }
             found.append(
-                Reading(way, Norm(), context={"gamma": gamma, "beta": beta}, found={"parameters": parameters})
+                Reading(
+                    way,
+                    Norm(eps=self.eps),
+                    context={"gamma": gamma, "beta": beta},
+                    found={"parameters": parameters},
+                )
             )
         return found
 
@@ -133,16 +153,16 @@ class LayerNormJudge(PartJudge):
         return steps(x, of(reading.context["gamma"]), of(reading.context["beta"]))
 
     def _diagnose(self, readings: Sequence[Reading], off: Any, bar: float) -> bool:
-        """Another eps is a mistake only where the words ask for 1e-5; where they ask for it, it is right."""
+        """Another eps is a mistake only where the words ask for 1e-5."""
         if not super()._diagnose(readings, off, bar):
             return False
         others = [each for each in self.outcome.mistakes if each[0] == "other-eps"]
-        words = self.code.words.lower()
-        if others and not re.search(
-            r"1e-0?5|0\.00001\b|10\^-5|(torch\S*|nn|f)\.layer_?norm", words.replace(" ", "")
-        ):
+        if others and not self._asks_for_torchs():
             self.outcome.mistakes.remove(others[0])
             self.outcome.remark("other-eps")
+            if not self.outcome.mistakes:
+                self.outcome.checks = [each for each in self.outcome.checks if each.name != "output"]
+                self.outcome.check("output", True, "right with another eps")
         return True
 
 

@@ -21,6 +21,7 @@ from glassformer.checking.runner import Built
 Values = Mapping[str, Tensor]
 LINEAR = ("Linear", "NonDynamicallyQuantizableLinear", "LazyLinear")
 CONVOLUTIONS = ("Conv1d", "Conv2d")
+ON_SLICES, SHARED = "each head on its slice", "one for all heads"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ class Assignment:
 
     def weights(self, values: Values) -> Weights:
         return Weights(**{role: source.projection(values) for role, source in self.sources.items()})
+
+    @property
+    def mistakes(self) -> tuple[str, ...]:
+        """Of projections that no multi-head attention has, read as if it had them."""
+        layouts = " ".join(source.layout for source in self.sources.values())
+        if ON_SLICES in layouts:
+            return ("heads-on-slices",)
+        return ("heads-share-projection",) if SHARED in layouts else ()
 
     def described(self) -> dict[str, str]:
         """Role -> names of parameters, as the answer tells it."""
@@ -187,11 +196,31 @@ def _sources(built: Built, sizes: Sizes) -> list[Source]:
     for names in groups.values():
         shapes = {built.parameters[name] for name in names}
         if len(names) == sizes.heads > 1 and len(shapes) == 1:
-            found += _of_heads(built, tuple(names))
+            found += _of_heads(built, tuple(names), sizes)
         else:
             for name in names:
-                found += _of_one(built, name, sizes)
+                found += [wide for one in _of_one(built, name, sizes) for wide in _for_all_heads(one, sizes)]
     return found
+
+
+def _for_all_heads(source: Source, sizes: Sizes) -> Iterator[Source]:
+    """A matrix as wide as a head: as it is, of each head's own slice, or the same for all heads."""
+    yield source
+    heads, d_head = sizes.heads, sizes.d_head
+    if heads == 1 or source.shape[1] != d_head or "o" in source.roles:
+        return
+    bias = source.bias
+    repeated = None if bias is None else lambda values: bias(values).repeat(heads)
+    if source.shape[0] == d_head:
+        yield replace(
+            source, shape=(heads * d_head,) * 2, bias=repeated, layout=f"{ON_SLICES}, {SHARED}",
+            weight=lambda values: torch.block_diag(*[source.weight(values)] * heads),
+        )  # fmt: skip
+    if source.shape[0] == sizes.d_model:
+        yield replace(
+            source, shape=(sizes.d_model, heads * d_head), bias=repeated, layout=SHARED,
+            weight=lambda values: source.weight(values).repeat(1, heads),
+        )  # fmt: skip
 
 
 def _kind(built: Built, name: str) -> str:
@@ -253,10 +282,21 @@ def _of_one(built: Built, name: str, sizes: Sizes) -> Iterator[Source]:
                     bias,
                     roles,
                 )
+    elif len(shape) == 4:
+        for axes in permutations(range(4)):
+            moved = tuple(shape[axis] for axis in axes)
+            if moved[1] in (2, 3) and moved[2:] == (sizes.heads, sizes.d_head):  # (in, parts, heads, d_head)
+                yield Source(
+                    names,
+                    (moved[0], moved[1] * sizes.heads * sizes.d_head),
+                    lambda values, axes=axes: values[name].permute(axes).flatten(1),
+                    bias,
+                    roles,
+                )
 
 
-def _of_heads(built: Built, names: tuple[str, ...]) -> Iterator[Source]:
-    """One matrix a head: side by side they are the matrix of all heads."""
+def _of_heads(built: Built, names: tuple[str, ...], sizes: Sizes) -> Iterator[Source]:
+    """One matrix a head: side by side, or of outputs that are added up one on another, that of all heads."""
     shape = built.parameters[names[0]]
     if len(shape) != 2:
         return
@@ -273,4 +313,20 @@ def _of_heads(built: Built, names: tuple[str, ...]) -> Iterator[Source]:
         def weight(values: Values, plain: bool = plain) -> Tensor:
             return torch.cat([values[name] if plain else values[name].T for name in names], 1)
 
-        yield Source(all_names, (d_in, d_out * len(names)), weight, bias, roles, plain and d_in == d_out)
+        source = Source(all_names, (d_in, d_out * len(names)), weight, bias, roles, plain and d_in == d_out)
+        yield source
+        if d_in == sizes.d_head:
+            yield replace(
+                source, shape=(d_in * len(names), d_out), layout="added up",
+                weight=lambda values, each=source, d_out=d_out: torch.cat(
+                    each.weight(values).split(d_out, 1)
+                ),
+                bias=bias and (lambda values, bias=bias: bias(values).unflatten(0, (len(names), -1)).sum(0)),
+            )  # fmt: skip
+        if d_in == d_out:
+            yield replace(
+                source, shape=(d_in * len(names),) * 2, layout=ON_SLICES,
+                weight=lambda values, each=source: torch.block_diag(
+                    *each.weight(values).split(each.shape[0], 1)
+                ),
+            )  # fmt: skip

@@ -67,7 +67,9 @@ class Offer:
 class Built:
     """An instance. modules: name -> class name of its submodules; settings: name -> plain attributes.
 
-    forward: what it takes when it is called; empty where Python cannot say.
+    forward: what it takes when it is called; empty where Python cannot say. hidden: parameters in plain lists
+    and dictionaries, which torch does not see, and hidden_modules: the modules there; neither is among the
+    others.
     """
 
     handle: int
@@ -76,6 +78,8 @@ class Built:
     modules: dict[str, str]
     settings: dict[str, dict[str, Any]]
     forward: tuple[Argument, ...] = ()
+    hidden: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    hidden_modules: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,9 @@ class Record(SimpleNamespace):
 
     def __getitem__(self, key: str | int) -> Any:
         return vars(self)[key] if isinstance(key, str) else list(self)[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return vars(self).get(key, default)
 
 
 def quiet_torch() -> None:
@@ -210,6 +217,12 @@ class Runner:
             {key: type(each).__name__ for key, each in found.named_modules()},
             {key: _settings(each) for key, each in found.named_modules()},
             _arguments(type(found).forward, drop_first=True),
+            {key: tuple(each.shape) for key, each in _hidden_parameters(found).items()},
+            {
+                f"{key}.{name}" if name else key: type(each).__name__
+                for key, module in _hidden_modules(found).items()
+                for name, each in module.named_modules()
+            },
         )
 
     def parameters(self, handle: int) -> dict[str, np.ndarray]:
@@ -256,18 +269,25 @@ class Runner:
         Arrays of floats become tensors of `dtype`, bools and integers keep theirs; with `as_numpy` they stay
         arrays. gradient: of the first tensor of the output against `cotangent`, under the names of the
         parameters, "argument 0" and so on for the places, "argument NAME" for what was given by name.
+        Hidden parameters are looked after where `parameters` has some of them.
         steps: keep what is computed on the way.
         """
         found = self._built[handle]
         kind = DTYPES[dtype]
+        named: dict[str, Tensor] = {}
         if isinstance(found, nn.Module):
             found.to(kind).train(train)
+            named = dict(found.named_parameters())
             if parameters is not None:
-                named = dict(found.named_parameters())
+                if not set(parameters) <= set(named):
+                    for module in _hidden_modules(found).values():
+                        module.to(kind).train(train)
+                    named |= _hidden_parameters(found)
                 with torch.no_grad():
                     for key, values in parameters.items():
+                        named[key].data = named[key].to(kind)
                         named[key].copy_(torch.from_numpy(values))
-            for each in found.parameters():
+            for each in named.values():
                 each.requires_grad_(True)
                 each.grad = None
         given = [_received(each, kind, as_numpy) for each in arguments]
@@ -288,21 +308,18 @@ class Runner:
         def execute() -> tuple[Any, dict[str, np.ndarray]]:
             with torch.set_grad_enabled(gradient or isinstance(found, nn.Module)), watched, used:
                 output = callee(*given, **named_given)
-            return output, self._gradients(found, output, leaves) if gradient else {}
+            return output, self._gradients(output, leaves | named) if gradient else {}
 
         output, gradients = self._guarded(execute, seed, kind)
         return Result(_plain(output), gradients, watched.steps if isinstance(watched, _Watched) else [])
 
-    def _gradients(self, found: Any, output: Any, leaves: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    def _gradients(self, output: Any, leaves: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
         first = _first_tensor(output)
         if first is None or not first.requires_grad:
             return {}
         aim = torch.from_numpy(cotangent(first.shape)).to(first.dtype)
         (first * aim).sum().backward()
-        wanted = dict(leaves)
-        if isinstance(found, nn.Module):
-            wanted |= dict(found.named_parameters())
-        return {key: _plain(each.grad) for key, each in wanted.items() if each.grad is not None}
+        return {key: _plain(each.grad) for key, each in leaves.items() if each.grad is not None}
 
     def _guarded(self, work: Callable[[], Any], seed: int = 0, dtype: torch.dtype = torch.float64) -> Any:
         """Runs a piece of the code under check; whatever it raises becomes a CodeError with its line."""
@@ -447,6 +464,40 @@ def _settings(found: Any) -> dict[str, Any]:
         for key, value in attributes.items()
         if not key.startswith("_") and (value is None or type(value) in SCALARS)
     }
+
+
+def _hidden(found: nn.Module, kind: type) -> dict[str, Any]:
+    """What of a kind stands in lists, tuples and dictionaries of its modules and is not registered."""
+    known = {id(each) for each in (*found.modules(), *found.parameters())}
+    hidden: dict[str, Any] = {}
+
+    def look(name: str, value: Any, depth: int) -> None:
+        if isinstance(value, kind) and id(value) not in known:
+            known.add(id(value))
+            hidden[name] = value
+        elif type(value) in (list, tuple, dict) and depth < 3:
+            entries = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, each in entries:
+                look(f"{name}.{key}", each, depth + 1)
+
+    for owner, module in found.named_modules():
+        for key, value in vars(module).items():
+            if not key.startswith("_") and type(value) in (list, tuple, dict):
+                look(f"{owner}.{key}" if owner else key, value, 0)
+    return hidden
+
+
+def _hidden_modules(found: nn.Module) -> dict[str, nn.Module]:
+    return _hidden(found, nn.Module)
+
+
+def _hidden_parameters(found: nn.Module) -> dict[str, Tensor]:
+    inside = {
+        f"{key}.{name}": each
+        for key, module in _hidden_modules(found).items()
+        for name, each in (*module.named_parameters(), *_hidden_parameters(module).items())
+    }
+    return inside | _hidden(found, nn.Parameter)
 
 
 def _arrays(found: Any) -> Iterator[tuple[str, np.ndarray]]:

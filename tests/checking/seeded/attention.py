@@ -201,6 +201,19 @@ MISTAKES: dict[str, dict[str, Edits]] = {
         "attention_einsum": [("F.softmax(logits, dim=2)", "F.softmax(F.softmax(logits, dim=2), dim=2)")],
         "attention_loop": [("(weights.unsqueeze(-1)", "(weights.softmax(-1).unsqueeze(-1)")],
     },
+    "no-softmax": {
+        "multihead_separate": [("torch.softmax(scores, dim=-1)", "scores")],
+        "multihead_einsum": [("attn = sim.softmax(dim=-1)", "attn = sim")],
+        "multihead_heads_list": [
+            ("        weights = F.softmax(scores, dim=-1)\n", ""),
+            ("bmm(weights, v)", "bmm(scores, v)"),
+        ],
+        "multihead_fused": [("        att = F.softmax(att, dim=-1)\n", "")],
+        "multihead_bmm": [("nn.functional.softmax(scores, dim=-1)", "scores")],
+        "self_attention_matrices": [("scores.softmax(dim=-1)", "scores")],
+        "attention_plain": [("torch.softmax(scores, dim=-1)", "scores")],
+        "attention_einsum": [("F.softmax(logits, dim=2)", "logits")],
+    },
     "log-softmax": {
         "multihead_separate": [("torch.softmax(", "torch.log_softmax(")],
         "multihead_einsum": [("sim.softmax(", "sim.log_softmax(")],
@@ -392,6 +405,30 @@ MISTAKES: dict[str, dict[str, Edits]] = {
         ],
         "multihead_matrices": [("self.W_k + self.b_k", "self.W_k")],
     },
+    "attention-weights-transposed": {
+        "multihead_separate": [("weights @ v", "weights.transpose(-2, -1) @ v")],
+        "multihead_einsum": [("bhij,bjhd->bihd", "bhij,bihd->bjhd")],
+        "multihead_heads_list": [("torch.bmm(weights, v)", "torch.bmm(weights.transpose(1, 2), v)")],
+        "multihead_fused": [("y = att @ v", "y = att.transpose(-2, -1) @ v")],
+        "multihead_matrices": [("A @ V", "A.mT @ V")],
+        "multihead_bmm": [("torch.bmm(weights, values)", "torch.bmm(weights.transpose(1, 2), values)")],
+        "multihead_chunks": [("torch.bmm(outputs, V_)", "torch.bmm(outputs.permute(0, 2, 1), V_)")],
+        "multihead_fold_length": [("torch.bmm(attn, v)", "torch.bmm(attn.transpose(1, 2), v)")],
+        "self_attention_linear": [("attn_weights @ values", "attn_weights.transpose(1, 2) @ values")],
+        "self_attention_matrices": [("bij,bje->bie", "bij,bie->bje")],
+        "attention_plain": [("torch.matmul(weights, v)", "torch.matmul(weights.transpose(-2, -1), v)")],
+        "attention_einsum": [("bqk,bkd->bqd", "bqk,bqd->bkd")],
+    },
+    "values-not-mixed": {
+        "multihead_separate": [("out = weights @ v", "out = v")],
+        "multihead_einsum": [("bhij,bjhd->bihd", "bhij,bihd->bihd")],
+        "multihead_fused": [("y = att @ v", "y = att.sum(dim=-1, keepdim=True) * v")],
+        "multihead_bmm": [("torch.bmm(weights, values)", 'torch.einsum("bij,bjd->bjd", weights, values)')],
+        "self_attention_linear": [("attn_weights @ values", "attn_weights.sum(-1, keepdim=True) * values")],
+        "self_attention_matrices": [("bij,bje->bie", "bij,bje->bje")],
+        "attention_einsum": [("bqk,bkd->bqd", "bqk,bqd->bqd")],
+        "attention_loop": [("(weights.unsqueeze(-1) * values).sum(dim=1)", "values[:, i]")],
+    },
     "weights-transposed": {
         "multihead_separate": [
             ("self.q_proj(x)", "x @ self.q_proj.weight + self.q_proj.bias"),
@@ -526,6 +563,89 @@ MISTAKES: dict[str, dict[str, Edits]] = {
                 f"[{x}[..., i :: self.num_heads] for i in range(self.num_heads)]",
             )
             for x in "QKV"
+        ],
+    },
+    "heads-on-slices": {
+        "multihead_separate": [
+            edit
+            for x, of_what in (("q", "x"), ("k", "context"), ("v", "context"))
+            for edit in (
+                (
+                    f"self.{x}_proj = nn.Linear(d_model, d_model,",
+                    f"self.{x}_proj = nn.Linear(self.d_k, self.d_k,",
+                ),
+                (f"self.{x}_proj({of_what})", f"self.{x}_proj({of_what}.unflatten(-1, (-1, self.d_k)))"),
+            )
+        ],
+        "multihead_einsum": [
+            edit
+            for x, of_what in (("q", "query"), ("k", "key"), ("v", "value"))
+            for edit in (
+                (
+                    f"self.to_{x} = nn.Linear(dim, dim,",
+                    f"self.to_{x} = nn.Linear(dim // heads, dim // heads,",
+                ),
+                (f"self.split(self.to_{x}({of_what}))", f"self.to_{x}(self.split({of_what}))"),
+            )
+        ],
+        "multihead_heads_list": [
+            ("nn.Linear(d_model, head_size)", "nn.Linear(head_size, head_size)", 3),
+            (
+                "head(x, context, padding_mask) for head in self.heads",
+                "head(a, b, padding_mask) for head, a, b in "
+                "zip(self.heads, x.chunk(len(self.heads), -1), context.chunk(len(self.heads), -1))",
+            ),
+        ],
+        "multihead_bmm": [
+            edit
+            for x, of_what in (("q", "queries"), ("k", "keys"), ("v", "values"))
+            for edit in (
+                (
+                    f"self.W_{x} = nn.Linear(num_hiddens, num_hiddens,",
+                    f"self.W_{x} = nn.Linear(num_hiddens // num_heads, num_hiddens // num_heads,",
+                ),
+                (
+                    f"self.W_{x}({of_what})",
+                    f"self.W_{x}({of_what}.unflatten(-1, (self.num_heads, -1))).flatten(2)",
+                ),
+            )
+        ],
+    },
+    "heads-share-projection": {
+        "multihead_heads_list": [
+            (
+                "_Head(d_model, d_model // n_heads, causal) for _ in range(n_heads)",
+                "[_Head(d_model, d_model // n_heads, causal)] * n_heads",
+            )
+        ],
+        "multihead_einsum": [
+            edit
+            for x, of_what in (("k", "key"), ("v", "value"))
+            for edit in (
+                (f"self.to_{x} = nn.Linear(dim, dim,", f"self.to_{x} = nn.Linear(dim, dim // heads,"),
+                (
+                    f"self.split(self.to_{x}({of_what}))",
+                    f"self.to_{x}({of_what}).unsqueeze(2).expand(-1, -1, self.heads, -1)",
+                ),
+            )
+        ],
+        "multihead_matrices": [
+            edit
+            for x in "kv"
+            for edit in (
+                (
+                    f"self.W_{x} = nn.Parameter(torch.randn(d_model, d_model)",
+                    f"self.W_{x} = nn.Parameter(torch.randn(d_model, self.d_head)",
+                ),
+                (
+                    f"self.b_{x} = nn.Parameter(torch.zeros(d_model))",
+                    f"self.b_{x} = nn.Parameter(torch.zeros(self.d_head))",
+                ),
+                (
+                    f"context @ self.W_{x} + self.b_{x}",
+                    f"(context @ self.W_{x} + self.b_{x}).repeat(1, 1, self.n_heads)",
+                ),
+            )
         ],
     },
     "heads-averaged": {

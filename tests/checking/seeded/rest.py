@@ -1125,9 +1125,8 @@ REMARKS: set[tuple[str, str]] = {
     *(("norms-swapped", base) for base in MISTAKES["norms-swapped"]),
     *(("sines-concatenated", base) for base in MISTAKES["sines-concatenated"]),
     *(("patches-by-columns", base) for base in MISTAKES["patches-by-columns"]),
-    # a model is built with an even width; that another one crashes is told
-    ("positions-odd-width", "classifier_mean_pool"),
-    ("positions-odd-width", "seq2seq_caller_shifts"),
+    # the formula is one for even widths; that another one crashes is told
+    *(("positions-odd-width", base) for base in MISTAKES["positions-odd-width"]),
     # a Boolean mask is right under the other meaning of True, which the docstring excludes
     ("causal-inverted", "masks_causal_bool"),
     ("padding-inverted", "masks_padding_ids"),
