@@ -398,3 +398,54 @@ def test_what_the_words_say_of_a_mask_is_a_check_that_fails(tmp_path: Path, zygo
     verdict = check_file(written(tmp_path / "mine.py", text), zygote=zygote)
     assert [each.id for each in verdict.mistakes] == ["padding-inverted"]
     assert not all(each.passed for each in verdict.checks)
+
+
+ATTENTION = """import math
+
+def attention(q, k, v):
+    {}
+    return (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(-1) @ v
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "failed"),
+    [
+        ("q = q * 1.0", set()),
+        ("q = q.bfloat16().to(q.dtype) if q.dtype.itemsize == 4 else q", {"float32"}),
+        ("q = 2 * q if q.dtype.itemsize == 2 else q", {"bfloat16", "float16"}),
+    ],
+)
+def test_every_number_format_is_held_against_its_own_rounding(
+    line: str, failed: set[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "attention.py"
+    file.write_text(ATTENTION.format(line))
+    verdict = check_file(file)
+    assert {each.name for each in verdict.checks if not each.passed} == failed
+    assert verdict.correct == (not failed)
+    told = {each.name: each for each in verdict.checks}
+    assert "of its size" in told["autocast (information)"].detail
+    assert "torch.compile (information)" not in told
+
+
+def test_what_torch_compile_makes_of_it_is_told_where_it_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "attention.py"
+    file.write_text(ATTENTION.format("print(q)"))
+    verdict = check_file(file, compiles=True)
+    assert verdict.correct
+    (told,) = (each for each in verdict.checks if each.name == "torch.compile (information)")
+    assert told.passed
+    assert told.detail.startswith("does not run: Unsupported")
+
+
+@pytest.mark.parametrize(
+    ("line", "word"), [("", "correct"), ("x = x if self.heads > 1 else 2 * x", "incorrect")]
+)
+def test_one_head_is_looked_at_too(line: str, word: str, tmp_path: Path) -> None:
+    text = (Path(__file__).parent / "correct" / "multihead_sdpa.py").read_text(encoding="utf-8")
+    file = tmp_path / "mha.py"
+    file.write_text(text.replace("        context = x if", f"        {line}\n        context = x if"))
+    verdict = check_file(file)
+    assert verdict.word == word
+    assert [each.passed for each in verdict.checks if each.name == "one head"] == [word == "correct"]

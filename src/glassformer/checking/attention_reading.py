@@ -203,10 +203,12 @@ class Reader(Judge):
         steps: Steps,
         masks: Masks | None = None,
         seen: dict[str, torch.Tensor] | None = None,
+        dtype: torch.dtype = torch.float64,
     ) -> np.ndarray | None:
         """What the reference gives under this reading; None where the steps do not fit together."""
         cut = (lambda x: x) if reading.form.batched else (lambda x: x[:1])
-        tensors = [torch.from_numpy(cut(inputs[role])) for role in ("q", "k", "v")]
+        tensors = [torch.from_numpy(cut(inputs[role])).to(dtype) for role in ("q", "k", "v")]
+        parameters = {name: each.to(dtype) for name, each in self.tensors.items()}
         masks = reading.masks if masks is None else masks
         if masks.padding is not None and not reading.form.batched:
             masks = replace(masks, padding=masks.padding[:1])
@@ -214,7 +216,7 @@ class Reader(Judge):
             with torch.no_grad():
                 output = attend(
                     (tensors[0], tensors[1], tensors[2]),
-                    reading.weights(self.tensors),
+                    reading.weights(parameters),
                     reading.sizes,
                     masks,
                     steps,
@@ -222,7 +224,7 @@ class Reader(Judge):
                 )
         except (RuntimeError, IndexError, ValueError):
             return None
-        return output.numpy()
+        return output.to(torch.float64).numpy()
 
     def _readings(self, kept: list[Form], widths: Mapping[Form, int]) -> list[Reading]:
         """Forms x sizes x parameters x built-in causality; what the names agree with comes first."""

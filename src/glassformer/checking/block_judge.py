@@ -12,7 +12,7 @@ from glassformer.checking.block_mistakes import (
     flows,
 )
 from glassformer.checking.forms import Form
-from glassformer.checking.judging import EXACT, Outcome, distance
+from glassformer.checking.judging import EXACT, Outcome
 from glassformer.checking.layered import compare_gradients, name_plans
 from glassformer.checking.runner import CodeError, cotangent
 from glassformer.checking.searching import Plan, Probe, mistakes, search
@@ -162,7 +162,14 @@ class BlockJudge(BlockMasks):
 
     def _precision(self, form: Form, plan: Plan) -> None:
         inputs = self._inputs()
-        with torch.no_grad():
-            wanted = self.expected(plan, inputs, self._tensors(self.values)).numpy()
-        off = distance(self._run(form, inputs, dtype="float32"), wanted)
-        self.outcome.check("float32", off < 1e-3, f"off by {off:.1g} of its size")
+
+        def reference(dtype: torch.dtype) -> np.ndarray:
+            tensors = {name: each.to(dtype) for name, each in self._tensors(self.values).items()}
+            given = {role: torch.from_numpy(each).to(dtype) for role, each in inputs.items()}
+            with torch.no_grad():
+                return self.expected(plan, given, tensors).to(torch.float64).numpy()
+
+        def run(**options: Any) -> np.ndarray | None:
+            return self._run(form, inputs, **options)
+
+        self.precision(run, reference)

@@ -47,18 +47,20 @@ def check_file(
     timeout: float = SECONDS_A_CALL,
     budget: float = SECONDS_IN_ALL,
     patience: float = 1.0,
+    compiles: bool = False,
 ) -> Verdict:
     """Checks PATH, PATH:NAME or package.module:NAME. The code runs in a process of its own, confined.
 
     contract: a slug or title of `CONTRACTS`; guessed where it is None. timeout: seconds of one call,
     budget: of all calls. patience: times the seconds that a judge searches for the name of a mistake.
+    compiles: see what torch.compile makes of it, too.
     UsageError where there is nothing to check; a verdict "error" where the code could not be run.
     """
     started = time.monotonic()
     aim = said if isinstance(said, Target) else target(str(said))
     slug = None if contract is None else contract_named(contract)
     with IsolatedRunner(timeout=timeout, budget=budget, paths=aim.paths, zygote=zygote) as session:
-        verdict = check_in(session, aim, slug, seed=seed, patience=patience)
+        verdict = check_in(session, aim, slug, seed=seed, patience=patience, compiles=compiles)
     return replace(verdict, seconds=time.monotonic() - started)
 
 
@@ -70,6 +72,7 @@ def check_in(
     seed: int = 0,
     sizes: Mapping[str, int] | None = None,
     patience: float = 1.0,
+    compiles: bool = False,
 ) -> Verdict:
     """`check_file` in a process that the caller has started, and may ask about afterwards.
 
@@ -90,7 +93,7 @@ def check_in(
         load()
 
     offer = _chosen(aim, offers, slug)
-    return _verdict(session, aim, offer, slug, seed, started, again, sizes, patience)
+    return _verdict(session, aim, offer, slug, seed, started, again, sizes, patience, compiles)
 
 
 def check(found: Any, contract: str | None = None, *, seed: int = 0) -> Verdict:
@@ -198,6 +201,7 @@ def _verdict(
     again: Callable[[], None],
     sizes: Mapping[str, int] | None = None,
     patience: float = 1.0,
+    compiles: bool = False,
 ) -> Verdict:
     """Judges by the contract asked for, or by those that it may be meant for, until one fits."""
     tried = [(slug, "")] if slug else guesses(offer)
@@ -218,7 +222,7 @@ def _verdict(
         def outcome_with(fixed: Mapping[str, Any], patience: float) -> tuple[Judge, Outcome]:
             judge = CONTRACTS[chosen].judge(session, offer, code, seed)
             judge.fixed |= fixed
-            judge.patience = patience
+            judge.patience, judge.compiles = patience, compiles
             return judge, judge.judge()
 
         judge, outcome = outcome_with(sizes or {}, patience)

@@ -179,11 +179,12 @@ class IsolatedRunner:
         gradient: bool = False,
         as_numpy: bool = False,
         steps: bool = False,
+        how: str = "",
     ) -> Result:
         """Calls an instance, as `Runner.call` does."""
         return self._ask(
             Result, "call", handle, arguments, keywords, parameters=parameters, method=method, train=train,
-            seed=seed, dtype=dtype, gradient=gradient, as_numpy=as_numpy, steps=steps,
+            seed=seed, dtype=dtype, gradient=gradient, as_numpy=as_numpy, steps=steps, how=how,
         )  # fmt: skip
 
     def _ask(self, hint: Any, method: str, /, *arguments: Any, **keywords: Any) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.names import size_role
@@ -23,6 +24,8 @@ ALMOST = 1e-6
 """For a known mistake in code that computes a step in single precision."""
 SINGLE = 2e-5
 """What is taken for right where the code itself computes in single precision."""
+NOISE, LEAST_NOISE = 16, 1e-4
+"""In a number format of fewer bits: times what the reference is off there, and this at least."""
 STOPPED = ("TimeLimit", "Killed", "MemoryLimit", "Exit", "Protocol")
 """Errors after which no other attempt is worth making."""
 
@@ -105,6 +108,8 @@ class Judge:
         """What came back from a call instead of a tensor that fits."""
         self.fixed: dict[str, Any] = {}
         """Role -> what the constructor is given for it, in place of what the judge would take."""
+        self.compiles = False
+        """Whether to see what torch.compile makes of it, which takes seconds."""
         self.patience = 1.0
         """Times the seconds that a judge searches for the name of a mistake."""
 
@@ -158,6 +163,35 @@ class Judge:
             if not acts:
                 self.outcome.mistake("no-dropout-in-train")
         return steady
+
+    def precision(self, run: Run, reference: Callable[[torch.dtype], np.ndarray | None]) -> None:
+        """In every number format it is as near as the checker's own reference is in it, or nearly so.
+
+        What does not run in half precision, or overflows there, is told and not judged; nor is what autocast
+        and, if asked for, torch.compile make of it.
+        """
+        wanted = reference(torch.float64)
+        for dtype in (torch.float32, torch.bfloat16, torch.float16):
+            name = str(dtype).removeprefix("torch.")
+            off = distance(run(dtype=name), wanted)
+            if dtype != torch.float32 and not math.isfinite(off):
+                self.outcome.check(f"{name} (information)", True, "does not run, or gives infinity or NaN")
+                continue
+            bar = max(NOISE * distance(reference(dtype), wanted), LEAST_NOISE)
+            detail = f"off by {off:.1g} of its size" if math.isfinite(off) else "did not run"
+            self.outcome.check(name, off < bar, f"{detail}; rounding alone may do {bar:.1g}")
+            if off >= bar and math.isfinite(off):
+                self.outcome.mistake("unknown")
+        self._told_of("autocast", run(dtype="float32", how="autocast"), wanted)
+        if self.compiles:
+            self._told_of("torch.compile", run(how="compiled"), wanted)
+
+    def _told_of(self, name: str, output: np.ndarray | None, wanted: np.ndarray | None) -> None:
+        off = distance(output, wanted)
+        detail = f"off by {off:.1g} of its size" if math.isfinite(off) else "does not run"
+        if output is None and self.errors:
+            detail = f"{detail}: {str(self.errors[-1]).splitlines()[0]:.100}"
+        self.outcome.check(f"{name} (information)", True, detail)
 
     @property
     def stopped(self) -> bool:

@@ -263,6 +263,7 @@ class Runner:
         gradient: bool = False,
         as_numpy: bool = False,
         steps: bool = False,
+        how: str = "",
     ) -> Result:
         """Calls an instance, in eval mode unless told to train, after its parameters were set to these.
 
@@ -270,7 +271,8 @@ class Runner:
         arrays. gradient: of the first tensor of the output against `cotangent`, under the names of the
         parameters, "argument 0" and so on for the places, "argument NAME" for what was given by name.
         Hidden parameters are looked after where `parameters` has some of them.
-        steps: keep what is computed on the way.
+        steps: keep what is computed on the way. how: "autocast", to bfloat16, or "compiled", by
+        torch.compile as one graph (traced, not made machine code), which raises where it cannot be one.
         """
         found = self._built[handle]
         kind = DTYPES[dtype]
@@ -299,6 +301,9 @@ class Runner:
             for each in leaves.values():
                 each.requires_grad_(True)
         callee = getattr(found, method) if method else found
+        if how == "compiled":
+            callee = torch.compile(callee, backend="eager", fullgraph=True)
+        cast = torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast")
 
         watched = _Watched(self._filename) if steps else contextlib.nullcontext()
         used = self._usage or contextlib.nullcontext()
@@ -306,7 +311,7 @@ class Runner:
             self._usage.filename = self._filename
 
         def execute() -> tuple[Any, dict[str, np.ndarray]]:
-            with torch.set_grad_enabled(gradient or isinstance(found, nn.Module)), watched, used:
+            with torch.set_grad_enabled(gradient or isinstance(found, nn.Module)), watched, used, cast:
                 output = callee(*given, **named_given)
             return output, self._gradients(output, leaves | named) if gradient else {}
 

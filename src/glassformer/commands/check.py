@@ -29,6 +29,8 @@ class CheckOptions:
     """FILE to write the answer to, as JSON."""
     seed: int = 0
     """Seed of the inputs and of the parameters."""
+    compile: bool = False
+    """See what torch.compile makes of attention or a block, too: some seconds more. Told, not judged."""
     solution: bool = False
     """Show how each mistake is mended, not just a hint."""
 
@@ -49,7 +51,9 @@ def run(words: list[str]) -> int:
         from glassformer.checking.telling import told
 
         torch.set_num_threads(1)
-        verdict = check_file(aim, options.contract, seed=options.seed, zygote=zygote)
+        verdict = check_file(
+            aim, options.contract, seed=options.seed, zygote=zygote, compiles=options.compile
+        )
     if out:
         write_json(out, verdict.to_json())
     print(told(verdict, options.solution))
