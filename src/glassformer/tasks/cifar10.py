@@ -57,8 +57,9 @@ not measured: written for one NVIDIA GPU, where it is the default""",
             ),
         ),
         "best": Preset(
-            cost="""glassformer train cifar10 --data-dir DATA --preset best
-not measured: the sizes of ViT-Lite-7/4 (Hassani et al. 2021), 200 epochs, for one NVIDIA GPU""",
+            cost="""glassformer train cifar10 --data-dir DATA --preset best --fit.compile
+test accuracy 0.913 after 174 of its 200 epochs, 448 s of training, when it was ended from outside,
+on one NVIDIA H200, 2026-11-26; the sizes of ViT-Lite-7/4 (Hassani et al. 2021)""",
             config=TrainConfig(
                 model=VisionTransformerConfig(
                     layers=7,
@@ -72,14 +73,14 @@ not measured: the sizes of ViT-Lite-7/4 (Hassani et al. 2021), 200 epochs, for o
                 data=ImageData(crop=4, flip=True, rand_augment=2, erase=0.25, mixup=0.8, cutmix=1.0),
                 optim=OptimConfig(
                     name="muon",
-                    learning_rate=1e-3,
-                    muon_learning_rate=0.01,
+                    learning_rate=2e-3,
+                    muon_learning_rate=0.02,
                     weight_decay=0.05,
                     warmup=0.05,
                     decay="cosine",
                     label_smoothing=0.1,
                 ),
-                fit=FitConfig(epochs=200, batch_size=128, average=0.999),
+                fit=FitConfig(epochs=200, batch_size=1000, average=0.999),
             ),
         ),
     }
