@@ -15,7 +15,7 @@ from glassformer.checking.forms import Form
 from glassformer.checking.judging import EXACT, Outcome
 from glassformer.checking.layered import compare_gradients, name_plans
 from glassformer.checking.runner import CodeError, cotangent
-from glassformer.checking.searching import Plan, Probe, mistakes, search
+from glassformer.checking.searching import RIGHT_SECONDS, Plan, Probe, mistakes, search
 
 SECONDS, IN_ALL = 2.5, 7.5
 
@@ -89,7 +89,7 @@ class BlockJudge(BlockMasks):
         said = self.code.batch_first
         ranked = sorted(kept, key=lambda form: said is not None and form.batch_first != said)
         probes: dict[int, list[Probe]] = {}
-        stop = time.process_time() + self.patience * IN_ALL
+        stop = time.thread_time() + self.patience * IN_ALL
         for budget, likely in ((0, True), (0, False), (1, True), (1, False), (2, True)):
             if budget == 2:
                 self.questions["flow"] = flows(3 if self.kind.cross else 2, self.said, 2)
@@ -97,8 +97,8 @@ class BlockJudge(BlockMasks):
             for number, form in enumerate(ranked if budget == 0 else ranked[:1]):
                 if number not in probes:
                     probes[number] = self._probes(form)
-                left = stop - time.process_time()
-                seconds = left if budget == 2 else min(SECONDS, left)
+                left = stop - time.thread_time()
+                seconds = {0: RIGHT_SECONDS, 1: min(SECONDS, left)}.get(budget, left)
                 plans = search(probes[number], self.questions, budget, likely=likely, seconds=seconds)
                 if plans:
                     self._accept(form, plans, probes[number])

@@ -99,7 +99,7 @@ def confine(
     libraries. file_bytes: of one file. readable: folders beside those of Python and the system.
     """
     linux = sys.platform == "linux"
-    spent = math.ceil(time.process_time())
+    spent = math.ceil(time.thread_time())
     held = {
         "memory": _limited_memory(memory_bytes),
         "cpu time": _limited("RLIMIT_CPU", spent + cpu_seconds, spent + cpu_seconds + 1),

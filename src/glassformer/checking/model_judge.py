@@ -50,7 +50,7 @@ from glassformer.checking.names import size_role
 from glassformer.checking.projections import random_values
 from glassformer.checking.runner import Built, CodeError, Offer, cotangent
 from glassformer.checking.said import said_activation, said_norms, said_shift, says_padding
-from glassformer.checking.searching import Option, Plan, Probe, mistakes, option, search
+from glassformer.checking.searching import RIGHT_SECONDS, Option, Plan, Probe, mistakes, option, search
 from glassformer.checking.source import Code
 
 BATCH, TOKENS, SOURCE = 3, 6, 8
@@ -430,12 +430,12 @@ class ModelJudge(LayeredJudge):
             probes = self._probes()
         if _only_nan(probes) and self.kind.takes != "images":
             probes = self._probes("every row")
-        stop = time.process_time() + self.patience * IN_ALL
+        stop = time.thread_time() + self.patience * IN_ALL
         for budget, likely in ((0, True), (0, False), (1, True), (1, False), (2, True)):
             if budget == 2:
                 for letter, stack in self.stacks.items():
                     self.questions[f"{letter} flow"] = flows(3 if stack.crosses else 2, self.said, 2)
-            seconds = min(SECONDS, stop - time.process_time())
+            seconds = min(SECONDS, stop - time.thread_time()) if budget else RIGHT_SECONDS
             plans = search(probes, self.questions, budget, likely=likely, seconds=seconds)
             if plans:
                 self._accept(plans, probes)
