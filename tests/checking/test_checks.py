@@ -449,3 +449,48 @@ def test_one_head_is_looked_at_too(line: str, word: str, tmp_path: Path) -> None
     verdict = check_file(file)
     assert verdict.word == word
     assert [each.passed for each in verdict.checks if each.name == "one head"] == [word == "correct"]
+
+
+GROUPED = """from torch import nn
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, n_heads, n_kv_heads):
+        super().__init__()
+        self.heads, self.kv, d_head = n_heads, n_kv_heads, d_model // n_heads
+        self.wq, self.wo = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
+        self.wk, self.wv = nn.Linear(d_model, n_kv_heads * d_head), nn.Linear(d_model, n_kv_heads * d_head)
+
+    def forward(self, x):
+        q = self.wq(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        k, v = (w(x).unflatten(-1, (self.kv, -1)).transpose(1, 2) for w in (self.wk, self.wv))
+        k, v = (each.repeat_interleave(self.heads // self.kv, 1) for each in (k, v))
+        y = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1) @ v
+        return self.wo(y.transpose(1, 2).flatten(2))
+"""
+
+
+def test_what_it_was_built_with_is_told_and_that_groups_of_queries_were_not(tmp_path: Path) -> None:
+    file = tmp_path / "grouped.py"
+    file.write_text(GROUPED)
+    answer = told(check_file(file))
+    assert "CORRECT" in answer
+    assert "built with: d_model=24, n_heads=3, n_kv_heads=3" in answer
+    assert "not tried: `n_kv_heads` other than the number of heads" in answer
+
+
+def test_a_mask_whose_name_says_what_it_means_is_held_to_it(tmp_path: Path) -> None:
+    file = tmp_path / "attention.py"
+    file.write_text(
+        "def attention(q, k, v, blocked=None):\n"
+        "    s = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5\n"
+        "    s = s if blocked is None else s.masked_fill(~blocked, -1e9)\n"
+        "    return s.softmax(-1) @ v\n"
+    )
+    assert "padding-inverted" in {id for each in check_file(file).mistakes for id in each.family}
+
+
+def test_right_code_with_an_argument_that_was_never_given_is_right_with_a_reservation(tmp_path: Path) -> None:
+    file = tmp_path / "attention.py"
+    file.write_text(ATTENTION.replace("q, k, v)", "q, k, v, cache=None)").format("q = q * 1.0"))
+    assert "CORRECT in what was looked at; never given: cache" in told(check_file(file))

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -262,6 +263,8 @@ class CoreStage(Reader):
             seen: dict[str, torch.Tensor] = {}
             self._expected(reading, probe.inputs, self.steps, seen=seen)
             place = localise(steps[reading.form], {name: each.numpy() for name, each in seen.items()})
+            if not reading.assignment and place.right in QUANTITIES[:3]:
+                place = replace(place, line=0)  # it is given, and computed nowhere
             if best is None or QUANTITIES.index(place.differs) > QUANTITIES.index(best.differs):
                 best = place
         return best

@@ -246,7 +246,7 @@ def _verdict(
             asks=CONTRACTS[chosen].asks if error else "",
             located=located(outcome.located, aim),
             left_out=left_out(offer, outcome, chosen),
-            understood=understood(outcome.found),
+            understood=(*_built(judge), *understood(outcome.found)),
             guessed=why,
             seed=seed,
         )
@@ -267,6 +267,14 @@ def _verdict(
         best = _not_meant(best, next((each for each in others if _rank(each) < _rank(best)), None))
     printed = session.printed if isinstance(session, IsolatedRunner) else ""
     return replace(best, seconds=time.monotonic() - started, printed=printed)
+
+
+def _built(judge: Judge) -> list[str]:
+    """What the constructor was given, in a line of the answer."""
+    given = [
+        f"{name}={value}" for name, value in judge.construction.items() if isinstance(value, int | float)
+    ]
+    return [f"built with: {', '.join(given)}"] if given else []
 
 
 def _with_one_head(outcome: Outcome, other: Outcome) -> None:

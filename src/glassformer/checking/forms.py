@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from glassformer.checking.names import ATTENDS, FLAG_WORDS, IGNORES, forward_role, is_mask
+from glassformer.checking.names import ATTENDS, FLAG_WORDS, IGNORES, SHUT, forward_role, is_mask
 from glassformer.checking.runner import Argument
 
 Inputs = Mapping[str, Any]
@@ -257,7 +257,7 @@ def mask_said(argument: str, text: str) -> Said:
         after = re.split(r"true|\b1s?\b|\bones\b|nonzero", sentence, maxsplit=1)[1]
         after = re.split(r"false|\b0s?\b|zeros?", after, maxsplit=1)[0]
         negated = re.search(
-            r"not (be )?(attend|allowed|seen|visible|used|real)|may not|must not|cannot|don't", after
+            r"not (be )?(attend|allowed|seen|visible|used|real|look)|may not|must not|cannot|don't", after
         )
         hides = re.search(
             r"ignor|mask(ed)? (out|away)|hid|pad|block|forbid|disallow|drop|exclud|= masked|is masked", after
@@ -272,6 +272,8 @@ def mask_said(argument: str, text: str) -> Said:
     if len(found) == 1:
         return Said(found.pop(), True, "the words beside the code")
     bare = argument.lower()
+    if any(word in bare for word in SHUT):
+        return Said("ignore", True, "its name")
     if bare in IGNORES:
         return Said("ignore", False, "its name")
     if bare in ATTENDS:

@@ -60,7 +60,9 @@ FORWARD: dict[str, tuple[str, ...]] = {
                 "kv_input", "inputs_kv", "encoded", "encoder_outputs", "cond", "x_context", "memory_states"),
 }  # fmt: skip
 
-MASK_WORDS = ("mask", "pad", "causal", "lengths", "lens", "valid", "allowed", "attend", "visible")
+SHUT = ("blocked", "ignored", "forbidden", "excluded")
+"""Of such a mask the name itself says what True means."""
+MASK_WORDS = ("mask", "pad", "causal", "lengths", "lens", "valid", "allowed", "attend", "visible", *SHUT)
 FLAG_WORDS = (
     "need",
     "return",

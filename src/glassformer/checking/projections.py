@@ -282,6 +282,15 @@ def _of_one(built: Built, name: str, sizes: Sizes) -> Iterator[Source]:
                     bias,
                     roles,
                 )
+            if moved[1] in (2, 3) and moved[2] == wide:  # (in, parts, heads * d_head)
+                yield Source(
+                    names,
+                    (moved[0], moved[1] * wide),
+                    lambda values, axes=axes: values[name].permute(axes).flatten(1),
+                    bias,
+                    roles,
+                    moved[0] == wide and axes[0] < axes[2],
+                )
     elif len(shape) == 4:
         for axes in permutations(range(4)):
             moved = tuple(shape[axis] for axis in axes)

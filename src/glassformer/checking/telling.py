@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from glassformer.checking.contracts import CONTRACTS
+from glassformer.checking.understanding import UNKNOWN, UNKNOWN_MASK
 from glassformer.checking.verdict import Finding, Located, Verdict
 
 WIDTH = 96
@@ -19,7 +20,7 @@ def _lines(verdict: Verdict, solution: bool) -> Iterator[str]:
     contract = CONTRACTS.get(verdict.contract)
     title = f", as {contract.title}" if contract else ""
     guessed = f" (guessed from {verdict.guessed}; choose another with --as)" if verdict.guessed else ""
-    yield f"{verdict.target}{title}{guessed}: {verdict.word.upper()}"
+    yield f"{verdict.target}{title}{guessed}: {verdict.word.upper()}{_reservation(verdict)}"
     if verdict.error or verdict.question:
         yield ""
         yield verdict.question or verdict.error
@@ -75,6 +76,14 @@ def _finding(finding: Finding, solution: bool) -> Iterator[str]:
     if solution and finding.solution:
         yield "  Solution:"
         yield from (f"    {line}" for line in finding.solution.splitlines())
+
+
+def _reservation(verdict: Verdict) -> str:
+    """Of right code: that something of it was never looked at."""
+    arguments = [each.split("`")[1] for each in verdict.left_out if each.endswith((UNKNOWN, UNKNOWN_MASK))]
+    if not (verdict.correct and arguments):
+        return ""
+    return f" in what was looked at; never given: {', '.join(arguments)}"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -25,6 +25,8 @@ PARAMETERS = {
     "beta": "bias", "positions": "table of the positions", "head": "last layer, for the logits",
     "layers, e": "layers", "layers, d": "layers of the decoder", "projection": "projection of a patch",
 }  # fmt: skip
+UNKNOWN = "nothing the checker knows fits it; it keeps its default"
+UNKNOWN_MASK = "no form of mask that the checker knows fits it"
 LABELS = {
     "norms": "order", "flow": "order", "layers": "depth", "causal": "causality", "scale": "scale",
     "pad_id": "id of the padding", "targets shifted": "targets are shifted", "gradients": "gradients are",
@@ -144,6 +146,8 @@ def left_out(offer: Offer, outcome: Outcome, slug: str) -> tuple[str, ...]:
     if outcome.error or not outcome.checks:
         return ()
     found = [] if slug == "numpy-backward" else list(_arguments(offer, outcome, slug))
+    grouped = [each.name for each in offer.arguments if re.search("kv_?heads|heads_?kv", each.name.lower())]
+    found += [f"`{name}` other than the number of heads: grouped queries" for name in grouped]
     compared = any("gradient" in each.name for each in outcome.checks)
     if outcome.mistakes and not compared and slug not in WITHOUT_GRADIENTS:
         found.append("gradients: they are compared once the output is right")
@@ -169,7 +173,7 @@ def _why(argument: Argument, outcome: Outcome, slug: str) -> str:
     if argument.name.lower() in DEFAULTED:
         return "only its default is checked"
     if not is_mask(argument.name):
-        return "nothing the checker knows fits it; it keeps its default"
+        return UNKNOWN
     if slug in MODELS:
         return "a whole model is called without masks of its own making"
     masks = [each for each in outcome.checks if each.name.startswith("mask")]
@@ -179,4 +183,4 @@ def _why(argument: Argument, outcome: Outcome, slug: str) -> str:
         return "another argument takes the masks, and no form of mask that was tried fits this one"
     if outcome.mistakes:
         return "masks are tried once the output without one is right"
-    return "no form of mask that the checker knows fits it"
+    return UNKNOWN_MASK
