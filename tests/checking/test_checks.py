@@ -494,3 +494,48 @@ def test_right_code_with_an_argument_that_was_never_given_is_right_with_a_reserv
     file = tmp_path / "attention.py"
     file.write_text(ATTENTION.replace("q, k, v)", "q, k, v, cache=None)").format("q = q * 1.0"))
     assert "CORRECT in what was looked at; never given: cache" in told(check_file(file))
+
+
+REFUSES = """from torch import nn
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, heads, bias=True):
+        super().__init__()
+        {refuses}
+        self.heads = heads
+        self.wq, self.wv, self.wo = (nn.Linear(d_model, d_model, bias=bias) for _ in range(3))
+        self.wk = nn.Linear(d_model, d_model, bias={key_bias})
+
+    def forward(self, x):
+        {slow}
+        q, k, v = (w(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for w in (self.wq, self.wk, self.wv))
+        y = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1) @ v
+        return self.wo(y.transpose(1, 2).flatten(2))
+"""
+
+
+def refusing(tmp_path: Path, refuses: str = "", slow: str = "", key_bias: str = "bias") -> Path:
+    file = tmp_path / "mha.py"
+    file.write_text(REFUSES.format(refuses=refuses, slow=slow, key_bias=key_bias))
+    return file
+
+
+def test_code_that_refuses_one_head_is_right_with_several(tmp_path: Path) -> None:
+    verdict = check_file(refusing(tmp_path, 'assert heads > 1, "use SelfAttention"'))
+    assert verdict.correct
+    (look,) = (each for each in verdict.checks if each.name.startswith("one head"))
+    assert "use SelfAttention" in look.detail
+
+
+def test_of_slow_code_one_head_is_not_looked_at(tmp_path: Path) -> None:
+    verdict = check_file(refusing(tmp_path, slow="__import__('time').sleep(0.2)"), budget=9.0)
+    assert verdict.correct
+    (look,) = (each for each in verdict.checks if each.name.startswith("one head"))
+    assert "too long" in look.detail
+
+
+def test_a_key_bias_that_lacks_is_a_remark(tmp_path: Path) -> None:
+    verdict = check_file(refusing(tmp_path, key_bias="False"))
+    assert verdict.correct
+    assert [each.id for each in verdict.remarks] == ["missing-bias"]

@@ -152,6 +152,15 @@ def test_the_average_follows_the_formula() -> None:
         assert averaged.weight.item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_the_average_has_the_newest_buffers() -> None:
+    averaged, current = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
+    current(torch.randn(5, 2) + 3)
+    follow(averaged, current, 0.5, 7)
+    assert current.running_mean.abs().min() > 0.01
+    torch.testing.assert_close(averaged.running_mean, current.running_mean)
+    assert averaged.num_batches_tracked == 1
+
+
 def test_loss_smooths_labels_and_counts() -> None:
     class Fixed(torch.nn.Module):
         def forward(self, ids, mask):

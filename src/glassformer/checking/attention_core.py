@@ -166,7 +166,9 @@ class CoreStage(Reader):
         asked = [name for name in self.construction if name.lower() in ("bias", "qkv_bias", "use_bias")]
         which = [role for role in sources if "qkv" not in "".join(asked) or role != "o"]
         lacking = [role for role in which if sources[role].bias is None]
-        if asked and lacking and len(lacking) < len(which):
+        if asked and lacking == ["k"]:
+            self.outcome.remark("missing-bias")  # the softmax takes it away
+        elif asked and lacking and len(lacking) < len(which):
             self.outcome.mistake("missing-bias")
 
     def _diagnose(self, readings: list[Reading]) -> Found | None:

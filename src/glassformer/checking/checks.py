@@ -227,7 +227,10 @@ def _verdict(
 
         judge, outcome = outcome_with(sizes or {}, patience)
         if judge.takes_heads and not (outcome.error or outcome.mistakes or sizes):
-            _with_one_head(outcome, outcome_with({"heads": 1}, ONE_HEAD)[1])
+            if isinstance(session, IsolatedRunner) and session.seconds > session.budget / 3:
+                outcome.check("one head (information)", True, "not looked at: its calls take too long")
+            else:
+                _with_one_head(outcome, outcome_with({"heads": 1}, ONE_HEAD)[1])
         if doubtful(outcome, offer, chosen):
             outcome = Outcome(error=CodeError("Returned", "its arguments were not understood"), built=True)
         error = outcome.error
@@ -279,12 +282,14 @@ def _built(judge: Judge) -> list[str]:
 
 def _with_one_head(outcome: Outcome, other: Outcome) -> None:
     """Adds to what was found with several heads what is wrong with one."""
-    if other.error and other.error.kind == "ValueError":
-        return  # it says itself that one head is none of its business
+    if other.error and (not other.built or other.error.kind in STOPPED):
+        # its constructor refuses one head, which is its own affair, or there was no time for it
+        outcome.check("one head (information)", True, f"not looked at: {other.error}")
+        return
     failed = [each.name for each in other.checks if not each.passed]
     what = str(other.error) if other.error else ", ".join(failed)
     outcome.check("one head", not (what or other.mistakes), what)
-    for slug, family in other.mistakes or ([("unknown", ())] if what else []):
+    for slug, family in other.mistakes:
         outcome.mistake(slug, family)
 
 

@@ -24,6 +24,7 @@ ALMOST = 1e-6
 """For a known mistake in code that computes a step in single precision."""
 SINGLE = 2e-5
 """What is taken for right where the code itself computes in single precision."""
+LARGEST_EPS = 1e-2
 NOISE, LEAST_NOISE = 16, 1e-4
 """In a number format of fewer bits: times what the reference is off there, and this at least."""
 STOPPED = ("TimeLimit", "Killed", "MemoryLimit", "Exit", "Protocol")

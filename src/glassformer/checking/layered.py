@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from glassformer.checking.judging import Judge, Outcome, Run, Session, distance
+from glassformer.checking.judging import LARGEST_EPS, Judge, Outcome, Run, Session, distance
 from glassformer.checking.runner import Built, CodeError
 from glassformer.checking.searching import Plan, mistakes
-
-LARGEST_EPS = 1e-2
 
 
 class LayeredJudge(Judge):

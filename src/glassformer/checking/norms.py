@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from glassformer.checking.feeding import Probe, Way, feed, sized
+from glassformer.checking.judging import LARGEST_EPS
 from glassformer.checking.names import FORWARD, size_role
 from glassformer.checking.parts import Mistake, PartJudge, Reading, mistake
 from glassformer.checking.runner import Built
@@ -115,9 +116,9 @@ class LayerNormJudge(PartJudge):
         words = re.search(r"eps(?:ilon)?\D{0,5}?(\d+\.?\d*e-\d+)", self.code.words.lower())
         if self._asks_for_torchs():
             return EPS
-        if words:
+        if words and 0 < float(words[1]) <= LARGEST_EPS:
             return float(words[1])
-        return said[0] if said and type(said[0]) is float else EPS
+        return said[0] if said and type(said[0]) is float and 0 < said[0] <= LARGEST_EPS else EPS
 
     def _asks_for_torchs(self) -> bool:
         words = self.code.words.lower().replace(" ", "")

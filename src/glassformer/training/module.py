@@ -126,3 +126,5 @@ def follow(averaged: nn.Module, current: nn.Module, decay: float, steps: int) ->
     weight = 1.0 if steps == 0 else 1 - min(decay, (1 + steps) / (10 + steps))
     slow, fast = [p.data for p in averaged.parameters()], [p.data for p in current.parameters()]
     torch._foreach_lerp_(slow, fast, weight)
+    for kept, newest in zip(averaged.buffers(), current.buffers(), strict=True):
+        kept.copy_(newest)
