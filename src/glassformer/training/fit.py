@@ -187,6 +187,11 @@ def _run(
         _log_for_tensorboard(trainer, config, metrics)
         (folder / "hparams.yaml").unlink(missing_ok=True)  # the logger's, and empty
         write_json(folder / METRICS, metrics)
+    except RuntimeError as error:
+        if config.fit.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            why = str(error).splitlines()[0][:200]
+            raise DataError(f"torch.compile failed here ({why}); leave out --fit.compile") from error
+        raise
     except (InterruptedRun, KeyboardInterrupt, SystemExit):  # Lightning turns a second Ctrl-C into an exit
         kept = (
             f"the best model so far is {folder / MODEL}" if (folder / MODEL).exists() else "no epoch was over"
