@@ -927,6 +927,14 @@ MISTAKES: dict[str, dict[str, Edits]] = {
             ("(x * weights).sum(dim=1) / weights.sum(dim=1)", "(x * weights).mean(dim=1)")
         ],
     },
+    "pooling-divides-by-batch": {
+        "pool_mean_mask": [("weights.sum(dim=1)\n", "weights.sum()\n")],
+        "pool_mean_lengths": [("/ lengths[:, None]", "/ real.sum()")],
+        "pool_mean_loop": [
+            ("sequence[~padding].mean(dim=0)", "sequence[~padding].sum(dim=0) / (~key_padding_mask).sum()")
+        ],
+        "classifier_mean_pool": [("weights.sum(dim=1)", "weights.sum()")],
+    },
     # ------------------------------------------------------------------------------------- targets and loss
     "target-not-shifted": {
         "loss_functional": [("logits[:, :-1]", "logits"), ("tokens[:, 1:]", "tokens")],
