@@ -96,3 +96,12 @@ def test_a_list_of_what_is_registered_too_is_none() -> None:
         text.replace(end, end + "        self.all = [self.q_proj, [self.k_proj]]\n"), "listed.py"
     )
     assert outcome.mistakes == []
+
+
+def test_the_masks_of_a_mistake_in_single_precision_are_compared_as_coarsely() -> None:
+    text = seeded.source("attention_plain").replace(
+        "scores / d_k**0.5", "scores / torch.sqrt(torch.tensor(k.shape[-2], dtype=torch.float32))"
+    )
+    outcome = judged(text, "rounded.py")
+    assert [slug for slug, _ in outcome.mistakes] == ["scale-by-length"]
+    assert all(each.passed for each in outcome.checks if each.name.startswith("mask"))

@@ -186,6 +186,7 @@ class CoreStage(Reader):
             if exact:
                 return self._name(exact)
         if almost:
+            self.bar = ALMOST
             return self._name(almost)
         stop = time.monotonic() + self.patience * PAIRS_SECONDS
         for reading in (each for group in groups for each in group):

@@ -91,6 +91,10 @@ def _root_of_all(scores: Tensor, sizes: Sizes) -> Tensor:
     return scores / math.sqrt(sizes.heads * sizes.d_head)
 
 
+def _root_of_tokens(axis: int):
+    return lambda scores, sizes: scores / math.sqrt(scores.shape[axis])
+
+
 def _swapped_axes(x: Tensor, *_: object) -> Tensor:
     return x.transpose(0, 1)
 
@@ -180,6 +184,8 @@ def _core() -> Iterator[Seeded]:
     yield _seeded("no-scale", scale=lambda scores, sizes: scores)
     yield _seeded("scale-by-d-model", scale=lambda scores, sizes: scores / math.sqrt(sizes.d_model))
     yield _seeded("scale-by-d-k", scale=lambda scores, sizes: scores / sizes.d_head)
+    for axis in (-1, -2):  # as many keys, or as many queries
+        yield _seeded("scale-by-length", scale=_root_of_tokens(axis))
     yield _seeded("scale-multiplied", scale=lambda scores, sizes: scores * math.sqrt(sizes.d_head))
     yield _seeded(
         "scale-after-softmax",

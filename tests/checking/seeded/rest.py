@@ -1063,6 +1063,12 @@ MISTAKES: dict[str, dict[str, Edits]] = {
         "vit_patchify": [(" * self.scale", "")],
         "seq2seq_caller_shifts": [(" / math.sqrt(k.shape[-1])", "")],
     },
+    "scale-by-length": {
+        "block_view_heads": [("math.sqrt(self.d_head)", "math.sqrt(length)")],
+        "decoder_own_attention": [("math.sqrt(q.size(-1))", "math.sqrt(q.size(-2))")],
+        "classifier_mean_pool": [("math.sqrt(d // self.heads)", "math.sqrt(n)")],
+        "seq2seq_caller_shifts": [("math.sqrt(k.shape[-1])", "math.sqrt(k.shape[-2])")],
+    },
     "softmax-over-queries": {
         "block_view_heads": [("torch.softmax(scores, dim=-1)", "torch.softmax(scores, dim=-2)")],
         "block_wrapped": [("dots.softmax(dim=-1)", "dots.softmax(dim=2)")],
