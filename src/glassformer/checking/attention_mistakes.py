@@ -298,6 +298,21 @@ EMPTY_ROWS: tuple[tuple[str, Callable[[Steps], Steps]], ...] = (
     (MINUS_1E9, lambda steps: replace(steps, hide=lambda scores, allowed: scores + (~allowed) * -1e9)),
 )
 """What becomes of a query that may attend to nothing: NaN, zeros, the mean of all keys, or no mask."""
+
+
+def _built_in() -> Iterator[Seeded]:
+    every = [each for each in CAUSAL if each.slug != "causal-forgotten"]
+    yield from every
+    for each in every:
+        allowed = each.steps.causal(Masks(causal=True), torch.zeros(3, 3))
+        if allowed is not None and not allowed.any(-1).all():
+            for _, style in EMPTY_ROWS[1:]:
+                yield Seeded(each.slug, style(each.steps), each.changed | {"hide", "normalise"})
+    yield from HIDING
+
+
+BUILT_IN: tuple[Seeded, ...] = tuple(_built_in())
+"""Of a causal mask that the code makes itself; a query that it leaves nothing has every style of that."""
 CONVENTIONS = frozenset({"interleaved-heads"})
 """Found in a module that is right otherwise, these are remarks."""
 

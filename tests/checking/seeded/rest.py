@@ -1052,6 +1052,14 @@ MISTAKES: dict[str, dict[str, Edits]] = {
         "classifier_mean_pool": [("~real[:, None, None, :]", "~real[:, None, :, None]")],
     },
     # ----------------------------------------------------------------- attention inside blocks and models
+    "mask-multiplied": {
+        "decoder_own_attention": [("masked_fill(~mask, -math.inf)", "masked_fill(~mask, 0.0)")],
+        "decoder_sublayers": [('float("-inf")', "0")],
+    },
+    "mask-filled-with-1e-9": {
+        "decoder_own_attention": [("masked_fill(~mask, -math.inf)", "masked_fill(~mask, -1e-9)")],
+        "decoder_sublayers": [('float("-inf")', "-1e-9")],
+    },
     "no-scale": {
         "block_view_heads": [(" / math.sqrt(self.d_head)", "")],
         "block_wrapped": [(" * self.scale", "")],
