@@ -96,3 +96,43 @@ def test_a_list_of_what_is_registered_too_is_none() -> None:
         text.replace(end, end + "        self.all = [self.q_proj, [self.k_proj]]\n"), "listed.py"
     )
     assert outcome.mistakes == []
+
+
+@pytest.mark.parametrize(
+    ("mask", "fill", "weights", "slug"),
+    [
+        ("tril()", "0.0", "", "mask-multiplied"),
+        ("tril()", "-1e-9", "", "mask-multiplied"),
+        ("triu(1)", 'float("-inf")', "", "causal-transposed"),
+        ("triu(1)", "-1e9", "", "causal-transposed"),
+        ("triu(1)", 'float("-inf")', ".nan_to_num(0.0)", "causal-transposed"),
+        ("tril(-1)", "-1e9", "", "causal-excludes-self"),
+        ("tril()", 'float("-inf")', "", ""),
+    ],
+)
+def test_a_causal_mask_that_is_built_in(mask: str, fill: str, weights: str, slug: str) -> None:
+    """It hides with what does not hide, or leaves a query nothing: NaN, zeros, or the mean of all."""
+    text = seeded.source("multihead_fused")
+    for old, new in (
+        (", attention_mask=None, is_causal=False", ""),
+        (
+            "        if is_causal:\n            visible = visible.tril()\n",
+            f"        visible = visible.{mask}\n",
+        ),
+        ("        if attention_mask is not None:\n", ""),
+        ("            visible = visible & attention_mask.view(B, 1, 1, T)\n", ""),
+        ('float("-inf")', fill),
+        ("F.softmax(att, dim=-1)", f"F.softmax(att, dim=-1){weights}"),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    assert [each for each, _ in judged(text, "built_in.py").mistakes] == [slug] * bool(slug)
+
+
+def test_the_masks_of_a_mistake_in_single_precision_are_compared_as_coarsely() -> None:
+    text = seeded.source("attention_plain").replace(
+        "scores / d_k**0.5", "scores / torch.sqrt(torch.tensor(k.shape[-2], dtype=torch.float32))"
+    )
+    outcome = judged(text, "rounded.py")
+    assert [slug for slug, _ in outcome.mistakes] == ["scale-by-length"]
+    assert all(each.passed for each in outcome.checks if each.name.startswith("mask"))

@@ -138,3 +138,11 @@ def test_heads_that_see_slices_only_are_named_in_a_block_too() -> None:
             f"self.{letter}_proj = nn.Linear(self.d_head, self.d_head)",
         ).replace(f"self.{letter}_proj(x)", f"self.{letter}_proj(x.unflatten(-1, (-1, self.d_head)))")
     assert {slug for slug, _ in judged(text, "block.py").mistakes} == {"heads-on-slices"}
+
+
+def test_a_causal_mask_that_is_inverted_for_torchs_kernel_is_named() -> None:
+    """The kernel gives zeros, not NaN, to the query that is left nothing."""
+    text = rest.source("decoder_torch_attention", "causal-inverted")
+    quick = text.replace("attn_mask=mask)", "attn_mask=mask, need_weights=False)")
+    assert quick != text
+    assert named(judged(quick, "inverted.py")) == {"causal-transposed"}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from glassformer.checking.model_judge import _in_words
 from tests.checking.judged import named, one_base_each, right_files
 from tests.checking.seeded import rest
 from tests.checking.seeded.judged import ALIKE, judged
@@ -28,3 +29,8 @@ def test_a_seeded_mistake_is_never_called_another(slug: str, base: str) -> None:
     said = named(judged(rest.source(base, slug), f"{base}.py"))
     assert said, "nothing was found"
     assert ALIKE.get(slug, slug) in said or said == {"unknown"}
+
+
+def test_the_part_that_acts_alone_is_told_in_words() -> None:
+    assert _in_words("e self") == "the encoder's self-attention"
+    assert _in_words("d ff") == "the decoder's feed-forward layers"

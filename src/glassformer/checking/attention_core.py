@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from glassformer.checking.attention import Steps
-from glassformer.checking.attention_mistakes import CAUSAL, CONVENTIONS, CORE, Seeded, together
+from glassformer.checking.attention_mistakes import BUILT_IN, CONVENTIONS, CORE, Seeded, together
 from glassformer.checking.attention_reading import KEYS, TOKENS, Found, Reader, Reading
 from glassformer.checking.forms import Form, mask_arguments
 from glassformer.checking.judging import ALMOST, EXACT, SINGLE, distance
@@ -189,6 +189,7 @@ class CoreStage(Reader):
             if exact:
                 return self._name(exact)
         if almost:
+            self.bar = ALMOST
             return self._name(almost)
         stop = time.monotonic() + self.patience * PAIRS_SECONDS
         for reading in (each for group in groups for each in group):
@@ -207,7 +208,7 @@ class CoreStage(Reader):
         """The mistakes to try: of heads where there are some, of roles where the reading exchanges none."""
         bank = [*CORE, *self.kind.extra]
         if reading.masks.causal:
-            bank += [each for each in CAUSAL if each.slug != "causal-forgotten"]
+            bank += BUILT_IN
         if reading.sizes.heads == 1:
             bank = [each for each in bank if not each.changed & {"split", "merge"}]
         if reading.assignment and not reading.assignment.agrees:

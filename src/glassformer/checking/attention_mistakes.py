@@ -91,6 +91,10 @@ def _root_of_all(scores: Tensor, sizes: Sizes) -> Tensor:
     return scores / math.sqrt(sizes.heads * sizes.d_head)
 
 
+def _root_of_tokens(axis: int):
+    return lambda scores, sizes: scores / math.sqrt(scores.shape[axis])
+
+
 def _swapped_axes(x: Tensor, *_: object) -> Tensor:
     return x.transpose(0, 1)
 
@@ -180,6 +184,8 @@ def _core() -> Iterator[Seeded]:
     yield _seeded("no-scale", scale=lambda scores, sizes: scores)
     yield _seeded("scale-by-d-model", scale=lambda scores, sizes: scores / math.sqrt(sizes.d_model))
     yield _seeded("scale-by-d-k", scale=lambda scores, sizes: scores / sizes.d_head)
+    for axis in (-1, -2):  # as many keys, or as many queries
+        yield _seeded("scale-by-length", scale=_root_of_tokens(axis))
     yield _seeded("scale-multiplied", scale=lambda scores, sizes: scores * math.sqrt(sizes.d_head))
     yield _seeded(
         "scale-after-softmax",
@@ -292,6 +298,21 @@ EMPTY_ROWS: tuple[tuple[str, Callable[[Steps], Steps]], ...] = (
     (MINUS_1E9, lambda steps: replace(steps, hide=lambda scores, allowed: scores + (~allowed) * -1e9)),
 )
 """What becomes of a query that may attend to nothing: NaN, zeros, the mean of all keys, or no mask."""
+
+
+def _built_in() -> Iterator[Seeded]:
+    every = [each for each in CAUSAL if each.slug != "causal-forgotten"]
+    yield from every
+    for each in every:
+        allowed = each.steps.causal(Masks(causal=True), torch.zeros(3, 3))
+        if allowed is not None and not allowed.any(-1).all():
+            for _, style in EMPTY_ROWS[1:]:
+                yield Seeded(each.slug, style(each.steps), each.changed | {"hide", "normalise"})
+    yield from HIDING
+
+
+BUILT_IN: tuple[Seeded, ...] = tuple(_built_in())
+"""Of a causal mask that the code makes itself; a query that it leaves nothing has every style of that."""
 CONVENTIONS = frozenset({"interleaved-heads"})
 """Found in a module that is right otherwise, these are remarks."""
 

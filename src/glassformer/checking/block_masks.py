@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from glassformer.checking.attention import Masks
-from glassformer.checking.attention_mistakes import CAUSAL, PADDING
+from glassformer.checking.attention_mistakes import CAUSAL, HIDING, PADDING
 from glassformer.checking.block_reading import BATCH, SOURCE, TOKENS, BlockReader
 from glassformer.checking.forms import Form, Slot, mask_arguments, mask_said, slots, words_about
 from glassformer.checking.judging import EXACT, distance
@@ -102,7 +102,7 @@ class BlockMasks(BlockReader):
             return self._wanted(own, inputs, masks, by_mask=not padded)
 
         right = wanted()
-        bank = PADDING if part == "padding" else CAUSAL
+        bank = (*(PADDING if padded else CAUSAL), *HIDING)
         ran: list[np.ndarray] = []
         for argument in arguments:
             said = mask_said(argument.name, words_about(argument.name, self.words))

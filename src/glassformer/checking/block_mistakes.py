@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from glassformer.checking.attention import RIGHT, Masks, Steps
-from glassformer.checking.attention_mistakes import CAUSAL, CONVENTIONS, CORE, Seeded
+from glassformer.checking.attention_mistakes import BUILT_IN, CAUSAL, CONVENTIONS, CORE, Seeded
 from glassformer.checking.blocks import Flow, gelu, moments, relu
 from glassformer.checking.projections import Assignment
 from glassformer.checking.said import contradicts
@@ -192,5 +192,5 @@ def causal_options(needed: bool, forbidden: bool = False) -> list[Option]:
         return [option("not causal", changed(missing))]
     found = [option("causal", lambda steps: steps)]
     found.append(option("not causal", changed(missing), *(("causal-forgotten",) if needed else ())))
-    found += [option("", changed(each), each.slug) for each in CAUSAL if each.slug != "causal-forgotten"]
+    found += [option("", changed(each), each.slug) for each in BUILT_IN]
     return found

@@ -160,7 +160,8 @@ EXAMPLES: dict[str, Callable[[], Sides]] = {
     **{
         slug: (lambda slug=slug: _scaled(slug))
         for slug in (
-            "no-scale", "scale-by-d-model", "scale-by-d-k", "scale-multiplied", "scale-after-softmax",
+            "no-scale", "scale-by-d-model", "scale-by-d-k", "scale-by-length", "scale-multiplied",
+            "scale-after-softmax",
         )
     },
     **{

@@ -100,10 +100,13 @@ def _pooling(slug: str) -> Sides:
     wrong = {
         "pooling-counts-padding": x.mean(0),
         "pooling-divides-by-length": (x * real[:, None]).sum(0) / len(x),
+        "pooling-divides-by-batch": (x * real[:, None]).sum(0) / 5,
         "pooling-not-divided": (x * real[:, None]).sum(0),
         "pooling-one-too-far": x[:3].mean(0),
     }[slug]
     what = "two words [2 4], [4 8] and two places of padding [9 9]; the mean"
+    if slug == "pooling-divides-by-batch":
+        what = what.replace("; the mean", " beside three words; the mean")
     return Sides(what, table(mean_over_real(x, real)), table(wrong))
 
 
@@ -188,6 +191,7 @@ EXAMPLES: dict[str, Callable[[], Sides]] = {
         for slug in (
             "pooling-counts-padding",
             "pooling-divides-by-length",
+            "pooling-divides-by-batch",
             "pooling-not-divided",
             "pooling-one-too-far",
         )

@@ -53,10 +53,18 @@ from glassformer.checking.said import said_activation, said_norms, said_shift, s
 from glassformer.checking.searching import RIGHT_SECONDS, Option, Plan, Probe, mistakes, option, search
 from glassformer.checking.source import Code
 
-BATCH, TOKENS, SOURCE = 3, 6, 8
+BATCH, TOKENS, SOURCE = 3, 6, 9
 ROUNDED = 3e-6
 """For a table that the model keeps in single precision."""
 SECONDS, IN_ALL = 4.0, 7.0
+_STACKS = {"e": "the encoder's", "d": "the decoder's"}
+_SUBLAYERS = {"self": "self-attention", "cross": "cross-attention", "ff": "feed-forward layers"}
+
+
+def _in_words(part: str) -> str:
+    """Of a sublayer, "e self" say."""
+    stack, sublayer = part.split()
+    return f"{_STACKS[stack]} {_SUBLAYERS[sublayer]}"
 
 
 @dataclass(frozen=True)
@@ -405,7 +413,7 @@ class ModelJudge(LayeredJudge):
             hushed = [each for each in silent if each != part]
             about = {each.replace("ff", "activation") for each in hushed}
             wanted = [each for each in asks if each not in about]
-            found.append(self._probe(f"{part} alone", wanted, hushed, self._inputs(padded=padded)))
+            found.append(self._probe(f"{_in_words(part)} alone", wanted, hushed, self._inputs(padded=padded)))
 
         active(f"{main} ff", f"{main} activation", [*parts, *others])
         active(f"{main} self", f"{main} self", [*parts, *others])

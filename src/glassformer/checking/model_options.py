@@ -82,6 +82,7 @@ def poolings(parts: ModelParts, padding: bool) -> list[Option]:
     found.append(option("mean over the real tokens", (place, "mean of real")))
     found.append(option("mean over all tokens", (place, "mean"), *counts))
     found.append(option("", (place, "mean by length"), "pooling-divides-by-length"))
+    found.append(option("", (place, "mean by batch"), "pooling-divides-by-batch"))
     if not parts.cls:
         found.append(option("the first token", (place, "first")))
         found.append(option("the last token", (place, "last")))

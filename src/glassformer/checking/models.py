@@ -24,4 +24,6 @@ def pooled(x: Tensor, how: str, real: Tensor) -> Tensor:
     if how == "mean":
         return x.mean(1)
     total = (x * real[..., None]).sum(1)
+    if how == "mean by batch":
+        return total / real.sum()
     return total / (x.shape[1] if how == "mean by length" else real.sum(1, keepdim=True))

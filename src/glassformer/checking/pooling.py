@@ -53,6 +53,11 @@ def _shifted(real: Tensor) -> Tensor:
     return torch.cat((real[:, :1], real[:, :-1]), 1)
 
 
+def _all_rows(weights: Tensor) -> Tensor:
+    """The real tokens of the whole batch."""
+    return weights.sum().expand(len(weights))
+
+
 def _length(weights: Tensor) -> Tensor:
     return torch.full(weights.shape[:1], float(weights.shape[1]), dtype=weights.dtype)
 
@@ -60,6 +65,7 @@ def _length(weights: Tensor) -> Tensor:
 MEAN_MISTAKES: tuple[Mistake, ...] = (
     mistake("pooling-counts-padding", weights=torch.ones_like),
     mistake("pooling-divides-by-length", over=_length),
+    mistake("pooling-divides-by-batch", over=_all_rows),
     mistake("pooling-not-divided", over=lambda weights: torch.ones(len(weights), dtype=weights.dtype)),
     mistake("padding-inverted", weights=lambda real: ~real),
     mistake("pooling-one-too-far", weights=_shifted),

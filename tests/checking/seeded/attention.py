@@ -63,6 +63,18 @@ MISTAKES: dict[str, dict[str, Edits]] = {
         "attention_einsum": [("query.shape[-1] ** -0.5", "1.0 / query.shape[-1]")],
         "attention_loop": [("math.sqrt(query.shape[-1])", "query.shape[-1]")],
     },
+    "scale-by-length": {
+        "multihead_separate": [("math.sqrt(self.d_k)", "math.sqrt(keys)")],
+        "multihead_heads_list": [("q.size(-1) ** -0.5", "k.size(1) ** -0.5")],
+        "multihead_fused": [("math.sqrt(k.size(-1))", "math.sqrt(k.size(-2))")],
+        "multihead_bmm": [("d = queries.shape[-1]", "d = keys.shape[1]")],
+        "multihead_chunks": [("K_.size(2) ** 0.5", "K_.size(1) ** 0.5")],
+        "self_attention_linear": [("d_k = keys.size(-1)", "d_k = keys.size(1)")],
+        "self_attention_matrices": [("self.d_k**0.5", "x.shape[1] ** 0.5")],
+        "attention_plain": [("d_k = q.size(-1)", "d_k = q.size(-2)")],
+        "attention_einsum": [("query.shape[-1] ** -0.5", "key.shape[1] ** -0.5")],
+        "attention_loop": [("query.shape[-1]", "queries.shape[1]")],
+    },
     "scale-multiplied": {
         "multihead_separate": [("scores / math.sqrt(self.d_k)", "scores * math.sqrt(self.d_k)")],
         "multihead_einsum": [("(dim // heads) ** -0.5", "(dim // heads) ** 0.5")],

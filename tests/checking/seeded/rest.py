@@ -927,6 +927,14 @@ MISTAKES: dict[str, dict[str, Edits]] = {
             ("(x * weights).sum(dim=1) / weights.sum(dim=1)", "(x * weights).mean(dim=1)")
         ],
     },
+    "pooling-divides-by-batch": {
+        "pool_mean_mask": [("weights.sum(dim=1)\n", "weights.sum()\n")],
+        "pool_mean_lengths": [("/ lengths[:, None]", "/ real.sum()")],
+        "pool_mean_loop": [
+            ("sequence[~padding].mean(dim=0)", "sequence[~padding].sum(dim=0) / (~key_padding_mask).sum()")
+        ],
+        "classifier_mean_pool": [("weights.sum(dim=1)", "weights.sum()")],
+    },
     # ------------------------------------------------------------------------------------- targets and loss
     "target-not-shifted": {
         "loss_functional": [("logits[:, :-1]", "logits"), ("tokens[:, 1:]", "tokens")],
@@ -1044,6 +1052,14 @@ MISTAKES: dict[str, dict[str, Edits]] = {
         "classifier_mean_pool": [("~real[:, None, None, :]", "~real[:, None, :, None]")],
     },
     # ----------------------------------------------------------------- attention inside blocks and models
+    "mask-multiplied": {
+        "decoder_own_attention": [("masked_fill(~mask, -math.inf)", "masked_fill(~mask, 0.0)")],
+        "decoder_sublayers": [('float("-inf")', "0")],
+    },
+    "mask-filled-with-1e-9": {
+        "decoder_own_attention": [("masked_fill(~mask, -math.inf)", "masked_fill(~mask, -1e-9)")],
+        "decoder_sublayers": [('float("-inf")', "-1e-9")],
+    },
     "no-scale": {
         "block_view_heads": [(" / math.sqrt(self.d_head)", "")],
         "block_wrapped": [(" * self.scale", "")],
@@ -1054,6 +1070,12 @@ MISTAKES: dict[str, dict[str, Edits]] = {
         "classifier_cls_token": [("        scores = scores * q.shape[-1] ** -0.5\n", "")],
         "vit_patchify": [(" * self.scale", "")],
         "seq2seq_caller_shifts": [(" / math.sqrt(k.shape[-1])", "")],
+    },
+    "scale-by-length": {
+        "block_view_heads": [("math.sqrt(self.d_head)", "math.sqrt(length)")],
+        "decoder_own_attention": [("math.sqrt(q.size(-1))", "math.sqrt(q.size(-2))")],
+        "classifier_mean_pool": [("math.sqrt(d // self.heads)", "math.sqrt(n)")],
+        "seq2seq_caller_shifts": [("math.sqrt(k.shape[-1])", "math.sqrt(k.shape[-2])")],
     },
     "softmax-over-queries": {
         "block_view_heads": [("torch.softmax(scores, dim=-1)", "torch.softmax(scores, dim=-2)")],
