@@ -198,20 +198,19 @@ for compile in (False, True):
     fit = replace(preset.fit, compile=compile, average=0.9)
     module = TrainingModule(task, model, replace(preset, fit=fit), 10)
     assert not [name for name in module.state_dict() if "_orig_mod" in name]
-    for count in (5, 3):
-        module.training_step({"images": images[:count], "labels": labels[:count]}, 0).backward()
+    module.training_step({"images": images, "labels": labels}, 0).backward()
     gradients.append([p.grad for p in model.parameters()])
 for plain, compiled in zip(*gradients, strict=True):
     torch.testing.assert_close(plain, compiled)
-print(torch._dynamo.utils.counters["stats"]["unique_graphs"], "graphs")
+print(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 """
 
 
 def test_a_compiled_training_is_the_same_training() -> None:
-    """No graph breaks, the weights keep their names, the gradients are equal; a last batch may be smaller.
+    """No graph breaks, the weights keep their names, the gradients are equal.
 
     In a process of its own: the checks of types and shapes that these tests run under cannot be compiled.
     """
     done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout.split()[0]) >= 2
+    assert int(done.stdout) == 1
