@@ -183,7 +183,7 @@ from glassformer.tasks import find_task
 from glassformer.training.module import TrainingModule
 
 torch.set_num_threads(1)
-torch.compile = partial(torch.compile, backend="aot_eager", fullgraph=True)
+torch.compile = partial(torch.compile, backend="eager", fullgraph=True)
 task = find_task("digits")
 preset = task.preset(None, None)
 facts = {"channels": 1, "height": 8, "width": 8, "classes": 10, "layers": 1, "positions": "rotary"}
