@@ -13,8 +13,8 @@ import pytest
 
 from glassformer import cli
 from glassformer.errors import DataError
-from glassformer.exercises.folders import reference, skeleton
 from glassformer.exercises import submissions
+from glassformer.exercises.folders import reference, skeleton
 from glassformer.exercises.grading import Class, cell, names
 from glassformer.exercises.marking import Mark, Marks
 from glassformer.exercises.sheets import SHEETS
