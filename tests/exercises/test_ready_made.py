@@ -1,6 +1,7 @@
 """Attention of somebody else gives nothing, however it is reached; one's own is never taken for it."""
 
 import ast
+import time
 
 import pytest
 
@@ -123,6 +124,14 @@ def test_ones_own_by_the_same_name_is_ones_own(text: str) -> None:
     other = File("mine.py", ast.parse("def scaled_dot_product_attention(q): return q\n"))
     file = File("attention.py", ast.parse(text))
     assert Trace((file, other)).follow(file, "A").found is None
+
+
+def test_a_statement_that_names_much_is_read_once() -> None:
+    names = ",".join(f"a{n}" for n in range(8000))
+    file = File("attention.py", ast.parse(f"{names} = {names}\ndef f(): return a0\n"))
+    started = time.thread_time()
+    assert len(Trace((file,)).follow(file, "f").names) == 8001
+    assert time.thread_time() - started < 5
 
 
 def test_own_attention_has_its_point(zygote: Zygote | None) -> None:

@@ -101,6 +101,7 @@ class Trace:
     unread: File | None = None
     names: set[str] = field(default_factory=set)
     _seen: set[tuple[str, str]] = field(default_factory=set)
+    _done: set[int] = field(default_factory=set)
     _left: list[tuple[File, str]] = field(default_factory=list)
 
     def follow(self, file: File, name: str) -> "Trace":
@@ -113,7 +114,10 @@ class Trace:
             self.names.add(wanted)
             self._resolve(here, (wanted,))
             for part in here.defined.get(wanted, ()):
-                for chain, line in _read(part):
+                if id(part) in self._done:  # one statement may give many names a value
+                    continue
+                self._done.add(id(part))
+                for chain, line in dict(reversed(list(_read(part)))).items():
                     self._resolve(here, chain, line)
         return self
 
