@@ -20,14 +20,13 @@ from glassformer.exercises.constructors import lacking
 from glassformer.exercises.reading import Found, Reading, read
 from glassformer.exercises.sheets import Criterion, Sheet
 from glassformer.exercises.submissions import Submission
-from glassformer.exercises.tracing import OTHERS
-from glassformer.exercises.tracing import READY_MADE as FUNCTIONS
+from glassformer.exercises.tracing import LIBRARIES, READY_MADE
 
 SECONDS = 60.0
 LEAST_SECONDS, SECONDS_A_CALL, SECONDS_A_CHECK = 1.0, 10.0, 30.0
 FOLLOWING = 0.1
 """How patiently a mistake is searched for where a part has one already that will show here too."""
-READY_MADE = "ready-made-attention"
+READY_MADE_ID = "ready-made-attention"
 NOT_FINAL = ("TimeLimit", "Killed")
 """A machine that is busy may do this to code that is right."""
 
@@ -264,7 +263,7 @@ class _Marking:
         """A process for its code, whose seconds are counted."""
         with IsolatedRunner(
             timeout=min(SECONDS_A_CALL, self.left), budget=min(budget, self.left), paths=aim.paths,
-            zygote=self.zygote, watched=(FUNCTIONS, OTHERS),
+            zygote=self.zygote, watched=(READY_MADE, LIBRARIES),
         ) as session:  # fmt: skip
             try:
                 yield session
@@ -321,8 +320,8 @@ def _ready_made(lost: Mark, path: str, line: int, name: str) -> Mark:
     place = f"{path}, line {line}" if line else path
     message = f"{place}: {name.strip('.')} is ready-made, and here the attention is written out"
     mistake = {
-        "id": READY_MADE,
-        "family": [READY_MADE],
+        "id": READY_MADE_ID,
+        "family": [READY_MADE_ID],
         "title": "Ready-made attention",
         "explanation": message,
         "line": line or None,
