@@ -16,6 +16,7 @@ from glassformer.checking.targets import Target, target
 from glassformer.checking.telling import told
 from glassformer.checking.verdict import SCHEMA_VERSION, Verdict, Word
 from glassformer.checking.zygote import Zygote
+from glassformer.errors import UsageError
 from glassformer.exercises.constructors import lacking
 from glassformer.exercises.reading import Found, Reading, read
 from glassformer.exercises.sheets import Criterion, Sheet
@@ -27,6 +28,10 @@ LEAST_SECONDS, SECONDS_A_CALL, SECONDS_A_CHECK = 1.0, 10.0, 30.0
 FOLLOWING = 0.1
 """How patiently a mistake is searched for where a part has one already that will show here too."""
 READY_MADE_ID = "ready-made-attention"
+REPLACED = (
+    "once the file has run, {0} is neither a class nor a plain function: a decorator (torch.jit.script is "
+    "one), or a later line, makes something else of it; take that away to have it judged, or judge it by hand"
+)
 NOT_FINAL = ("TimeLimit", "Killed")
 """A machine that is busy may do this to code that is right."""
 
@@ -236,10 +241,13 @@ class _Marking:
     def _judged(self, lost: Mark, criterion: Criterion, found: Found, aim: Target) -> Mark:
         follows = (self.wrong & found.uses.names) - {found.name}
         with self._session(aim, SECONDS_A_CHECK) as session:
-            verdict = check_in(
-                session, aim, criterion.contract, seed=self.seed, sizes=criterion.sizes,
-                patience=FOLLOWING if follows else 1.0,
-            )  # fmt: skip
+            try:
+                verdict = check_in(
+                    session, aim, criterion.contract, seed=self.seed, sizes=criterion.sizes,
+                    patience=FOLLOWING if follows else 1.0,
+                )  # fmt: skip
+            except UsageError:
+                return replace(lost, word="inconclusive", message=REPLACED.format(found.name))
             lost = replace(lost, final=session.stopped_by not in NOT_FINAL)
             try:
                 used = session.usage()

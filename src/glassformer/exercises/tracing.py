@@ -291,10 +291,9 @@ def _read(part: ast.AST) -> Iterator[Read]:
             left.append((base, given, local, imported))
 
 
-def _around(node: ast.AST) -> Iterator[ast.AST]:
+def _around(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Iterator[ast.AST]:
     """What of a function is computed where it is defined."""
-    args: ast.arguments = node.args
-    yield from (*args.defaults, *(each for each in args.kw_defaults if each))
+    yield from (*node.args.defaults, *(each for each in node.args.kw_defaults if each))
     yield from getattr(node, "decorator_list", ())
 
 
