@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from glassformer.checking import targets
 from glassformer.checking.guess import contract_named, guesses
 from glassformer.checking.runner import Runner
 from glassformer.checking.targets import CODE_BYTES, target
@@ -156,3 +157,19 @@ def test_a_contract_by_its_title_or_slug() -> None:
     assert contract_named("Multi-Head Attention") == contract_named("multi-head-attention")
     with pytest.raises(UsageError, match="did you mean multi-head-attention"):
         contract_named("multi-head-atention")
+
+
+def test_a_cell_that_is_too_large_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = "a," * (CODE_BYTES // 4 + 1) + "0"
+    path = notebook(tmp_path / "n.ipynb", ("code", half), ("code", half))
+    monkeypatch.setattr(targets, "ast", None)
+    with pytest.raises(UsageError, match="more than 512 KiB of code"):
+        target(str(path))
+
+
+def test_a_lower_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = notebook(tmp_path / "n.ipynb", ("code", "x = 1\nwork()\n"))
+    assert target(str(path), 15).size == 15
+    monkeypatch.setattr(targets, "ast", None)
+    with pytest.raises(UsageError):
+        target(str(path), 14)

@@ -13,6 +13,7 @@ import pytest
 
 from glassformer import cli
 from glassformer.errors import DataError
+from glassformer.exercises import submissions
 from glassformer.exercises.folders import reference, skeleton
 from glassformer.exercises.grading import Class, cell, names
 from glassformer.exercises.marking import Mark, Marks
@@ -272,3 +273,24 @@ def test_a_process_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("glassformer.exercises.workers.GRACE_SECONDS", 0.5)
     with Workers(1) as workers:
         assert workers.mark(SHEET, Submission("ada"), 1.0, 0).word == "inconclusive"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no UTF-8")
+def test_a_file_name_costs_one_submission(tmp_path: Path) -> None:
+    for name in ("ada", "eve"):
+        (tmp_path / "class" / name).mkdir(parents=True)
+    with open(os.fsencode(tmp_path / "class" / "eve") + b"/\xff.py", "wb") as file:
+        file.truncate(submissions.FILE_BYTES + 1)
+    marks = Class(SHEET, tmp_path / "class", tmp_path / "grades.csv").grade()
+    assert [each.submission for each in marks] == ["ada", "eve"]
+    assert "larger than" in marks[1].marks[0].message
+    assert set(rows(tmp_path / "grades.csv")) == {"ada", "eve"}
+
+
+def test_what_cannot_be_read_at_all_costs_one_submission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "class" / "ada").mkdir(parents=True)
+    monkeypatch.setattr(submissions, "_of_folder", lambda folder: 1 / 0)
+    [marks] = Class(SHEET, tmp_path / "class", tmp_path / "grades.csv").grade()
+    assert marks.marks[0].message == "it cannot be read: ZeroDivisionError"

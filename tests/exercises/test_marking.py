@@ -264,3 +264,15 @@ def test_what_uses_a_wrong_part_is_told_so_and_is_no_further_mistake(zygote: Zyg
     assert {each["id"] for each in marks.mistakes} == {"softmax-over-queries"}
     classifier = of(marks, "classifier")
     assert classifier.mistakes or "it uses MultiHeadSelfAttention" in classifier.message
+
+
+def test_a_function_that_a_decorator_replaces_is_said_to_be_that(zygote: Zygote | None) -> None:
+    text = (
+        "import torch\n@torch.jit.script\n"
+        "def scaled_dot_product_attention(q, k, v):\n"
+        "    return (q @ k.transpose(-2, -1) / k.shape[-1] ** 0.5).softmax(-1) @ v\n"
+    )
+    found = of(marked("attention", text, zygote, "attention"), "scaled dot-product attention")
+    assert (found.got, found.word) == (0, "inconclusive")
+    assert found.message.startswith("once the file has run, scaled_dot_product_attention is neither a class")
+    assert "torch.jit.script" in found.message

@@ -1,6 +1,7 @@
 """Attention of somebody else gives nothing, however it is reached; one's own is never taken for it."""
 
 import ast
+import time
 
 import pytest
 
@@ -53,6 +54,21 @@ def judged(zygote: Zygote | None, **files: str) -> Mark:
          "pk/helper": FROM_TORCH},
         {"attention": "from test_helper import attend\n" + USES, "test_helper": FROM_HOUSE},
         {"attention": "from helper import attend\n" + USES, "helper": WRITTEN, "other/helper": FROM_TORCH},
+        {"attention": "from .helper import attend\n" + USES, "helper": FROM_TORCH},
+        {"attention": "from pk.helper import attend\n" + USES, "pk/helper": "from . import attend\n",
+         "pk/__init__": FROM_HOUSE},
+        {"attention": f"def bring():\n    global attend\n    {FROM_HOUSE}bring()\n{USES}"},
+        {"attention": "from torch._higher_order_ops.flex_attention import math_attention as attend\n" + USES},
+        {"attention": "from torch.nn.attention.flex_attention import *\n" + USES},
+        {"attention": USES.replace("attend", "__import__('torch').nn.functional.scaled_dot_product_attention")
+         .replace("scaled_dot_product_attention(q, k, v, mask=None)", "ScaledDotProductAttention(q, k, v)")},
+        {"attention": f"import importlib\nattend = importlib.import_module('glassformer.nn').attend\n{USES}"},
+        {"attention": "from torch.nn import functional as F\n"
+         + USES.replace("attend", "getattr(F, 'scaled_dot_product_attention')")},
+        {"attention": "from torch.nn import functional as F\n"
+         + USES.replace("attend", "vars(F)['scaled_dot_product_attention']")},
+        {"attention": "from torch.nn import functional as F\n"
+         + USES.replace("attend", "F.__dict__['scaled_dot_product_attention']")},
     ],
 )  # fmt: skip
 def test_however_it_is_reached(files: dict[str, str]) -> None:
@@ -67,6 +83,7 @@ def test_however_it_is_reached(files: dict[str, str]) -> None:
     [
         "getattr(torch.nn.functional, 'scaled_dot_' + 'product_attention')(q, k, v, attn_mask=mask)",
         "getattr(__import__('glassformer' + '.nn').nn, 'explicit' + '_attention')(q, k, v)",
+        "getattr(torch.onnx.ops, 'atten' + 'tion')(q[None], k[None], v[None])[0][0]",
     ],
 )
 def test_what_only_shows_when_it_computes(body: str, zygote: Zygote | None) -> None:
@@ -101,6 +118,10 @@ OWN = "import torch\nfrom torch import nn\n" + WRITTEN + USES
         "from torchvision import datasets\n",
         "def attend(q, k, v):\n    return q, nn.Transformer.generate_square_subsequent_mask(3)\n",
         "class Encoder(nn.TransformerEncoder):\n    pass\n",
+        "def compare(q):\n    from torch.nn.functional import scaled_dot_product_attention as attend\n"
+        "    return attend(q, q, q)\n",
+        "if __name__ == '__main__':\n"
+        "    from torch.nn.functional import scaled_dot_product_attention as attend\n",
     ],
 )
 def test_what_stands_beside_it_is_not_its_own(extra: str) -> None:
@@ -117,12 +138,59 @@ def test_what_stands_beside_it_is_not_its_own(extra: str) -> None:
         "from .mine import scaled_dot_product_attention\nA = scaled_dot_product_attention\n",
         "from . import mine\nclass A:\n def f(self, q): return mine.scaled_dot_product_attention(q)\n",
         "class A:\n def __init__(self): self.Transformer = 1\n def f(self): return self.Transformer\n",
+        "class A:\n 'Like MultiheadAttention'\n def f(self): 'MultiheadAttention'; return 1\n",
+        "def A(q): raise ValueError('scaled_dot_product_attention')\n",
+        "KINDS = {'flex_attention': 1}\ndef A(kind='flex_attention'): return KINDS['flex_attention']\n",
+        "import importlib\nm = importlib.import_module('mine')\n"
+        "def A(q): return m.scaled_dot_product_attention(q)\n",
+        "import mine\ndef A(q):\n m = mine\n return m.scaled_dot_product_attention(q)\n",
+        "import mine\ndef A(q): return getattr(mine, 'scaled_dot_product_attention')(q)\n",
+        "from torch import nn\ndef A(q: 'MultiheadAttention', k: nn.MultiheadAttention) -> nn.Transformer:\n"
+        " n: nn.Transformer = 1\n return isinstance(q, (nn.MultiheadAttention, nn.Transformer))\n",
     ],
 )
 def test_ones_own_by_the_same_name_is_ones_own(text: str) -> None:
     other = File("mine.py", ast.parse("def scaled_dot_product_attention(q): return q\n"))
     file = File("attention.py", ast.parse(text))
     assert Trace((file, other)).follow(file, "A").found is None
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("from torch.utils import data\nclass A(data.Dataset): pass\n", "data.py"),
+        ("import torch.nn.functional as F\ndef A(s): return F.softmax(s, -1)\n", "functional.py"),
+        ("from torch import nn\nclass A(nn.Module): pass\n", "old/nn.py"),
+        ("import torch\ndef A(s): return torch.softmax(s, -1)\n", "torch.py"),
+        ("import pk.mine\nA = pk.mine.f\n", "old/mine.py"),
+    ],
+)
+def test_a_file_that_nothing_imports_need_not_be_read(text: str, other: str) -> None:
+    file = File("attention.py", ast.parse(text))
+    assert Trace((file, File(other, why="it is broken"))).follow(file, "A").unread is None
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("import pk.mine\nA = pk.mine.f\n", "pk/mine.py"),
+        ("import pk.mine as m\nA = m.f\n", "ada/pk/mine.py"),
+        ("from pk import mine\nA = mine.f\n", "pk/mine.py"),
+        ("def A():\n from .mine import f\n return f\n", "mine.py"),
+        ("from . import mine\nA = mine.f\n", "mine.py"),
+    ],
+)
+def test_a_file_that_is_imported_has_to_be_read(text: str, other: str) -> None:
+    file = File("attention.py", ast.parse(text))
+    assert Trace((file, File(other, why="it is broken"))).follow(file, "A").unread is not None
+
+
+def test_a_statement_that_names_much_is_read_once() -> None:
+    names = ",".join(f"a{n}" for n in range(8000))
+    file = File("attention.py", ast.parse(f"{names} = {names}\ndef f(): return a0\n"))
+    started = time.thread_time()
+    assert len(Trace((file,)).follow(file, "f").names) == 8001
+    assert time.thread_time() - started < 5
 
 
 def test_own_attention_has_its_point(zygote: Zygote | None) -> None:

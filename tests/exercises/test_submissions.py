@@ -1,6 +1,8 @@
 """What is handed in is read as data, whatever it is."""
 
+import ast
 import io
+import json
 import os
 import stat
 import zipfile
@@ -93,6 +95,28 @@ def test_all_code_together_has_a_limit(tmp_path: Path) -> None:
     found = reading.read(tmp_path)
     assert found.names == ["a"]
     assert found.unread == {"b.py": "b.py is not read: the code is more than 256 KiB in all"}
+
+
+def test_work_in_notebooks_counts_and_nothing_beyond_the_limit_is_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = "work(" + "1," * (reading.CODE_BYTES_IN_ALL // 6) + ")"
+    for name in "abcd":
+        cells = [{"cell_type": "code", "source": work}]
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
+    (tmp_path / "z.py").write_text("def z(): pass\n")
+    parsed: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(ast, "parse", lambda text, parse=ast.parse: parsed.append(text) or parse(text))
+        found = reading.read(tmp_path)
+    assert list(found.unread) == ["c.ipynb", "d.ipynb"]
+    assert sum(len(text) > len(work) // 2 for text in parsed) == 2 * 2
+    assert found.names == ["z"]
+
+
+def test_a_package_that_holds_only_blank_lines_is_read(tmp_path: Path) -> None:
+    (tmp_path / "__init__.py").write_text("\n" * 12)
+    assert not reading.read(tmp_path).unread
 
 
 def test_this_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

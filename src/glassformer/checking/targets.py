@@ -21,13 +21,17 @@ OF_IPYTHON = re.compile(r"\s*[%!?]|\s*[\w.]+\?\??\s*$|\s*[\w, ]+=\s*[%!]")
 """A command to IPython: `%matplotlib inline`, `!ls`, `attention?`, `files = !ls`."""
 
 
+class TooLarge(UsageError):
+    """More code than is read."""
+
+
 @dataclass(frozen=True)
 class Target:
     """The text to check, before it is run.
 
     name: the class or function asked for. module: dotted name, where it is to be imported. paths: folders
     that it may import from. cells: of a notebook, the number of each cell of code and the line it starts on.
-    left_out: how many statements of a notebook do work and do not run.
+    left_out: how many statements of a notebook do work and do not run. size: bytes of code, these too.
     """
 
     said: str
@@ -38,6 +42,7 @@ class Target:
     paths: tuple[str, ...] = ()
     cells: tuple[tuple[int, int], ...] = ()
     left_out: int = 0
+    size: int = 0
 
     def place(self, line: int) -> str:
         """A line in words: "line 12", or "cell 3, line 2" where cells are counted from 1."""
@@ -63,12 +68,15 @@ class Target:
         return tuple(dict.fromkeys(found))
 
 
-def target(said: str) -> Target:
-    """Reads PATH, PATH:NAME or package.module:NAME; UsageError where there is no such thing."""
+def target(said: str, limit: int = CODE_BYTES) -> Target:
+    """Reads PATH, PATH:NAME or package.module:NAME; UsageError where there is no such thing.
+
+    limit: bytes of code in a file; nothing is parsed where there are more.
+    """
     place, name = _split(said)
     said, path = f"{place}:{name}" if name else place, _path(place)
     if path.suffix in (".py", ".ipynb") or path.exists() or "/" in place or "\\" in place:
-        return _of_file(said, path, name)
+        return _of_file(said, path, name, limit)
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", place):
         raise UsageError(
             f"{place!r} is neither a file nor a module; give FILE.py, FILE.ipynb or package.module:Name"
@@ -92,7 +100,7 @@ def _path(place: str) -> Path:
     return next((path for path in map(Path, forms) if path.exists()), Path(place))
 
 
-def _of_file(said: str, path: Path, name: str | None) -> Target:
+def _of_file(said: str, path: Path, name: str | None, limit: int) -> Target:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give one file of it, or grade it with glassformer grade")
     if not path.exists():
@@ -101,17 +109,21 @@ def _of_file(said: str, path: Path, name: str | None) -> Target:
         raise UsageError(
             f"{path} is neither a Python file nor a notebook; give one that ends in .py or .ipynb"
         )
-    text = _text(path, CODE_BYTES if path.suffix == ".py" else NOTEBOOK_BYTES)
+    text = _text(path, limit if path.suffix == ".py" else NOTEBOOK_BYTES)
     folder = (str(path.resolve().parent),)
     if path.suffix == ".py":
         if not text.strip():
             raise UsageError(f"{path} is empty")
-        return Target(said, text, path.name, name, paths=folder)
-    code, cells = _notebook(path, text)
-    if len(code.encode(errors="replace")) > CODE_BYTES:
-        raise UsageError(f"{path} holds more than {CODE_BYTES // KIB} KiB of code; give less of it")
+        return Target(said, text, path.name, name, paths=folder, size=_size(text))
+    code, cells = _notebook(path, text, limit)
     kept, left_out = _without_work(code)
-    return Target(said, kept, path.name, name, paths=folder, cells=cells, left_out=left_out)
+    return Target(
+        said, kept, path.name, name, paths=folder, cells=cells, left_out=left_out, size=_size(code)
+    )  # fmt: skip
+
+
+def _size(text: str) -> int:
+    return len(text.encode(errors="replace"))
 
 
 def _text(path: Path, limit: int) -> str:
@@ -119,7 +131,7 @@ def _text(path: Path, limit: int) -> str:
         with path.open("rb") as file:
             data = file.read(limit + 1)
         if len(data) > limit:
-            raise UsageError(f"{path} is larger than {limit // KIB} KiB; give a file with less in it")
+            raise TooLarge(f"{path} is larger than {limit // KIB} KiB; give a file with less in it")
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
@@ -127,7 +139,7 @@ def _text(path: Path, limit: int) -> str:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _notebook(path: Path, text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+def _notebook(path: Path, text: str, limit: int) -> tuple[str, tuple[tuple[int, int], ...]]:
     """The code of the cells, one after the other, and where each begins."""
     try:
         cells = json.loads(text)["cells"]
@@ -140,11 +152,12 @@ def _notebook(path: Path, text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
         raise UsageError(
             f"{path} is no notebook that can be read (version 4 of the format is needed)"
         ) from None
+    codes = [each for each in codes if not each[1].lstrip().startswith("%%")]  # another language, or timing
+    if sum(_size(code) + 2 for _, code in codes) > limit:
+        raise TooLarge(f"{path} holds more than {limit // KIB} KiB of code; give less of it")
     lines: list[str] = []
     starts = []
     for number, code in codes:
-        if code.lstrip().startswith("%%"):  # another language, or timing
-            continue
         starts.append((number, len(lines) + 1))
         python = _is_python(code)
         lines += [line if python or not OF_IPYTHON.match(line) else "" for line in code.split("\n")]

@@ -22,7 +22,8 @@ class Usage(TorchFunctionMode):
         super().__init__()
         self.filename = ""
         self.seen: dict[str, int] = {}
-        self._functions, self._libraries = frozenset(functions), frozenset(libraries)
+        self._functions = frozenset(functions)
+        self._libraries = tuple(f"{each}." for each in libraries)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = str(getattr(func, "__name__", "")).partition(".")[0]
@@ -40,6 +41,7 @@ class Usage(TorchFunctionMode):
             if frame.f_code.co_filename == self.filename:
                 return library, frame.f_lineno
             module = str(frame.f_globals.get("__name__", ""))
-            library = module if module.partition(".")[0] in self._libraries else library
+            within = f"{module}.".startswith(self._libraries)
+            library = module if within else library
             frame = frame.f_back
         return library, 0

@@ -78,8 +78,7 @@ class Class:
             at_work: dict[Future[Marks], str] = {}
             while True:
                 for path in left:
-                    handed_in = submissions.read(path)
-                    digest = self._digest(handed_in)
+                    handed_in, digest = self._read(path)
                     before = self.kept.get(path.name)
                     if before and before["digest"] == digest:
                         marks = Marks.of_kept(before["marks"])
@@ -98,6 +97,14 @@ class Class:
                     self.again += 1
                     self._remember(marks, digest)
                     yield marks
+
+    def _read(self, path: Path) -> tuple[submissions.Submission, str]:
+        try:
+            handed_in = submissions.read(path)
+            return handed_in, self._digest(handed_in)
+        except Exception as error:  # the class goes on, whatever one submission is
+            broken = submissions.Submission(path.name, broken=f"it cannot be read: {type(error).__name__}")
+            return broken, self._digest(broken)
 
     def _digest(self, handed_in: submissions.Submission) -> str:
         said = f"{self.sheet.slug} {self.seed} {self.seconds} {rules()}"

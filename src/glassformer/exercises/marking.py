@@ -16,18 +16,22 @@ from glassformer.checking.targets import Target, target
 from glassformer.checking.telling import told
 from glassformer.checking.verdict import SCHEMA_VERSION, Verdict, Word
 from glassformer.checking.zygote import Zygote
+from glassformer.errors import UsageError
 from glassformer.exercises.constructors import lacking
 from glassformer.exercises.reading import Found, Reading, read
 from glassformer.exercises.sheets import Criterion, Sheet
 from glassformer.exercises.submissions import Submission
-from glassformer.exercises.tracing import OTHERS
-from glassformer.exercises.tracing import READY_MADE as FUNCTIONS
+from glassformer.exercises.tracing import LIBRARIES, READY_MADE
 
 SECONDS = 60.0
 LEAST_SECONDS, SECONDS_A_CALL, SECONDS_A_CHECK = 1.0, 10.0, 30.0
 FOLLOWING = 0.1
 """How patiently a mistake is searched for where a part has one already that will show here too."""
-READY_MADE = "ready-made-attention"
+READY_MADE_ID = "ready-made-attention"
+REPLACED = (
+    "once the file has run, {0} is neither a class nor a plain function: a decorator (torch.jit.script is "
+    "one), or a later line, makes something else of it; take that away to have it judged, or judge it by hand"
+)
 NOT_FINAL = ("TimeLimit", "Killed")
 """A machine that is busy may do this to code that is right."""
 
@@ -237,10 +241,13 @@ class _Marking:
     def _judged(self, lost: Mark, criterion: Criterion, found: Found, aim: Target) -> Mark:
         follows = (self.wrong & found.uses.names) - {found.name}
         with self._session(aim, SECONDS_A_CHECK) as session:
-            verdict = check_in(
-                session, aim, criterion.contract, seed=self.seed, sizes=criterion.sizes,
-                patience=FOLLOWING if follows else 1.0,
-            )  # fmt: skip
+            try:
+                verdict = check_in(
+                    session, aim, criterion.contract, seed=self.seed, sizes=criterion.sizes,
+                    patience=FOLLOWING if follows else 1.0,
+                )  # fmt: skip
+            except UsageError:
+                return replace(lost, word="inconclusive", message=REPLACED.format(found.name))
             lost = replace(lost, final=session.stopped_by not in NOT_FINAL)
             try:
                 used = session.usage()
@@ -264,7 +271,7 @@ class _Marking:
         """A process for its code, whose seconds are counted."""
         with IsolatedRunner(
             timeout=min(SECONDS_A_CALL, self.left), budget=min(budget, self.left), paths=aim.paths,
-            zygote=self.zygote, watched=(FUNCTIONS, OTHERS),
+            zygote=self.zygote, watched=(READY_MADE, LIBRARIES),
         ) as session:  # fmt: skip
             try:
                 yield session
@@ -321,8 +328,8 @@ def _ready_made(lost: Mark, path: str, line: int, name: str) -> Mark:
     place = f"{path}, line {line}" if line else path
     message = f"{place}: {name.strip('.')} is ready-made, and here the attention is written out"
     mistake = {
-        "id": READY_MADE,
-        "family": [READY_MADE],
+        "id": READY_MADE_ID,
+        "family": [READY_MADE_ID],
         "title": "Ready-made attention",
         "explanation": message,
         "line": line or None,

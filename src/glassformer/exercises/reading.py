@@ -8,7 +8,7 @@ from pathlib import Path
 
 from glassformer.checking.constructions import CONFIGURATIONS
 from glassformer.checking.names import size_role
-from glassformer.checking.targets import KIB, target
+from glassformer.checking.targets import KIB, TooLarge, target
 from glassformer.errors import UsageError
 from glassformer.exercises.sheets import Criterion, Sheet
 from glassformer.exercises.skeletons import Definition, left_open
@@ -85,15 +85,14 @@ def read(folder: Path) -> Reading:
             continue
         short = path.relative_to(folder).as_posix()
         try:
-            text = target(str(path)).text
-            left -= len(text.encode(errors="replace"))
-            if left < 0:
-                raise UsageError(
-                    f"{short} is not read: the code is more than {CODE_BYTES_IN_ALL // KIB} KiB in all"
-                )
-            files.append(File(short, ast.parse(text)))
+            aim = target(str(path), left)
+            left -= aim.size
+            files.append(File(short, ast.parse(aim.text)))
+        except TooLarge:
+            why = f"{short} is not read: the code is more than {CODE_BYTES_IN_ALL // KIB} KiB in all"
+            files.append(File(short, why=why))
         except UsageError as error:
-            bare = path.name == "__init__.py" and path.stat().st_size < 9 and not path.read_bytes().strip()
+            bare = path.name == "__init__.py" and not path.read_bytes().strip()
             files.append(File(short, why="" if bare else str(error).replace(str(path), short)))
         except SyntaxError as error:
             files.append(File(short, why=f"{short}, line {error.lineno or 1}: {error.msg}"))

@@ -33,9 +33,9 @@ class Submission:
 
     @property
     def digest(self) -> str:
-        made = hashlib.sha256(self.broken.encode())
+        made = hashlib.sha256(self.broken.encode(errors="backslashreplace"))
         for path, data in sorted(self.files.items()):
-            made.update(f"{len(path)}:{path}:{len(data)}:".encode(errors="surrogateescape") + data)
+            made.update(f"{len(path)}:{path}:{len(data)}:".encode(errors="backslashreplace") + data)
         return made.hexdigest()
 
     @contextlib.contextmanager

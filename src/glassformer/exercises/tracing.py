@@ -6,7 +6,7 @@ what computes when it does.
 
 import ast
 import builtins
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -16,6 +16,7 @@ READY_MADE = (
     "_transformer_encoder_layer_fwd", "MultiheadAttention", "Transformer", "TransformerEncoder",
     "TransformerEncoderLayer", "TransformerDecoder", "TransformerDecoderLayer", "flex_attention",
     "_scaled_dot_product_attention_math", "_scaled_dot_product_flash_attention_for_cpu", "_fused_sdp_choice",
+    "math_attention", "sdpa_dense",
 )  # fmt: skip
 HARMLESS = ("generate_square_subsequent_mask",)
 """Found on a ready-made class, and no attention."""
@@ -29,13 +30,21 @@ OTHERS = (
     "flash_attn",
     "xformers",
 )
+LIBRARIES = (*OTHERS, "torch._higher_order_ops.flex_attention", "torch.nn.attention", "torch.onnx.ops")
+"""What computes in these is somebody else's attention too: some of it calls plain functions of torch."""
+LOADED = ("glassformer", "torch")
+"""A file of such a name is never reached."""
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 Chain = tuple[str, ...]
 """A dotted name as it is read: ("F", "softmax"). It begins with "" where that is no name of the module."""
 Import = tuple[str, str, int]
-"""A module, what is taken from it (empty: the module itself, "*": everything), and the line."""
+"""A module, as many dots before it as its import has, what is taken from it (empty: the module itself, "*":
+everything), and the line."""
+Scope = Mapping[str, Sequence[Import]]
+Read = tuple[Chain, int, Sequence[Import]]
+"""A dotted name that is read, its line, and where a function imports what it begins with, that."""
 
 
 @dataclass(frozen=True)
@@ -64,29 +73,21 @@ class File:
 
     @cached_property
     def imports(self) -> dict[str, list[Import]]:
-        """The same for what is imported, wherever in the file."""
-        found: dict[str, list[Import]] = {}
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                for each in node.names:
-                    name = each.asname or each.name.partition(".")[0]
-                    found.setdefault(name, []).append((each.name, "", node.lineno))
-            elif isinstance(node, ast.ImportFrom):
-                for each in node.names:
-                    name = each.asname or each.name
-                    found.setdefault(name, []).append((node.module or "", each.name, node.lineno))
+        """The same for what is imported, at the top of it or by a function that declares the name global."""
+        found = _imports(self.tree.body)
+        nodes = list(ast.walk(self.tree))
+        outside = {name for each in nodes if isinstance(each, ast.Global) for name in each.names}
+        for node in nodes if outside else ():
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                for name, imported in _imports(node.body).items():
+                    if name in outside:
+                        found.setdefault(name, []).extend(imported)
         return found
 
     @cached_property
-    def methods(self) -> set[str]:
-        """The names of functions inside its classes."""
-        return {
-            each.name
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.ClassDef)
-            for each in node.body
-            if isinstance(each, ast.FunctionDef)
-        }
+    def names(self) -> set[str]:
+        """The functions, methods and classes that it defines, wherever in it."""
+        return {each.name for each in ast.walk(self.tree) if isinstance(each, DEFINITIONS)}
 
 
 @dataclass
@@ -101,6 +102,7 @@ class Trace:
     unread: File | None = None
     names: set[str] = field(default_factory=set)
     _seen: set[tuple[str, str]] = field(default_factory=set)
+    _done: set[int] = field(default_factory=set)
     _left: list[tuple[File, str]] = field(default_factory=list)
 
     def follow(self, file: File, name: str) -> "Trace":
@@ -113,49 +115,67 @@ class Trace:
             self.names.add(wanted)
             self._resolve(here, (wanted,))
             for part in here.defined.get(wanted, ()):
-                for chain, line in _read(part):
-                    self._resolve(here, chain, line)
+                if id(part) in self._done:  # one statement may give many names a value
+                    continue
+                self._done.add(id(part))
+                lines: dict[tuple[Chain, tuple[Import, ...]], int] = {}
+                for chain, line, imported in _read(part):
+                    lines.setdefault((chain, tuple(imported)), line)
+                for (chain, imported), line in lines.items():
+                    self._resolve(here, chain, line, imported)
         return self
 
-    def _resolve(self, file: File, chain: Chain, line: int = 0) -> None:
-        """Where a dotted name that is read in a file leads."""
+    def _resolve(self, file: File, chain: Chain, line: int = 0, inside: Sequence[Import] = ()) -> None:
+        """Where a dotted name that is read in a file leads. inside: imports of the function that reads it."""
         first, *then = chain
         if then and then[-1] in HARMLESS:
             return
-        if first in file.defined:
+        if first in file.defined and not inside:
             self._left.append((file, first))
-        for module, what, imported in file.imports.get(first, ()):
+        for module, what, imported in inside or file.imports.get(first, ()):
             self._import(file, module, [each for each in (what, *then) if each], line or imported)
-        if first in file.imports:
+        if inside or first in file.imports:
             return
         if first not in file.defined and first and first not in vars(builtins):
             self._starred(file, first, line)
-        # torch.nn under another name, or taken apart; a method may be called so
-        if any(_is_ready_made(each) and each not in self._methods for each in then):
+        # torch.nn under another name, or taken apart; what they define themselves may be called so
+        if any(each in READY_MADE and each not in self._names for each in then):
             self._note(file, line, ".".join(chain).strip("."))
 
     def _import(self, file: File, module: str, names: list[str], line: int) -> None:
         said = ".".join(each for each in (module, *names) if each)
-        own = [each for each in self._own(module, names) if each is not file]
-        for each in own:
+        for each in self._own(file, module, names):
             if each.why:
                 self.unread = self.unread or each
             self._left += [(each, name) for name in names]
-        others = module.partition(".")[0] in OTHERS
-        if not self._is_own(module) and (others or any(each in READY_MADE for each in names)):
+        parts = module.split(".")
+        others = parts[0] in OTHERS or any(each in READY_MADE for each in (*parts, *names))
+        if others and not self._is_own(module):
             self._note(file, line, said)
 
     def _is_own(self, module: str) -> bool:
         root = module.partition(".")[0]
-        loaded = root in ("glassformer", "torch")  # a file of that name is never reached
-        return not root or (any(root in each.modules for each in self.files) and not loaded)
+        return not root or (root not in LOADED and any(root in each.modules for each in self.files))
 
-    def _own(self, module: str, names: list[str]) -> Iterator[File]:
-        """Files that a module may be: by the last part of its name, or one inside a package."""
-        last = module.rpartition(".")[2]
+    def _own(self, file: File, module: str, names: list[str]) -> list[File]:
+        """Files that a module may be, or one in it that a name may be, in whatever folder the whole lies."""
+        parts = tuple(module.lstrip(".").split(".")) if module.strip(".") else ()
+        if dots := len(module) - len(module.lstrip(".")):
+            folder = PurePosixPath(file.path).parent.parts
+            parts = folder[: max(0, len(folder) + 1 - dots)] + parts
+        elif parts[:1] and parts[0] in LOADED:
+            return []
+        wanted = [parts + tuple(names[:count]) for count in range(len(names) + 1)]
+        return [each for place in wanted for each in self._places.get(place, ()) if each is not file]
+
+    @cached_property
+    def _places(self) -> dict[Chain, list[File]]:
+        """The ends of each dotted name of a file."""
+        found: dict[Chain, list[File]] = {}
         for each in self.files:
-            if each.path.endswith(".py") and each.modules and each.modules[-1] in (last, *names):
-                yield each
+            for start in range(len(each.modules) or 1) if each.path.endswith(".py") else ():
+                found.setdefault(each.modules[start:], []).append(each)
+        return found
 
     def _starred(self, file: File, name: str, line: int) -> None:
         """A name that nothing in the file gives: something was imported with a star."""
@@ -163,15 +183,15 @@ class Trace:
         for module, _, imported in file.imports.get("*", ()):
             self._import(file, module, [name], line or imported)
             own |= self._is_own(module)
-        if name in READY_MADE and name not in self._methods and not own:
+        if name in READY_MADE and name not in self._names and not own:
             self._note(file, line, name)
 
     def _note(self, file: File, line: int, said: str) -> None:
         self.found = self.found or (file.path, line, said)
 
     @cached_property
-    def _methods(self) -> set[str]:
-        return {name for each in self.files for name in each.methods}
+    def _names(self) -> set[str]:
+        return {name for each in self.files for name in each.names}
 
 
 def is_main(node: ast.stmt) -> bool:
@@ -218,43 +238,120 @@ def _bound(parts: Iterable[ast.AST]) -> set[str]:
     return found
 
 
-def _read(part: ast.AST) -> Iterator[tuple[Chain, int]]:
-    """Every dotted name of the module that is read in it, and each text that names ready-made attention."""
-    left: list[tuple[ast.AST, frozenset[str], frozenset[str]]] = [(part, frozenset(), frozenset())]
+def _imports(body: Iterable[ast.AST]) -> dict[str, list[Import]]:
+    """What each name stands for that is imported in it, but for functions inside it and what runs as main."""
+    found: dict[str, list[Import]] = {}
+    left = list(body)
+    for node in left:
+        if isinstance(node, ast.Import):
+            for each in node.names:
+                whole = each.name if each.asname else each.name.partition(".")[0]
+                found.setdefault(each.asname or whole, []).append((whole, "", node.lineno))
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            for each in node.names:
+                found.setdefault(each.asname or each.name, []).append((module, each.name, node.lineno))
+        elif not isinstance(node, (ast.expr, *FUNCTIONS)):
+            main = isinstance(node, ast.If) and is_main(node)
+            left += node.orelse if main else ast.iter_child_nodes(node)
+    return found
+
+
+def _read(part: ast.AST) -> Iterator[Read]:
+    """Every dotted name of the module that is read in it, also by getattr and the like."""
+    left: list[tuple[ast.AST, frozenset[str], frozenset[str], Scope]] = [(part, frozenset(), frozenset(), {})]
     while left:
-        node, given, local = left.pop()
+        node, given, local, imported = left.pop()
         line = getattr(node, "lineno", 0)
         if isinstance(node, FUNCTIONS):
             body = node.body if isinstance(node.body, list) else [node.body]
-            around = [node.args, getattr(node, "returns", None), *getattr(node, "decorator_list", ())]
             takes = {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)}
-            left += [(each, given | takes, (local - takes) | _locals(body)) for each in body]
-            left += [(each, given, local) for each in around if each]
+            binds, brings = _locals(body), _imports(body)
+            inner = (given | takes).difference(brings), (local - takes | binds).difference(brings)
+            scope = {name: each for name, each in imported.items() if name not in takes | binds} | brings
+            left += [(each, *inner, scope) for each in body]
+            left += [(each, given, local, imported) for each in _around(node)]
             continue
         if isinstance(node, COMPREHENSIONS):
             local |= _bound([each.target for each in node.generators])
-        if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
-            root, *then = _chain(node)
+        chain, sought = _chain(node), _sought(node)
+        if module := _module_sought(node):
+            yield ("",), line, [(module, "", line)]
+        for root, *then in (each for each in (chain, sought) if each):
             if root in local:
-                yield ("", *then), line
+                yield ("", *then), line, ()
+            elif root in imported:
+                yield (root, *then), line, imported[root]
             elif root not in given:
-                yield (root, *then), line
-            while isinstance(node, ast.Attribute):
-                node = node.value
-            if isinstance(node, ast.Name):
-                continue
-        # getattr(F, "scaled_dot_product_attention"), import_module("glassformer.nn")
-        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-        if _is_ready_made(text) and text != "Transformer":
-            yield ("", text), line
-        left += [(each, given, local) for each in ast.iter_child_nodes(node)]
+                yield (root, *then), line, ()
+        base = _base(node)
+        if not chain:
+            left += [(each, given, local, imported) for each in _computed(node)]
+        elif not isinstance(base, ast.Name):
+            left.append((base, given, local, imported))
 
 
-def _is_ready_made(name: str) -> bool:
-    return name in READY_MADE or name.startswith("glassformer.")
+def _around(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Iterator[ast.AST]:
+    """What of a function is computed where it is defined."""
+    yield from (*node.args.defaults, *(each for each in node.args.kw_defaults if each))
+    yield from getattr(node, "decorator_list", ())
 
 
-def _chain(node: ast.expr) -> Chain:
+def _computed(node: ast.AST) -> Iterator[ast.AST]:
+    """What is inside a node, but for annotations and the types that isinstance compares with."""
+    if isinstance(node, ast.AnnAssign):
+        yield from (each for each in (node.target, node.value) if each)
+    elif isinstance(node, ast.Call) and _called(node) in ("isinstance", "issubclass"):
+        yield from node.args[:1]
+    else:
+        yield from ast.iter_child_nodes(node)
+
+
+def _called(node: ast.Call) -> str:
+    return (_chain(node.func) or ("",))[-1]
+
+
+def _sought(node: ast.AST) -> Chain:
+    """What a text looks up, as a dotted name: getattr(F, "x"), vars(F)["x"], F.__dict__["x"]."""
+    if isinstance(node, ast.Call) and _called(node) == "getattr" and len(node.args) > 1:
+        place, key = node.args[:2]
+    elif isinstance(node, ast.Subscript):
+        whole, key = node.value, node.slice
+        if isinstance(whole, ast.Call) and _called(whole) == "vars" and whole.args:
+            place = whole.args[0]
+        elif isinstance(whole, ast.Attribute) and whole.attr == "__dict__":
+            place = whole.value
+        else:
+            return ()
+    else:
+        return ()
+    return (*_names(place), _text(key)) if _text(key) else ()
+
+
+def _module_sought(node: ast.AST) -> str:
+    """import_module("x"), __import__("x")"""
+    if not isinstance(node, ast.Call) or _called(node) not in ("import_module", "__import__"):
+        return ""
+    return next((_text(each) for each in (*node.args, *(each.value for each in node.keywords))), "")
+
+
+def _text(node: ast.AST) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _base(node: ast.AST) -> ast.AST:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node
+
+
+def _chain(node: ast.AST) -> Chain:
+    """A dotted name that is read; nothing where a node is none."""
+    is_read = isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load)
+    return _names(node) if is_read else ()
+
+
+def _names(node: ast.AST) -> Chain:
     names: list[str] = []
     while isinstance(node, ast.Attribute):
         names.append(node.attr)
