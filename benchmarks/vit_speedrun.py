@@ -190,12 +190,8 @@ class Student:
         """One training from scratch, and one look at the judged images."""
         warm_up_seconds = 0.0
         if self.chosen.device.type == "cuda":
-            start = time.perf_counter()
-            self._train(1, seed, most=WARM_UP_STEPS)
-            warm_up_seconds = time.perf_counter() - start
-        start = time.perf_counter()
-        self._train(epochs, seed)
-        seconds = time.perf_counter() - start
+            warm_up_seconds = self._train(1, seed, most=WARM_UP_STEPS)
+        seconds = self._train(epochs, seed)
 
         judged, truth = self.pixels["judged"]
         self.model.eval()
@@ -208,8 +204,8 @@ class Student:
             "warm_up_seconds": round(warm_up_seconds, 1),
         }
 
-    def _train(self, epochs: int, seed: int, most: int | None = None) -> None:
-        """From fresh weights; `most`: steps at most."""
+    def _train(self, epochs: int, seed: int, most: int | None = None) -> float:
+        """From fresh weights; gives the seconds from the first step to the last. most: steps at most."""
         device = self.chosen.device
         torch.manual_seed(seed)
         self.model.load_state_dict(VisionTransformer(self.config).state_dict())
@@ -222,6 +218,9 @@ class Student:
             optimizer, lambda step: rate_factor(step, epochs * batches, self.optim)
         )
         generator = torch.Generator().manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        start = time.perf_counter()
         for _ in range(epochs):
             order = torch.randperm(len(images), generator=generator).to(device)
             for number in range(min(batches, most or batches)):
@@ -242,6 +241,7 @@ class Student:
                 schedule.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
+        return time.perf_counter() - start
 
 
 def scaled(pixels: Tensor) -> Tensor:
