@@ -539,3 +539,35 @@ def test_a_key_bias_that_lacks_is_a_remark(tmp_path: Path) -> None:
     verdict = check_file(refusing(tmp_path, key_bias="False"))
     assert verdict.correct
     assert [each.id for each in verdict.remarks] == ["missing-bias"]
+
+
+ROTARY = """import torch
+from torch import nn
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, heads):
+        super().__init__()
+        self.heads = heads
+        self.wq, self.wk, self.wv, self.wo = (nn.Linear(d_model, d_model) for _ in range(4))
+
+    def {turn}(self, x):
+        angle = torch.arange(x.shape[-2])[:, None] * 100.0 ** -torch.linspace(0, 1, x.shape[-1] // 2)
+        a, b = x.chunk(2, -1)
+        return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
+
+    def forward(self, x):
+        q, k, v = (w(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for w in (self.wq, self.wk, self.wv))
+        q, k = self.{turn}(q), self.{turn}(k)
+        y = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1) @ v
+        return self.wo(y.transpose(1, 2).flatten(2))
+"""
+
+
+@pytest.mark.parametrize(("turn", "word"), [("apply_rope", "inconclusive"), ("apply_europe", "incorrect")])
+def test_what_no_contract_has_is_said_and_blamed_for_nothing(turn: str, word: str, tmp_path: Path) -> None:
+    file = tmp_path / "mha.py"
+    file.write_text(ROTARY.format(turn=turn))
+    verdict = check_file(file, "multi-head-attention", patience=0.2)
+    assert verdict.word == word
+    assert ("rotary positions" in told(verdict)) == (word == "inconclusive")

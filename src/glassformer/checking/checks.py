@@ -17,7 +17,7 @@ from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.guess import contract_named, guesses
 from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.judging import STOPPED, Judge, Outcome, Session
-from glassformer.checking.questions import asks, doubtful, explained, question
+from glassformer.checking.questions import BEYOND, asks, beyond, doubtful, explained, question
 from glassformer.checking.runner import CodeError, Offer, Runner, quiet_torch
 from glassformer.checking.source import Code
 from glassformer.checking.targets import Target, target
@@ -233,6 +233,8 @@ def _verdict(
                 _with_one_head(outcome, outcome_with({"heads": 1}, ONE_HEAD)[1])
         if doubtful(outcome, offer, chosen):
             outcome = Outcome(error=CodeError("Returned", "its arguments were not understood"), built=True)
+        if why_not := beyond(outcome, code.text):
+            outcome = Outcome(error=CodeError(BEYOND, why_not), built=True)
         error = outcome.error
         if error and error.kind in STOPPED:
             again()

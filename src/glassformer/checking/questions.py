@@ -1,6 +1,8 @@
 """Why code could not be run, in words; and what to ask where the checker cannot find out how it is meant."""
 
+import ast
 import re
+import textwrap
 
 from glassformer.checking.constructions import CONFIGURATIONS
 from glassformer.checking.contracts import CONTRACTS
@@ -28,11 +30,18 @@ BUILT_WITH = {
     "transformer-block": ("d_model", "heads", "d_ff"), "decoder-block": ("d_model", "heads", "d_ff"),
 }  # fmt: skip
 """What an adapter is built with, beside what the constructor itself asks for."""
+BEYOND = "Beyond"
+"""The kind of error where the code does what no contract has."""
+NO_CONTRACT = {
+    "rotary positions (RoPE)": r"(^|_)rope($|_)|rotary|freqs_cis|rotate_half",
+    "ALiBi's biases": r"(^|_)alibi($|_)",
+    "relative positions": r"relative_?(position|bias)|(^|_)rel_?pos($|_)",
+}
 
 
 def asks(error: CodeError, offer: Offer, built: bool, slug: str) -> bool:
     """Whether the checker did not know how to build or to call it, rather than the code having failed."""
-    if error.kind == "TypeError" and error.line == 0:
+    if error.kind == BEYOND or (error.kind == "TypeError" and error.line == 0):
         return True
     if _unknown(offer) and (not built or error.kind in ("TypeError", "AttributeError")):
         return True
@@ -44,6 +53,27 @@ def doubtful(outcome: Outcome, offer: Offer, slug: str) -> bool:
     slugs = [found for found, _ in outcome.mistakes]
     several = len(slugs) > 1 or any(found.startswith("unknown") for found in slugs)
     return several and bool(getattr(CONTRACTS[slug].judge, "feeds", ())) and bool(strange(offer, slug))
+
+
+def beyond(outcome: Outcome, text: str) -> str:
+    """What the code does that no contract has, by its names, where what came of it cannot be explained."""
+    if not outcome.mistakes or not all(slug.startswith("unknown") for slug, _ in outcome.mistakes):
+        return ""
+    try:
+        names = [_name(each) for each in ast.walk(ast.parse(textwrap.dedent(text)))]
+    except SyntaxError:
+        return ""
+    for what, words in NO_CONTRACT.items():
+        if any(re.search(words, each.lower()) for each in names):
+            return (
+                f"it seems to use {what}, which no contract has, so there is nothing to compare it with; "
+                f"without them, in a copy, the rest can be checked"
+            )
+    return ""
+
+
+def _name(node: ast.AST) -> str:
+    return str(getattr(node, "attr", "") or getattr(node, "id", "") or getattr(node, "name", "") or "")
 
 
 def strange(offer: Offer, slug: str) -> list[str]:
@@ -82,6 +112,8 @@ def question(error: CodeError, offer: Offer, built: bool, slug: str, command: st
 
     command: what to check it with, NAME standing for the adapter.
     """
+    if error.kind == BEYOND:
+        return f"{offer.name}: {error.message}"
     if not asks(error, offer, built, slug):
         return ""
     unknown = _unknown(offer) if not (built and strange(offer, slug)) else []
