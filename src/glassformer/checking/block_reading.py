@@ -26,7 +26,7 @@ from glassformer.checking.layouts import block_weights, layout, read_attentions
 from glassformer.checking.projections import Assignment, random_values
 from glassformer.checking.runner import CodeError, Offer
 from glassformer.checking.said import said_activation, said_norms
-from glassformer.checking.searching import Option, Plan, option
+from glassformer.checking.searching import Plan, option
 from glassformer.checking.source import Code
 
 BATCH, TOKENS, SOURCE, D_MODEL, D_FF = 3, 6, 9, 24, 40
@@ -59,10 +59,8 @@ class BlockReader(LayeredJudge):
     def __init__(self, session: Session, offer: Offer, code: Code, seed: int = 0, *, kind: BlockKind) -> None:
         super().__init__(session, offer, code, seed)
         self.kind = kind
-        self.words = Code(code.whole or code.text).words
         self.values: dict[str, np.ndarray] = {}
         self.extra: tuple[str, ...] = ()
-        self.questions: dict[str, list[Option]] = {}
         self.ways: dict[str, Slot] = {}
         """How each kind of mask is given, as far as it fitted."""
 

@@ -6,7 +6,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from glassformer.checking.runner import CodeError, Offer, Runner, quiet_torch
 from glassformer.checking.source import Code
 from glassformer.checking.targets import Target, target
 from glassformer.checking.telling import told
-from glassformer.checking.understanding import left_out, understood
+from glassformer.checking.understanding import left_out, never_given, understood
 from glassformer.checking.verdict import Verdict, Word
 from glassformer.checking.wording import findings, located
 from glassformer.checking.zygote import Zygote
@@ -92,8 +93,8 @@ def check_in(
         session.restart()
         load()
 
-    offer = _chosen(aim, offers, slug)
-    return _verdict(session, aim, offer, slug, seed, started, again, sizes, patience, compiles)
+    case = _Case(session, aim, _chosen(aim, offers, slug), again, seed, sizes or {}, patience, compiles)
+    return case.verdict(slug, started)
 
 
 def check(found: Any, contract: str | None = None, *, seed: int = 0) -> Verdict:
@@ -121,7 +122,7 @@ def check(found: Any, contract: str | None = None, *, seed: int = 0) -> Verdict:
         filename, text = "", ""
     aim = Target(said.__qualname__, text, filename, said.__name__)
     with _own_state():
-        return _verdict(session, aim, offer, slug, seed, started, lambda: None)
+        return _Case(session, aim, offer, seed=seed).verdict(slug, started)
 
 
 def assert_correct(found: Any, contract: str | None = None, *, seed: int = 0) -> None:
@@ -191,87 +192,99 @@ def _guessed(offer: Offer) -> str:
     return f" ({CONTRACTS[found[0][0]].title})" if found else ""
 
 
-def _verdict(
-    session: Session,
-    aim: Target,
-    offer: Offer,
-    slug: str | None,
-    seed: int,
-    started: float,
-    again: Callable[[], None],
-    sizes: Mapping[str, int] | None = None,
-    patience: float = 1.0,
-    compiles: bool = False,
-) -> Verdict:
-    """Judges by the contract asked for, or by those that it may be meant for, until one fits."""
-    tried = [(slug, "")] if slug else guesses(offer)
-    name = f"{aim.said.removesuffix(f':{offer.name}')}:{offer.name}" if aim.said != offer.name else aim.said
-    if not tried:
-        raise UsageError(
-            f"{name} says neither by its name nor by its signature what it is meant to be; "
-            f"add --as and one of: {', '.join(CONTRACTS)}"
-        )
-    code = Code.of(aim.text, offer.name, offer.line)
-    place = name.removesuffix(f":{offer.name}")
+@dataclass(frozen=True)
+class _Case:
+    """One piece of code in its session. again: starts a session anew whose process has ended."""
 
-    def command(chosen: str) -> str:
-        own = not isinstance(session, IsolatedRunner)
-        return f'check(NAME, "{chosen}")' if own else f"glassformer check {place}:NAME --as {chosen}"
+    session: Session
+    aim: Target
+    offer: Offer
+    again: Callable[[], None] = lambda: None
+    seed: int = 0
+    sizes: Mapping[str, Any] = field(default_factory=dict)
+    patience: float = 1.0
+    compiles: bool = False
 
-    def judged(chosen: str, why: str) -> Verdict:
-        def outcome_with(fixed: Mapping[str, Any], patience: float) -> tuple[Judge, Outcome]:
-            judge = CONTRACTS[chosen].judge(session, offer, code, seed)
-            judge.fixed |= fixed
-            judge.patience, judge.compiles = patience, compiles
-            return judge, judge.judge()
+    @property
+    def name(self) -> str:
+        said, name = self.aim.said, self.offer.name
+        return said if said == name else f"{said.removesuffix(f':{name}')}:{name}"
 
-        judge, outcome = outcome_with(sizes or {}, patience)
-        if judge.takes_heads and not (outcome.error or outcome.mistakes or sizes):
-            if isinstance(session, IsolatedRunner) and session.seconds > session.budget / 3:
+    @cached_property
+    def code(self) -> Code:
+        return Code.of(self.aim.text, self.offer.name, self.offer.line)
+
+    def verdict(self, slug: str | None, started: float) -> Verdict:
+        """Judges by the contract asked for, or by those that it may be meant for, until one fits."""
+        tried = [(slug, "")] if slug else guesses(self.offer)
+        if not tried:
+            raise UsageError(
+                f"{self.name} says neither by its name nor by its signature what it is meant to be; "
+                f"add --as and one of: {', '.join(CONTRACTS)}"
+            )
+        best: Verdict | None = None
+        for chosen, why in tried:
+            if best and time.monotonic() - started > GUESSING_SECONDS:
+                break
+            verdict = self._judged(chosen, why)
+            if best is None or _tells_more(verdict, best):
+                best = verdict
+            if best.correct:
+                break
+        assert best
+        if slug and _rank(best) >= UNEXPLAINED:
+            meant = [each for each in guesses(self.offer) if slug not in dict(guesses(self.offer))]
+            others = (self._judged(*each) for each in meant[:OTHERS])
+            best = _not_meant(best, next((each for each in others if _rank(each) < _rank(best)), None))
+        printed = self.session.printed if isinstance(self.session, IsolatedRunner) else ""
+        return replace(best, seconds=time.monotonic() - started, printed=printed)
+
+    def _judged(self, chosen: str, why: str) -> Verdict:
+        judge, outcome = self._outcome(chosen, self.sizes, self.patience)
+        if judge.takes_heads and not (outcome.error or outcome.mistakes or self.sizes):
+            if isinstance(self.session, IsolatedRunner) and self.session.seconds > self.session.budget / 3:
                 outcome.check("one head (information)", True, "not looked at: its calls take too long")
             else:
-                _with_one_head(outcome, outcome_with({"heads": 1}, ONE_HEAD)[1])
-        if doubtful(outcome, offer, chosen):
+                _with_one_head(outcome, self._outcome(chosen, {"heads": 1}, ONE_HEAD)[1])
+        if doubtful(outcome, self.offer, chosen):
             outcome = Outcome(error=CodeError("Returned", "its arguments were not understood"), built=True)
-        if why_not := beyond(outcome, code.text):
+        if why_not := beyond(outcome, self.code.names):
             outcome = Outcome(error=CodeError(BEYOND, why_not), built=True)
         error = outcome.error
         if error and error.kind in STOPPED:
-            again()
+            self.again()
         return Verdict(
-            name,
+            self.name,
             chosen,
-            _word(outcome, offer, chosen),
-            findings(outcome.mistakes, code, aim, outcome.lines),
-            findings(outcome.remarks, code, aim, outcome.lines, remarks=True),
+            _word(outcome, self.offer, chosen),
+            findings(outcome.mistakes, self.code, self.aim, outcome.lines),
+            findings(outcome.remarks, self.code, self.aim, outcome.lines, remarks=True),
             tuple(outcome.checks),
             outcome.found,
-            error=explained(error, aim) if error else "",
-            question=question(error, offer, outcome.built, chosen, command(chosen)) if error else "",
+            error=explained(error, self.aim) if error else "",
+            question=question(error, self.offer, outcome.built, chosen, self._command(chosen))
+            if error
+            else "",
             asks=CONTRACTS[chosen].asks if error else "",
-            located=located(outcome.located, aim),
-            left_out=left_out(offer, outcome, chosen),
+            located=located(outcome.located, self.aim),
+            left_out=left_out(self.offer, outcome, chosen),
+            never_given=never_given(self.offer, outcome, chosen),
             understood=(*_built(judge), *understood(outcome.found)),
             guessed=why,
-            seed=seed,
+            seed=self.seed,
         )
 
-    best: Verdict | None = None
-    for chosen, why in tried:
-        if best and time.monotonic() - started > GUESSING_SECONDS:
-            break
-        verdict = judged(chosen, why)
-        if best is None or _tells_more(verdict, best):
-            best = verdict
-        if best.correct:
-            break
-    assert best
-    if slug and _rank(best) >= UNEXPLAINED:
-        meant = [each for each in guesses(offer) if slug not in dict(guesses(offer))]
-        others = (judged(*each) for each in meant[:OTHERS])
-        best = _not_meant(best, next((each for each in others if _rank(each) < _rank(best)), None))
-    printed = session.printed if isinstance(session, IsolatedRunner) else ""
-    return replace(best, seconds=time.monotonic() - started, printed=printed)
+    def _outcome(self, chosen: str, fixed: Mapping[str, Any], patience: float) -> tuple[Judge, Outcome]:
+        judge = CONTRACTS[chosen].judge(self.session, self.offer, self.code, self.seed)
+        judge.fixed |= fixed
+        judge.patience, judge.compiles = patience, self.compiles
+        return judge, judge.judge()
+
+    def _command(self, chosen: str) -> str:
+        """What to check an adapter with; NAME stands for it."""
+        if not isinstance(self.session, IsolatedRunner):
+            return f'check(NAME, "{chosen}")'
+        return f"glassformer check {self.name.removesuffix(f':{self.offer.name}')}:NAME --as {chosen}"
 
 
 def _built(judge: Judge) -> list[str]:
@@ -311,7 +324,7 @@ def _tells_more(verdict: Verdict, before: Verdict) -> bool:
 def _rank(verdict: Verdict) -> int:
     """0 for right, 1 where a mistake has a name; from `UNEXPLAINED` on another contract may be meant."""
     if verdict.word == "incorrect":
-        return UNEXPLAINED if all(each.id.startswith("unknown") for each in verdict.mistakes) else 1
+        return 1 if verdict.mistakes and not verdict.unexplained else UNEXPLAINED
     return {"correct": 0, "inconclusive": 3}.get(verdict.word, 4)
 
 
@@ -329,7 +342,7 @@ def _not_meant(verdict: Verdict, other: Verdict | None) -> Verdict:
     )
     return replace(
         verdict, word="inconclusive", asks="", mistakes=(), remarks=(), checks=(), found={}, located=None,
-        left_out=(), understood=(), error=error, question=question, fits=fits.slug,
+        left_out=(), never_given=(), understood=(), error=error, question=question, fits=fits.slug,
     )  # fmt: skip
 
 

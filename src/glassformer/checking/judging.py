@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +12,6 @@ from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.names import size_role
 from glassformer.checking.runner import Built, CodeError, Offer, Runner
 from glassformer.checking.source import Code
-
-if TYPE_CHECKING:
-    from glassformer.checking.localise import Place
 
 Session = Runner | IsolatedRunner
 Run = Callable[..., np.ndarray | None]
@@ -25,6 +22,7 @@ ALMOST = 1e-6
 SINGLE = 2e-5
 """What is taken for right where the code itself computes in single precision."""
 LARGEST_EPS = 1e-2
+"""Of a norm: a larger one would leave nothing of what is normed, and is believed nowhere."""
 NOISE, LEAST_NOISE = 16, 1e-4
 """In a number format of fewer bits: times what the reference is off there, and this at least."""
 STOPPED = ("TimeLimit", "Killed", "MemoryLimit", "Exit", "Protocol")
@@ -40,6 +38,18 @@ class Check:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where an unknown mistake begins.
+
+    right: the last quantity that is as it should be, line: where, 0 if unknown. differs: the next.
+    """
+
+    right: str
+    line: int
+    differs: str
+
+
 @dataclass
 class Outcome:
     """What a judge found, before it is put into words: slugs, and what they may also be."""
@@ -53,8 +63,12 @@ class Outcome:
     """Whether an instance could be made."""
     lines: dict[str, int] = field(default_factory=dict)
     """Slug -> the line where it is, for those of which the code itself has told."""
-    located: "Place | None" = None
-    """Where an unknown mistake begins."""
+    located: Place | None = None
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether something is wrong, and nothing of it has a name."""
+        return bool(self.mistakes) and all(slug.startswith("unknown") for slug, _ in self.mistakes)
 
     def mistake(self, slug: str, family: Iterable[str] = ()) -> None:
         if slug not in [each for each, _ in self.mistakes]:

@@ -7,8 +7,9 @@ import numpy as np
 from torch import Tensor
 
 from glassformer.checking.judging import LARGEST_EPS, Judge, Outcome, Run, Session, distance
-from glassformer.checking.runner import Built, CodeError
-from glassformer.checking.searching import Plan, mistakes
+from glassformer.checking.runner import Built, CodeError, Offer
+from glassformer.checking.searching import Option, Plan, mistakes
+from glassformer.checking.source import Code
 
 
 class LayeredJudge(Judge):
@@ -17,6 +18,11 @@ class LayeredJudge(Judge):
     built: Built
     copies = ""
     """Pattern of the names of torch's own modules, which copy a layer on purpose."""
+
+    def __init__(self, session: Session, offer: Offer, code: Code, seed: int = 0) -> None:
+        super().__init__(session, offer, code, seed)
+        self.words = Code(code.whole or code.text).words
+        self.questions: dict[str, list[Option]] = {}
 
     def hidden(self, run: Run) -> bool:
         """Names layers in a Python list: they stay behind when the module goes to another precision."""

@@ -5,24 +5,14 @@ whole or head by head: so neither layouts nor loops over the heads matter.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from glassformer.checking.judging import EXACT
+from glassformer.checking.judging import EXACT, Place
 from glassformer.checking.runner import Step
 
 QUANTITIES = ("queries", "keys", "values", "scores", "weights", "context", "output")
 """In the order in which attention computes them."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """right: the last quantity that is as it should be, line: where, 0 if unknown. differs: the next."""
-
-    right: str
-    line: int
-    differs: str
 
 
 def localise(steps: Sequence[Step], wanted: Mapping[str, np.ndarray]) -> Place:

@@ -94,9 +94,7 @@ class ModelJudge(LayeredJudge):
     def __init__(self, session: Session, offer: Offer, code: Code, seed: int = 0, *, kind: ModelKind) -> None:
         super().__init__(session, offer, code, seed)
         self.kind = kind
-        self.words = Code(code.whole or code.text).words
         self.padded = kind.takes != "images" and says_padding(code.whole or code.text)
-        self.questions: dict[str, list[Option]] = {}
         self.bar = EXACT
         self.asked = LAYERS
 

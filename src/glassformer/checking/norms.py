@@ -112,13 +112,12 @@ class LayerNormJudge(PartJudge):
     @cached_property
     def eps(self) -> float:
         """What the words ask for, else what the signature says."""
-        said = [each.default for each in self.offer.arguments if size_role(each.name) == "eps"]
-        words = re.search(r"eps(?:ilon)?\D{0,5}?(\d+\.?\d*e-\d+)", self.code.words.lower())
         if self._asks_for_torchs():
             return EPS
-        if words and 0 < float(words[1]) <= LARGEST_EPS:
-            return float(words[1])
-        return said[0] if said and type(said[0]) is float and 0 < said[0] <= LARGEST_EPS else EPS
+        words = re.search(r"eps(?:ilon)?\D{0,5}?(\d+\.?\d*e-\d+)", self.code.words.lower())
+        signature = [each.default for each in self.offer.arguments if size_role(each.name) == "eps"]
+        said = [*([float(words[1])] if words else []), *signature[:1]]
+        return next((each for each in said if type(each) is float and 0 < each <= LARGEST_EPS), EPS)
 
     def _asks_for_torchs(self) -> bool:
         words = self.code.words.lower().replace(" ", "")

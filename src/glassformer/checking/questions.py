@@ -1,8 +1,7 @@
 """Why code could not be run, in words; and what to ask where the checker cannot find out how it is meant."""
 
-import ast
 import re
-import textwrap
+from collections.abc import Iterable
 
 from glassformer.checking.constructions import CONFIGURATIONS
 from glassformer.checking.contracts import CONTRACTS
@@ -55,25 +54,15 @@ def doubtful(outcome: Outcome, offer: Offer, slug: str) -> bool:
     return several and bool(getattr(CONTRACTS[slug].judge, "feeds", ())) and bool(strange(offer, slug))
 
 
-def beyond(outcome: Outcome, text: str) -> str:
+def beyond(outcome: Outcome, names: Iterable[str]) -> str:
     """What the code does that no contract has, by its names, where what came of it cannot be explained."""
-    if not outcome.mistakes or not all(slug.startswith("unknown") for slug, _ in outcome.mistakes):
-        return ""
-    try:
-        names = [_name(each) for each in ast.walk(ast.parse(textwrap.dedent(text)))]
-    except SyntaxError:
-        return ""
-    for what, words in NO_CONTRACT.items():
+    for what, words in NO_CONTRACT.items() if outcome.unexplained else ():
         if any(re.search(words, each.lower()) for each in names):
             return (
                 f"it seems to use {what}, which no contract has, so there is nothing to compare it with; "
                 f"without them, in a copy, the rest can be checked"
             )
     return ""
-
-
-def _name(node: ast.AST) -> str:
-    return str(getattr(node, "attr", "") or getattr(node, "id", "") or getattr(node, "name", "") or "")
 
 
 def strange(offer: Offer, slug: str) -> list[str]:

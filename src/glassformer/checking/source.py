@@ -88,6 +88,16 @@ class Code:
         return "\n".join(found)
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        """What the code calls things: variables, attributes, functions and classes."""
+        try:
+            nodes = list(ast.walk(ast.parse(self.text)))
+        except (SyntaxError, ValueError):
+            return frozenset()
+        found = (getattr(node, part, "") for node in nodes for part in ("attr", "id", "name"))
+        return frozenset(each for each in found if isinstance(each, str) and each)
+
+    @cached_property
     def batch_first(self) -> bool | None:
         """What the code itself calls the first two axes of its input; None where it does not say."""
         for line in self.text.splitlines():

@@ -4,7 +4,6 @@ import textwrap
 from collections.abc import Iterator
 
 from glassformer.checking.contracts import CONTRACTS
-from glassformer.checking.understanding import UNKNOWN, UNKNOWN_MASK
 from glassformer.checking.verdict import Finding, Located, Verdict
 
 WIDTH = 96
@@ -80,10 +79,9 @@ def _finding(finding: Finding, solution: bool) -> Iterator[str]:
 
 def _reservation(verdict: Verdict) -> str:
     """Of right code: that something of it was never looked at."""
-    arguments = [each.split("`")[1] for each in verdict.left_out if each.endswith((UNKNOWN, UNKNOWN_MASK))]
-    if not (verdict.correct and arguments):
+    if not (verdict.correct and verdict.never_given):
         return ""
-    return f" in what was looked at; never given: {', '.join(arguments)}"
+    return f" in what was looked at; never given: {', '.join(verdict.never_given)}"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -145,7 +145,7 @@ def left_out(offer: Offer, outcome: Outcome, slug: str) -> tuple[str, ...]:
     """What a reader may take for tried: arguments that kept their defaults, and what a wrong output stops."""
     if outcome.error or not outcome.checks:
         return ()
-    found = [] if slug == "numpy-backward" else list(_arguments(offer, outcome, slug))
+    found = [f"argument `{name}`: {why}" for name, why in _arguments(offer, outcome, slug)]
     grouped = [each.name for each in offer.arguments if re.search("kv_?heads|heads_?kv", each.name.lower())]
     found += [f"`{name}` other than the number of heads: grouped queries" for name in grouped]
     compared = any("gradient" in each.name for each in outcome.checks)
@@ -154,7 +154,17 @@ def left_out(offer: Offer, outcome: Outcome, slug: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _arguments(offer: Offer, outcome: Outcome, slug: str) -> Iterator[str]:
+def never_given(offer: Offer, outcome: Outcome, slug: str) -> tuple[str, ...]:
+    """The arguments among it of which nothing is known."""
+    if outcome.error or not outcome.checks:
+        return ()
+    return tuple(name for name, why in _arguments(offer, outcome, slug) if why in (UNKNOWN, UNKNOWN_MASK))
+
+
+def _arguments(offer: Offer, outcome: Outcome, slug: str) -> Iterator[tuple[str, str]]:
+    """Those that kept their defaults, and why."""
+    if slug == "numpy-backward":
+        return
     takes = offer.forward if offer.kind == "class" or offer.is_module else offer.arguments
     if offer.kind == "function" and offer.name.startswith("build"):
         return
@@ -164,7 +174,7 @@ def _arguments(offer: Offer, outcome: Outcome, slug: str) -> Iterator[str]:
         if each.name not in taken and not each.required and each.kind not in ("args", "kwargs"):
             why = _why(each, outcome, slug)
             if why:
-                yield f"argument `{each.name}`: {why}"
+                yield each.name, why
 
 
 def _why(argument: Argument, outcome: Outcome, slug: str) -> str:

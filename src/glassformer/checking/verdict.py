@@ -75,9 +75,9 @@ class Verdict:
     word: correct, incorrect, inconclusive (the checker did not find out how it is built or called) or error
     (it could not be run). error: why; asks: what it ought to take and give. question: what the checker could
     not find out, with an adapter to paste. located: where an unknown mistake begins. left_out: what was not
-    tried, and why. understood: `found` in words. fits: the contract that this rather looks like, where it
-    does not look like `contract`. printed: what the code printed. guessed: why this contract was taken, where
-    none was asked for.
+    tried, and why; never_given: the arguments among it of which nothing is known. understood: `found` in
+    words. fits: the contract that this rather looks like, where it does not look like `contract`. printed:
+    what the code printed. guessed: why this contract was taken, where none was asked for.
     """
 
     target: str
@@ -94,11 +94,17 @@ class Verdict:
     asks: str = ""
     located: Located | None = None
     left_out: tuple[str, ...] = ()
+    never_given: tuple[str, ...] = ()
     understood: tuple[str, ...] = ()
     fits: str = ""
     printed: str = ""
     guessed: str = ""
     seed: int = 0
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether something is wrong, and nothing of it has a name."""
+        return bool(self.mistakes) and all(each.id.startswith("unknown") for each in self.mistakes)
 
     @property
     def correct(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from glassformer.checking.catalogue import entry
 from glassformer.checking.examples import example
-from glassformer.checking.localise import Place
+from glassformer.checking.judging import Place
 from glassformer.checking.locating import line_of
 from glassformer.checking.source import Code
 from glassformer.checking.targets import Target

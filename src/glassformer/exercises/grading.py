@@ -14,7 +14,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from glassformer.cache import write_atomically
 from glassformer.errors import DataError
@@ -38,7 +37,8 @@ class Class:
     seconds: float = 60.0
     seed: int = 0
     workers: int = 2
-    kept: dict[str, dict[str, Any]] = field(default_factory=dict)
+    kept: dict[str, tuple[str, Marks]] = field(default_factory=dict)
+    """Submission -> its digest when it was marked, and its marks."""
     again: int = 0
     """How many submissions were marked now and not taken from before."""
 
@@ -79,12 +79,10 @@ class Class:
             while True:
                 for path in left:
                     handed_in, digest = self._read(path)
-                    before = self.kept.get(path.name)
-                    if before and before["digest"] == digest:
-                        marks = Marks.of_kept(before["marks"])
-                        if marks.final:
-                            yield marks
-                            continue
+                    before, marks = self.kept.get(path.name, ("", None))
+                    if marks and marks.final and before == digest:
+                        yield marks
+                        continue
                     task = pool.submit(workers.mark, self.sheet, handed_in, self.seconds, self.seed)
                     at_work[task] = digest
                     if len(at_work) >= self.workers:
@@ -115,10 +113,9 @@ class Class:
             return
         try:
             kept = json.loads(self.memory.read_text(encoding="utf-8"))["submissions"]
-            for each in kept.values():
-                Marks.of_kept(each["marks"])
-                each["digest"].isascii()
-            self.kept = kept
+            if not all(isinstance(each["digest"], str) for each in kept.values()):
+                raise TypeError
+            self.kept = {name: (each["digest"], Marks.of_kept(each["marks"])) for name, each in kept.items()}
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError(
                 f"{self.memory} is not what an earlier grading left there; remove it, or choose another --out"
@@ -127,14 +124,17 @@ class Class:
     def _known(self, paths: list[Path]) -> dict[str, Marks]:
         """What is kept about these submissions, if it is about the same criteria."""
         titles = [each.title for each in self.sheet.criteria]
-        kept = [Marks.of_kept(each["marks"]) for each in self.kept.values()]
-        fitting = [each for each in kept if [mark.criterion for mark in each.marks] == titles]
         names = {path.name for path in paths}
-        return {each.submission: each for each in fitting if each.submission in names}
+        return {
+            each.submission: each
+            for _, each in self.kept.values()
+            if each.submission in names and [mark.criterion for mark in each.marks] == titles
+        }
 
     def _remember(self, marks: Marks, digest: str) -> None:
-        self.kept[marks.submission] = {"digest": digest, "marks": marks.kept()}
-        _replace(self.memory, json.dumps({"sheet": self.sheet.slug, "submissions": self.kept}))
+        self.kept[marks.submission] = digest, marks
+        written = {name: {"digest": each, "marks": made.kept()} for name, (each, made) in self.kept.items()}
+        _replace(self.memory, json.dumps({"sheet": self.sheet.slug, "submissions": written}))
 
     def _write(self, graded: list[Marks]) -> None:
         files = names([each.submission for each in graded])

@@ -261,7 +261,7 @@ class _Marking:
             self.ready[found.name] = found.path, line, name
             return _ready_made(lost, *self.ready[found.name])
         (self.right if verdict.correct else self.wrong).add(found.name)
-        if follows and verdict.mistakes and all(each.id.startswith("unknown") for each in verdict.mistakes):
+        if follows and verdict.unexplained:
             parts = " and ".join(sorted(follows))
             return replace(lost, word="incorrect", message=f"it uses {parts}: get that right first")
         return _told(lost, replace(verdict, target=lost.place), str(self.folder))
