@@ -23,7 +23,10 @@ class TaskOptions(TrainConfig[Model, Data], Generic[Model, Data]):
 
 
 def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
-    """Options of the task `name`, as a `kind`, which derives from TaskOptions."""
+    """Options of the task `name`, as a `kind`, which derives from TaskOptions.
+
+    command: what the task's name stands behind on the command line, or with a blank in it, all of it.
+    """
     task = find_task(name)
     from_files = [flag for file in all_values("config", words) for flag in flags_of_file(file, name)]
     typed = [*from_files, *words]
@@ -35,7 +38,7 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
     parts = {field.name: getattr(start, field.name) for field in fields(start)}
     return parse(
         kind[type(start.model), type(start.data)],
-        f"glassformer {command} {name}",
+        f"glassformer {command}" if " " in command else f"glassformer {command} {name}",
         typed,
         default=kind(**parts),
         description=f"{task.summary}\n\n{cost.strip()}",

@@ -75,7 +75,7 @@ def write_config(folder: Path, task: str, config: TrainConfig[Any, Any], class_n
     }
     for part in ("model", "data", "optim", "fit"):  # YAML has lists alone
         content[part] = {k: list(v) if isinstance(v, tuple) else v for k, v in content[part].items()}
-    content["model"] = {key: value for key, value in content["model"].items() if key not in FACTS}
+    content["model"] = {key: value for key, value in content["model"].items() if value or key not in FACTS}
     text = yaml.safe_dump(content, sort_keys=False)
     write_atomically(folder / CONFIG, lambda scratch: scratch.write_text(text, encoding="utf-8"))
 
@@ -160,7 +160,7 @@ def require_same_data(folder: Path, prepared: Prepared) -> None:
     The splits are drawn from it anew, so other rows would put trained ones among the test ones.
     """
     recorded = read_json(folder / PROVENANCE)["data_sha256"]
-    changed = [split for split in SPLITS if recorded.get(split) != prepared.checksums[split]]
+    changed = [split for split in SPLITS if recorded.get(split) != prepared.checksums.get(split)]
     if changed:
         raise DataError(
             f"the {' and '.join(changed)} data of {folder} has changed since it was trained; bring back "

@@ -87,6 +87,7 @@ def read_record(folder: Path, machine: MachineConfig, data_dir: str | None, repo
     """A finished run. Raises UsageError where there is none, or one without test figures; DataError where it
     is broken."""
     run = load(folder, machine)
+    run.task.require_answers("report")
     metrics, provenance = _figures(folder), read_json(folder / PROVENANCE)
     try:
         _require(metrics, provenance, run.task.headings[1][1])
