@@ -14,7 +14,7 @@ from glassformer.tasks.config import MachineConfig
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions(MachineConfig):
-    """Asks the best model of a run: classes of texts or image files, answers to sequences, tokens for [MASK]."""
+    """Asks the best model of a run: classes of texts or images, answers to sequences, tokens for [MASK]."""
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
     """Folder of the run."""

@@ -112,8 +112,6 @@ class MaskedBatches(TextBatches):
     epoch, and the same in a run that was stopped and goes on. What is judged never changes.
     """
 
-    examples: Pieces
-
     def __init__(
         self,
         examples: Pieces,
@@ -124,12 +122,13 @@ class MaskedBatches(TextBatches):
         seed: int = 0,
     ) -> None:
         super().__init__(examples, batch_size, shuffle=shuffle, seed=seed)
+        self.vocab = examples.vocab
         self.share = share
 
     def _batch(self, chosen: np.ndarray, number: int) -> dict[str, Any]:
         batch = super()._batch(chosen, number)
         generator = np.random.default_rng([self.seed, self.epoch if self.shuffle else _JUDGED, number, 1])
-        ids, labels = leave_out(batch["ids"].numpy(), generator, self.examples.vocab, self.share)
+        ids, labels = leave_out(batch["ids"].numpy(), generator, self.vocab, self.share)
         places = np.flatnonzero(labels.ravel() != NO_LABEL)
         return batch | {
             "ids": torch.from_numpy(ids),
@@ -139,7 +138,7 @@ class MaskedBatches(TextBatches):
 
 
 class AskedBatches(TextBatches):
-    """Yields `{"ids", "mask", "labels", "asked"}`: asked has the places of [MASK], counted through the batch."""
+    """Yields `{"ids", "mask", "labels", "asked"}`; asked: places of [MASK], counted through the batch."""
 
     def _batch(self, chosen: np.ndarray, number: int) -> dict[str, Any]:
         batch = super()._batch(chosen, number)

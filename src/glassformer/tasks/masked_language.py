@@ -1,4 +1,4 @@
-"""What the tasks of guessing tokens that were left out share: loss, figures, the baseline, how a text is asked.
+"""What the tasks of guessing tokens that were left out share: loss, figures, baseline, how a text is asked.
 
 Source: Devlin et al. 2019, section 3.1, task 1.
 """
@@ -166,7 +166,7 @@ class MaskedLanguage(Task):
         seed: int,
         report: Report,
     ) -> dict[str, dict[str, dict[str, Any]]]:
-        """unigram: guesses the most frequent token; p(token) is its share of the training tokens, plus one."""
+        """unigram: the most frequent token; p(token) is its share of the training tokens, plus one."""
         import numpy as np
 
         from glassformer.evaluation import guesses_report
@@ -196,11 +196,11 @@ class MaskedLanguage(Task):
             ids = tokenizer.encode(text, add_special_tokens=False).ids
             if MASK not in ids:
                 raise UsageError(
-                    f"{self.shown(text)!r} leaves nothing out; write {LEFT_OUT} where a token is to be guessed"
+                    f"{self.shown(text)!r} leaves nothing out; write {LEFT_OUT} for a token to be guessed"
                 )
             if len(ids) > longest:
                 raise UsageError(
-                    f"{self.shown(text)!r} has {len(ids):,} tokens, and this run reads {longest:,}; shorten it"
+                    f"{self.shown(text)!r} has {len(ids):,} tokens, and the run reads {longest:,}; shorten it"
                 )
         rows = np.arange(len(inputs))
         return Asked(encode_in_memory(inputs, tokenizer, longest), rows, np.zeros_like(rows)), []

@@ -58,7 +58,7 @@ class MaskedImdbData(MaskedTextData):
     """Which reviews are learned from, and how they become pieces with tokens left out."""
 
     labelled: bool = False
-    """Learn from the labelled training reviews too: those that `train imdb` learns from with the same seed."""
+    """Learn from the labelled reviews too that `train imdb` learns from with the same seed."""
 
 
 @dataclass(frozen=True)
