@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Generic
+from typing import Any, Generic, get_type_hints
 
-from tyro.conf import UseAppendAction
+from tyro.conf import Suppress, UseAppendAction
 
 from glassformer.commands.parsing import all_values, parse, without_value
 from glassformer.config_files import flags_of_file, flags_of_mapping
@@ -28,13 +28,15 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
     command: what the task's name stands behind on the command line, or with a blank in it, all of it.
     """
     task = find_task(name)
-    from_files = [flag for file in all_values("config", words) for flag in flags_of_file(file, name)]
-    typed = [*from_files, *words]
+    files = all_values("config", words)
+    typed = [*(flag for file in files for flag in flags_of_file(file, name)), *words]
     preset = (all_values("preset", typed) or [None])[-1]
     model_name = (all_values("model.name", typed) or [None])[-1]
     device = (all_values("device", typed) or [None])[-1]
     start = task.preset(preset, model_name, device)
     cost = task.presets[task.preset_name(preset, model_name, device)].cost
+    hidden = hidden_fields(type(start.model))
+    typed = [*(flag for file in files for flag in flags_of_file(file, name, hidden)), *words]
     parts = {field.name: getattr(start, field.name) for field in fields(start)}
     return parse(
         kind[type(start.model), type(start.data)],
@@ -43,6 +45,12 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
         default=kind(**parts),
         description=f"{task.summary}\n\n{cost.strip()}",
     )
+
+
+def hidden_fields(kind: type) -> set[str]:
+    """Fields of a configuration that no option sets."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name for name, hint in hints.items() if Suppress in getattr(hint, "__metadata__", ())}
 
 
 def config_of(options: Any) -> TrainConfig[Any, Any]:
