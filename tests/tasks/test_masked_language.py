@@ -399,9 +399,9 @@ def test_what_cannot_be_done_is_said_in_a_line(
     write_csv(tmp_path / "header.csv", [])
     write_csv(tmp_path / "blank.csv", [(" ", "")] * 5)
     write_csv(tmp_path / "strange.csv", [("Жж Щщ", "")])
-    meant = {"STRANGE": "strange.csv", "RUN": run, "FILE": file, "MISSING": "no.csv", "EMPTY": "empty.csv", "HEADER": "header.csv",
-             "BLANK": "blank.csv"}  # fmt: skip
-    assert main([str(meant.get(word, word)) for word in words]) == status
+    meant = {name.upper(): f"{name}.csv" for name in ("empty", "header", "blank", "strange")}
+    meant |= {"RUN": str(run), "FILE": str(file), "MISSING": "no.csv"}
+    assert main([meant.get(word, word) for word in words]) == status
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("glassformer: ")
     assert says in error

@@ -1,30 +1,28 @@
 """Pretraining on the texts of a task: film reviews without labels, or a file of your own."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from glassformer.cache import cache_folder, cache_key, write_atomically
+from glassformer.cache import cache_key
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import require_positive
 from glassformer.models.encoder_config import MaskedLanguageModelConfig
 from glassformer.tasks.base import Prepared, Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.corpus import (
+    Corpus,
+    digest,
+    encode_whole,
+    hold_out,
+    learned_tokenizer,
+    source_of,
+    token_counts,
+    without_unseen,
+)
 from glassformer.tasks.imdb import NEIGHBOURS, ImdbTask
 from glassformer.tasks.masked_language import MaskedLanguage
-from glassformer.tasks.text_classification import TOKENS_FORMAT, Source, TextData
-
-if TYPE_CHECKING:
-    import numpy as np
-    from tokenizers import Tokenizer
-
-    from glassformer.data.encoded import Encoded
-    from glassformer.data.files import TextFile
-    from glassformer.data.masking import Pieces
+from glassformer.tasks.text_classification import TextData
 
 
 @dataclass(frozen=True)
@@ -73,15 +71,6 @@ class MaskedUserData(MaskedTextData):
     """COLUMN of the text; labels are not read."""
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """learned: what is learned from. validation: what is judged. never: what must stay unseen besides."""
-
-    learned: list[Source]
-    validation: Source
-    never: list[Source]
-
-
 class Pretraining(MaskedLanguage):
     """From files of texts to pieces, without a text that others judge by."""
 
@@ -96,12 +85,12 @@ class Pretraining(MaskedLanguage):
         from glassformer.baselines.cache import SplitSource
         from glassformer.data.masking import pieces
 
-        corpus, notes = _without_unseen(self.corpus(config), config)
+        corpus, notes = without_unseen(self.corpus(config), config)
         files = dict.fromkeys(each.file for each in (*corpus.learned, corpus.validation))
         sums = {file: file.checksum() for file in files}
-        of_train = cache_key(*(f"{sums[each.file]} {_digest(each.rows)}" for each in corpus.learned))
-        tokenizer, key = _tokenizer(corpus.learned, of_train, config, report)
-        encoded = {file: _encode(file, sums[file], tokenizer, key, report) for file in files}
+        of_train = cache_key(*(f"{sums[each.file]} {digest(each.rows)}" for each in corpus.learned))
+        tokenizer, key = learned_tokenizer(corpus.learned, of_train, config, report)
+        encoded = {file: encode_whole(file, sums[file], tokenizer, key, report) for file in files}
         sources = {"train": corpus.learned, "validation": [corpus.validation]}
         examples = {
             split: pieces(
@@ -115,7 +104,7 @@ class Pretraining(MaskedLanguage):
             if not len(of_split):
                 raise DataError(f"the {split} texts hold no known word; give more or longer texts")
         validation = examples["validation"]
-        judged = cache_key(key, sums[corpus.validation.file], _digest(corpus.validation.rows))
+        judged = cache_key(key, sums[corpus.validation.file], digest(corpus.validation.rows))
 
         def left_out() -> Any:
             batches = list(self.batches(validation, config, train=False))
@@ -131,7 +120,7 @@ class Pretraining(MaskedLanguage):
             checksums={"train": of_train, "validation": judged},
             notes=notes,
             inputs={
-                "train": SplitSource(key, lambda: (_token_counts(examples["train"]), ())),
+                "train": SplitSource(key, lambda: (token_counts(examples["train"]), ())),
                 "validation": SplitSource(judged, left_out),
             },
         )
@@ -169,12 +158,12 @@ not measured""",
         from glassformer.data.imdb import imdb_file
 
         unlabelled = imdb_file("unsupervised", config.data_dir)
-        kept, held_out = _hold_out(unlabelled, config, NEIGHBOURS)
+        kept, held_out = hold_out(unlabelled, config, NEIGHBOURS)
         labelled, _ = ImdbTask().sources(replace(config, data=TextData()))
-        learned = [_source(unlabelled, kept)]
+        learned = [source_of(unlabelled, kept)]
         if config.data.labelled:
             learned.append(labelled["train"])
-        return Corpus(learned, _source(unlabelled, held_out), [labelled["validation"], labelled["test"]])
+        return Corpus(learned, source_of(unlabelled, held_out), [labelled["validation"], labelled["test"]])
 
 
 class MaskedTextTask(Pretraining):
@@ -210,104 +199,6 @@ imdb's preset on your file; not measured""",
         if data.validation:
             judged = TextFile(Path(data.validation).expanduser(), data.text)
             rows, of_judged = (np.arange(file.count_rows()) for file in (train, judged))
-            return Corpus([_source(train, rows)], _source(judged, of_judged), [])
-        kept, held_out = _hold_out(train, config)
-        return Corpus([_source(train, kept)], _source(train, held_out), [])
-
-
-def _source(file: "TextFile", rows: "np.ndarray") -> Source:
-    import numpy as np
-
-    return Source(file, rows, np.zeros(len(rows), dtype=np.int64))
-
-
-def _hold_out(
-    file: "TextFile", config: TrainConfig[Any, Any], together: int = 1
-) -> tuple["np.ndarray", "np.ndarray"]:
-    import numpy as np
-
-    from glassformer.data.splits import stratified_split
-
-    rows = file.count_rows()
-    if rows < 2:
-        raise DataError(f"{file.path} has too few texts to hold one out; give at least two")
-    return stratified_split(np.zeros(rows, int), config.data.validation_share, config.seed, [""], together)
-
-
-def _hashes(source: Source) -> "np.ndarray":
-    """(rows,) of the texts of a source."""
-    import numpy as np
-
-    from glassformer.data.encoded import text_hash
-
-    return np.array([text_hash(text) for batch in source.texts() for text in batch], dtype=np.uint64)
-
-
-def _without_unseen(corpus: Corpus, config: TrainConfig[Any, Any]) -> tuple[Corpus, list[str]]:
-    """What is learned from without every text that stands elsewhere too, and a share of that; notes on it."""
-    import numpy as np
-
-    from glassformer.data.splits import stratified_fraction
-
-    unseen = np.concatenate([_hashes(each) for each in (corpus.validation, *corpus.never)])
-    learned, left_out = [], 0
-    for source in corpus.learned:
-        free = ~np.isin(_hashes(source), unseen)
-        left_out += int((~free).sum())
-        kept = source.rows[free]
-        share = stratified_fraction(np.zeros(len(kept), int), config.data.fraction, config.seed)
-        learned.append(_source(source.file, kept[share]))
-    if not sum(len(each.rows) for each in learned):
-        raise DataError("every text to learn from stands among those to judge on; give others")
-    notes = [f"{left_out:,} texts are not learned from, since they are judged on somewhere"]
-    return replace(corpus, learned=learned), notes if left_out else []
-
-
-def _digest(rows: "np.ndarray") -> str:
-    from hashlib import sha256
-
-    return sha256(rows.tobytes()).hexdigest()
-
-
-def _tokenizer(
-    learned: list[Source], checksum: str, config: TrainConfig[Any, Any], report: Report
-) -> tuple["Tokenizer", str]:
-    from tokenizers import Tokenizer
-
-    from glassformer.data.tokenizer import LEFT_OUT, train_tokenizer
-
-    data = config.data
-    key = cache_key("masked", TOKENS_FORMAT, checksum, data.tokenizer, data.vocab)
-    path = cache_folder() / "tokenizers" / f"{key}.json"
-    with suppress(Exception):  # the library raises bare Exceptions; a missing or broken file is made anew
-        return Tokenizer.from_file(str(path)), key
-    count = sum(len(source.rows) for source in learned)
-    report(f"learning a vocabulary of at most {data.vocab:,} tokens from {count:,} texts")
-    texts: Iterator[list[str]] = chain.from_iterable(source.texts() for source in learned)
-    tokenizer = train_tokenizer(texts, data.tokenizer, data.vocab, [LEFT_OUT])
-    write_atomically(path, lambda scratch: tokenizer.save(str(scratch)))
-    return tokenizer, key
-
-
-def _encode(file: "TextFile", checksum: str, tokenizer: "Tokenizer", key: str, report: Report) -> "Encoded":
-    """All of every text, however long."""
-    from glassformer.data.encoded import encode, open_encoded
-    from glassformer.progress import with_progress
-
-    folder = cache_folder() / "encoded" / cache_key(TOKENS_FORMAT, checksum, key, "whole")
-    if folder.is_dir():
-        return open_encoded(folder)
-    report(f"encoding {file.path.name}")
-    texts = with_progress(file.texts(), len, file.count_rows(), f"encoding {file.path.name}")
-    return encode(texts, tokenizer, sys.maxsize, folder)
-
-
-def _token_counts(examples: "Pieces") -> "np.ndarray":
-    """(vocab,) how often each token stands in these pieces."""
-    import numpy as np
-
-    encoded = examples.encoded
-    wanted = np.zeros(len(encoded), dtype=bool)
-    wanted[examples.rows] = True
-    ids = encoded.ids[: encoded.offsets[-1]][np.repeat(wanted, np.diff(encoded.offsets))]
-    return np.bincount(ids, minlength=examples.vocab)
+            return Corpus([source_of(train, rows)], source_of(judged, of_judged), [])
+        kept, held_out = hold_out(train, config)
+        return Corpus([source_of(train, kept)], source_of(train, held_out), [])
