@@ -3,16 +3,20 @@
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from glassformer.cli import main
+from glassformer.commands.task_options import config_of, task_options
+from glassformer.commands.train import TrainOptions
 from glassformer.config_files import flags_of_file, flags_of_mapping
 from glassformer.errors import UsageError
 from glassformer.models.configs import FACTS
-from glassformer.tasks import find_task
+from glassformer.tasks import PRETRAINING, TASKS, find_task
+from glassformer.training.run_folder import write_config
 from tests.helpers import glassformer, write_csv
 
 PARITY = "train parity --data.bits 6 --data.strings 64 --fit.epochs 1 --threads 1"
@@ -248,3 +252,18 @@ def test_predict_reads_standard_input(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == 2
     nothing = glassformer("predict", tmp_path / "run", "-", input="")
     assert (nothing.returncode, nothing.stderr.count("\n")) == (2, 1)
+
+
+# --- a run's own configuration ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*TASKS, *PRETRAINING])
+def test_a_runs_config_is_a_config_file(name: str, tmp_path: Path) -> None:
+    """Also where it has facts of the data, which no option sets."""
+    start = find_task(name).preset(None, None, "cpu")
+    known = {fact: 3 for fact in ("vocab", "classes", "max_tokens") if hasattr(start.model, fact)}
+    write_config(tmp_path, name, replace(start, model=replace(start.model, **known)), ["a", "b"])
+    written = yaml.safe_load((tmp_path / "config.yaml").read_text())["model"]
+    assert known.items() <= written.items()
+    words = ["--config", str(tmp_path / "config.yaml")]
+    assert config_of(task_options(TrainOptions, "train", name, words)) == start

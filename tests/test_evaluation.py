@@ -226,3 +226,41 @@ def test_needs_no_torch_and_no_sklearn():
         "assert not {'torch', 'sklearn'} & set(sys.modules), 'slow import'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- tokens that were left out ----------------------------------------------------------------------------
+
+
+def test_groups_of_one_size_have_the_interval_of_their_means() -> None:
+    correct, counts = np.array([3, 5, 1, 4, 2, 5, 0]), np.full(7, 5)
+    rates = correct / counts
+    reach = 1.96 * rates.std(ddof=1) / np.sqrt(7)
+    assert evaluation.grouped_interval(correct, counts) == pytest.approx(
+        (rates.mean() - reach, rates.mean() + reach)
+    )
+
+
+def test_groups_of_many_sizes_have_the_interval_of_the_bootstrap() -> None:
+    generator = np.random.default_rng(0)
+    counts = generator.integers(1, 60, 300)
+    correct = generator.binomial(counts, generator.beta(2, 3, 300))
+    drawn = generator.integers(0, 300, (4000, 300))
+    rates = correct[drawn].sum(1) / counts[drawn].sum(1)
+    found = evaluation.grouped_interval(correct, counts)
+    assert found == pytest.approx(np.quantile(rates, [0.025, 0.975]), abs=0.004)
+    whole = evaluation.wilson_interval(int(correct.sum()), int(counts.sum()))
+    assert found[1] - found[0] > 2 * (whole[1] - whole[0])  # single tokens would promise too much
+
+
+def test_pieces_of_one_text_are_one_group() -> None:
+    report = evaluation.guesses_report([2, 0, 3, 1], [4, 1, 3, 2], [8.0, 2.0, 1.0, 9.0], [7, 5, 7, 5])
+    assert report["accuracy"] == 0.6
+    assert (report["count"], report["texts"]) == (10, 2)
+    assert report["perplexity"] == pytest.approx(np.exp(2.0))
+    assert report["accuracy_ci95"] == pytest.approx(evaluation.grouped_interval([5, 1], [7, 3]))
+
+
+def test_one_text_has_no_interval_and_none_no_figures() -> None:
+    assert evaluation.grouped_interval([1], [4]) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="no token was left out"):
+        evaluation.guesses_report([0], [0], [0.0], [1])

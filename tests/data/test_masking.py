@@ -145,6 +145,11 @@ def test_epochs_differ_and_a_seed_repeats_them() -> None:
     assert sum(one[text] != two[text] for text in one) > 30
 
 
+def test_one_text_alone_is_masked_anew_in_every_epoch() -> None:
+    loader = MaskedBatches(pieces([(encoded([18]), np.arange(1))], 18, VOCAB), 6, shuffle=True)
+    assert len({tuple(batch["places"].tolist()) for _ in range(6) for batch in loader}) > 3
+
+
 @pytest.mark.parametrize("after", [1, 5, 8, 11])
 def test_a_stopped_iteration_goes_on_with_the_very_next_batch(after: int) -> None:
     whole = masked_batches()
