@@ -136,10 +136,10 @@ class MaskedImdbTask(Pretraining):
             cost="""glassformer pretrain imdb --data-dir DATA
 not measured""",
             config=TrainConfig(
-                model=MaskedLanguageModelConfig(attention="tiled", dropout=0.0),
-                data=MaskedImdbData(),
+                model=MaskedLanguageModelConfig(layers=2, attention="tiled", dropout=0.0),
+                data=MaskedImdbData(max_tokens=512),
                 optim=OptimConfig(learning_rate=1e-3, weight_decay=0.01, warmup=0.05),
-                fit=FitConfig(epochs=3, batch_size=64),
+                fit=FitConfig(epochs=3, batch_size=16),
             ),
         ),
     }
@@ -175,7 +175,7 @@ class MaskedTextTask(Pretraining):
         "cpu": Preset(
             cost="""glassformer pretrain text --data.train FILE
 imdb's preset on your file; not measured""",
-            config=replace(MaskedImdbTask.presets["cpu"].config, data=MaskedUserData()),
+            config=replace(MaskedImdbTask.presets["cpu"].config, data=MaskedUserData(max_tokens=512)),
         ),
     }
     default_preset = {"masked-lm": "cpu"}
