@@ -11,6 +11,7 @@ COMMANDS = {
     "compare": "train a task with options varied, several seeds each, and say which differences count",
     "tune": "search the best configuration, hopeless trials ended early: glassformer tune TASK [options]",
     "report": "write a run or a study as a paper of at most four pages: glassformer report RUN",
+    "export": "write a run as ONNX or for transformers: glassformer export RUN --format onnx|hub",
     "smallest": "search the smallest model that does it: glassformer smallest TASK [options]",
     "verify-board": "judge the models that a search found anew, from their weights",
     "diagram": "draw a model's architecture as it is built: glassformer diagram TASK, or RUN",

@@ -55,7 +55,7 @@ def run(words: list[str]) -> int:
             "--skip-bad is for images of your own; give their file or folder with --data.test too"
         )
     from glassformer.training.judge import print_table
-    from glassformer.training.loaded import load
+    from glassformer.loading import load
     from glassformer.training.run_folder import write_json
 
     loaded = load(options.run, options)

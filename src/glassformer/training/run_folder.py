@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 CONFIG, MODEL, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
 METRICS, PROVENANCE = "metrics.json", "provenance.json"
+EXPORT = "export.json"
+"""Tells an exported model from a run."""
 LAST = "checkpoints/last.safetensors"
 SPLITS = ("train", "validation", "test")
 
