@@ -166,7 +166,7 @@ def _training(card: Card) -> str:
         f"batches of {fit.batch_size}; {escape(optim.name)}, learning rate {optim.learning_rate:g}",
         f"- Data: {code(asdict(run.config.data))}",
         f"- Model: {code(options)}",
-        f"- {metrics['train_seconds']:.0f} s on {choices['threads']} threads, {escape(choices['device'])}, "
+        f"- {metrics['train_seconds']:.3g} s on {choices['threads']} thread(s), {escape(choices['device'])}, "
         f"{escape(choices['precision'])}: {escape(machine.get('processor'))}, {escape(machine.get('system'))}, "
         f"{escape(provenance['date'])}",
         f"- Versions: {escape(versions)}" + (f"; revision {code(revision)}" if revision else ""),
@@ -176,9 +176,10 @@ def _training(card: Card) -> str:
 
 def _limits(card: Card) -> list[str]:
     run, metrics = card.run, card.metrics
+    judged = "RUN" if card.export["format"] == "hub" else "FOLDER"
     limits = [
         "The figures hold for inputs like those of the test split. On others, judge it first: "
-        "`glassformer evaluate FOLDER --data.test FILE`, where the task takes a file.",
+        f"`glassformer evaluate {judged} --data.test FILE`, where the task takes a file.",
         "It always answers with one of its classes, also to what belongs to none of them.",
         f"One training with one seed: {metrics['seed']}. Another seed gives another model.",
     ]
@@ -190,7 +191,9 @@ def _limits(card: Card) -> list[str]:
     if run.task.has_tokenizer and hasattr(run.config.data, "max_tokens"):
         limits.append(f"A text is cut after {run.config.data.max_tokens:,} tokens.")
     if not run.task.has_tokenizer:
-        limits.append("Every image is brought to the one size that the model was trained on.")
+        told = "Every image is brought to the one size that the model was trained on"
+        cropped = ", stretched by transformers where Glassformer crops it" if judged == "RUN" else ""
+        limits.append(f"{told}{cropped}.")
     limits.append("Whom errors would harm, and whether the data may be used so, no figure here says.")
     return limits
 

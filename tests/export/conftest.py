@@ -1,0 +1,59 @@
+"""Small runs and what is exported from them, once for all tests here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jaxtyping
+import pytest
+from tests.helpers import reviews, write_csv
+
+from glassformer.cli import main
+
+
+@pytest.fixture(autouse=True, scope="session")
+def unchecked_shapes() -> Iterator[None]:
+    """Sizes are symbols while a model is traced; the checks of shapes want numbers."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def text_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
+    """A run on texts of three classes, whose names are hard on Markdown."""
+    folder = tmp_path_factory.mktemp("text")
+    words, labels = reviews(150)
+    names = ("so | so", "*good*", "bad")
+    rows = [(text, names[(label + 2 * (n % 9 == 0)) % 3]) for n, (text, label) in enumerate(zip(words, labels))]
+    path = write_csv(folder / "reviews.csv", rows)
+    sizes = "--model.d-model 32 --model.d-ff 12 --model.positions learned --model.pool cls"
+    return trained(f"text --data.train {path} {sizes} --data.max-tokens 24", folder / "run")
+
+
+@pytest.fixture(scope="session")
+def image_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
+    """A run on digits of a form that transformers knows."""
+    sizes = "--model.layers 2 --model.d-model 12 --model.d-ff 13 --model.heads 3"
+    form = "--model.positions learned --model.pool cls"
+    return trained(f"digits {sizes} {form} --no-baselines", tmp_path_factory.mktemp("images") / "run")
+
+
+@pytest.fixture(scope="session")
+def exported(text_run: Path, tmp_path_factory: pytest.TempPathFactory, unchecked_shapes: None) -> Path:
+    return exported_from(text_run, tmp_path_factory.mktemp("onnx") / "folder")
+
+
+@pytest.fixture(scope="session")
+def smaller(text_run: Path, tmp_path_factory: pytest.TempPathFactory, unchecked_shapes: None) -> Path:
+    return exported_from(text_run, tmp_path_factory.mktemp("int8") / "folder", "--int8", "--examples", "9")
+
+
+def trained(words: str, folder: Path) -> Path:
+    common = f"--fit.epochs 1 --threads 1 --precision fp32 --run-dir {folder}"
+    assert main(["train", *words.split(), *common.split()]) == 0
+    return folder
+
+
+def exported_from(run: Path, folder: Path, *words: str) -> Path:
+    assert main(["export", str(run), "--out", str(folder), "--threads", "1", *words]) == 0
+    return folder
