@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
+import onnx
 import pytest
-from tests.helpers import reviews, write_csv
 
 from glassformer.cli import main
+from tests.helpers import reviews, write_csv
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -24,7 +25,10 @@ def text_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
     folder = tmp_path_factory.mktemp("text")
     words, labels = reviews(150)
     names = ("so | so", "*good*", "bad")
-    rows = [(text, names[(label + 2 * (n % 9 == 0)) % 3]) for n, (text, label) in enumerate(zip(words, labels))]
+    rows = [
+        (text, names[(label + 2 * (n % 9 == 0)) % 3])
+        for n, (text, label) in enumerate(zip(words, labels, strict=True))
+    ]
     path = write_csv(folder / "reviews.csv", rows)
     sizes = "--model.d-model 32 --model.d-ff 12 --model.positions learned --model.pool cls"
     return trained(f"text --data.train {path} {sizes} --data.max-tokens 24", folder / "run")
@@ -44,8 +48,13 @@ def exported(text_run: Path, tmp_path_factory: pytest.TempPathFactory, unchecked
 
 
 @pytest.fixture(scope="session")
-def smaller(text_run: Path, tmp_path_factory: pytest.TempPathFactory, unchecked_shapes: None) -> Path:
-    return exported_from(text_run, tmp_path_factory.mktemp("int8") / "folder", "--int8", "--examples", "9")
+def smaller(text_run: Path, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In INT8; the graph is not traced a second time."""
+    graph = onnx.load(exported / "model.onnx")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glassformer.export.to_onnx.onnx_graph", lambda model: graph)
+        folder = tmp_path_factory.mktemp("int8") / "folder"
+        return exported_from(text_run, folder, "--int8", "--examples", "9")
 
 
 def trained(words: str, folder: Path) -> Path:

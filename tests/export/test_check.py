@@ -34,24 +34,28 @@ def changed_weight(model: Any) -> nn.Module:
 
 
 def cut_at(tokens: int) -> Callable[[Any], Any]:
-    return lambda model: lambda ids, mask: model(ids[:, :tokens], None if mask is None else mask[:, :tokens])
+    return lambda model: lambda ids, mask: model(ids[:, :tokens], maybe(lambda m: m[:, :tokens], mask))
+
+
+def maybe(change: Callable[[Tensor], Tensor], mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else change(mask)
 
 
 MISTAKES: dict[str, Callable[[Any], Any]] = {
     "the mask is ignored": lambda model: lambda ids, mask: model(ids),
-    "the mask is turned round": lambda model: lambda ids, mask: model(ids, None if mask is None else ~mask),
+    "the mask is turned round": lambda model: lambda ids, mask: model(ids, maybe(torch.logical_not, mask)),
     "a weight changed": changed_weight,
-    "one batch size only": lambda model: lambda ids, mask: model(ids[:1], None if mask is None else mask[:1]).expand(
-        len(ids), -1
+    "one batch size only": lambda model: (
+        lambda ids, mask: model(ids[:1], maybe(lambda rows: rows[:1], mask)).expand(len(ids), -1)
     ),
     "the longest input": cut_at(LONGEST - 1),
     "one token only": cut_at(1),
-    "tokens reversed": lambda model: lambda ids, mask: model(ids.flip(1), None if mask is None else mask.flip(1)),
+    "tokens reversed": lambda model: lambda ids, mask: model(ids.flip(1), maybe(lambda m: m.flip(1), mask)),
     "classes reversed": lambda model: lambda ids, mask: model(ids, mask).flip(1),
     "a class missing": lambda model: lambda ids, mask: model(ids, mask)[:, 1:],
     "not a number": lambda model: lambda ids, mask: model(ids, mask) * float("nan"),
     "a little off": lambda model: lambda ids, mask: model(ids, mask) + 20 * TOLERANCE,
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,9 @@ def model() -> TextClassifier:
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_seen(mistake: str, model: TextClassifier) -> None:
     other = MISTAKES[mistake](model)
-    with pytest.raises(DataError, match=r"the graph and the model differ by .* on a batch of \d+ x \d+.*nothing"):
+    with pytest.raises(
+        DataError, match=r"the graph and the model differ by .* on a batch of \d+ x \d+.*nothing"
+    ):
         require_equal(model, other if isinstance(other, nn.Module) else Otherwise(other), LONGEST)
 
 

@@ -23,7 +23,14 @@ from glassformer.models.text_classifier import TextClassifier
 from glassformer.models.vision_transformer import VisionTransformer
 
 LONGEST = 37
-TEXT: dict[str, Any] = {"d_model": 18, "heads": 3, "d_ff": 17, "vocab": 29, "classes": 5, "max_tokens": LONGEST}
+TEXT: dict[str, Any] = {
+    "d_model": 18,
+    "heads": 3,
+    "d_ff": 17,
+    "vocab": 29,
+    "classes": 5,
+    "max_tokens": LONGEST,
+}
 TEXTS = [
     {"layers": 2, "positions": "none", "pool": "mean", "attention": "tiled"},
     {"layers": 1, "positions": "sinusoidal", "pool": "cls", "norm": "post", "activation": "relu"},
@@ -31,7 +38,15 @@ TEXTS = [
     {"layers": 1, "positions": "rotary", "pool": "cls", "attention": "tiled"},
     {"layers": 1, "positions": "alibi", "pool": "mean", "norm": "post", "attention": "fused"},
 ]
-IMAGE: dict[str, Any] = {"d_model": 24, "heads": 3, "d_ff": 17, "channels": 3, "height": 8, "width": 12, "classes": 5}
+IMAGE: dict[str, Any] = {
+    "d_model": 24,
+    "heads": 3,
+    "d_ff": 17,
+    "channels": 3,
+    "height": 8,
+    "width": 12,
+    "classes": 5,
+}
 IMAGES = [
     {"layers": 2, "positions": "learned", "pool": "cls", "attention": "tiled", "stochastic_depth": 0.2},
     {"layers": 1, "positions": "rotary", "pool": "mean", "attention": "fused"},
@@ -41,7 +56,8 @@ RECURRENT: dict[str, Any] = {"d_model": 7, "d_hidden": 11, "vocab": 29, "classes
 RECURRENTS = [
     {"cell": cell, "pool": pool, "layers": layers, "bidirectional": two}
     for cell, pool, layers, two in (
-        ("gru", "mean", 1, True), ("gru", "last", 3, True), ("gru", "max", 2, False), ("lstm", "mean", 2, False),
+        ("gru", "mean", 1, True), ("gru", "last", 3, True), ("gru", "max", 2, False),
+        ("lstm", "mean", 2, False),
         ("lstm", "last", 3, True), ("lstm", "max", 1, True), ("lstm", "last", 1, False),
     )
 ]  # fmt: skip

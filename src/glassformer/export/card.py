@@ -1,4 +1,4 @@
-"""A model card, after Mitchell et al. 2019, 'Model Cards for Model Reporting': every figure is the run's own."""
+"""A model card (Mitchell et al. 2019, 'Model Cards for Model Reporting'), its figures the run's own."""
 
 import re
 from dataclasses import asdict, dataclass, fields
@@ -66,12 +66,14 @@ def table(heading: list[str], rows: list[list[str]]) -> str:
 def _what(card: Card) -> str:
     run = card.run
     names = ", ".join(escape(name) for name in run.class_names[:CLASSES_SHOWN])
-    more = f" and {len(run.class_names) - CLASSES_SHOWN:,} more" if len(run.class_names) > CLASSES_SHOWN else ""
+    more = (
+        f" and {len(run.class_names) - CLASSES_SHOWN:,} more" if len(run.class_names) > CLASSES_SHOWN else ""
+    )
     return (
         f"A {type(run.model).__name__} of {run.parameters:,} parameters for the task {code(run.task_name)}: "
-        f"{escape(run.task.summary)}. It puts {run.task.input_word} into one of {len(run.class_names)} classes: "
-        f"{names}{more}. Trained with Glassformer {escape(card.provenance['versions']['glassformer'])}, exported "
-        f"by {code(card.export['command'])}."
+        f"{escape(run.task.summary)}. It puts {run.task.input_word} into one of "
+        f"{len(run.class_names)} classes: {names}{more}. Trained with Glassformer "
+        f"{escape(card.provenance['versions']['glassformer'])}, exported by {code(card.export['command'])}."
     )
 
 
@@ -85,8 +87,8 @@ def _use(card: Card) -> str:
         )
     inputs = TEXT_INPUTS if run.task.has_tokenizer else IMAGE_INPUTS
     told = (
-        "`ids`, (batch, tokens) int64, from `tokenizer.json`, and `mask`, (batch, tokens) bool, True for a real "
-        "token"
+        "`ids`, (batch, tokens) int64, from `tokenizer.json`, and `mask`, (batch, tokens) bool, True for a "
+        "real token"
         if inputs == TEXT_INPUTS
         else "`images`, (batch, channels, height, width) float32, pixels scaled to [-1, 1]: "
         f"{run.model.config.channels} x {run.model.config.height} x {run.model.config.width}"  # pyrefly: ignore
@@ -94,8 +96,8 @@ def _use(card: Card) -> str:
     return (
         f'```\npip install "glassformer[export]"\nglassformer predict FOLDER "{given}"\n```\n\n'
         f'```python\nimport glassformer\n\nglassformer.load("FOLDER").predict(["{given}"])\n```\n\n'
-        f"`model.onnx` runs anywhere without Glassformer. It takes {told}; it gives `logits`, (batch, classes) "
-        "float32, in the order of `class_names` in `config.yaml`. A softmax turns them into probabilities."
+        f"`model.onnx` runs anywhere without Glassformer. It takes {told}; it gives `logits`, "
+        "(batch, classes) float32, in the order of `class_names` in `config.yaml`. A softmax turns them into probabilities."
     )
 
 
@@ -111,7 +113,11 @@ def _figures(card: Card) -> str:
         f"On {metrics['test']['count']:,} test examples"
         + (f" and {metrics['validation']['count']:,} validation examples" if "validation" in metrics else "")
         + ". Intervals are Wilson's; calibration error is the expected one over 15 bins (Guo et al. 2017). "
-        + ("The baselines saw the same training examples. " if metrics["baselines"] else "The run fitted no baselines. ")
+        + (
+            "The baselines saw the same training examples. "
+            if metrics["baselines"]
+            else "The run fitted no baselines. "
+        )
         + _precision(card),
     ]
     per_class = list(metrics["test"].get("per_class", {}).items())
@@ -123,11 +129,11 @@ def _figures(card: Card) -> str:
         parts.append(table(["class, on test", "precision", "recall", "F1", "examples"], each))
     if smaller := card.export.get("int8"):
         parts.append(
-            f"**INT8.** The weights of this graph have eight bits: {smaller['bytes_int8']:,} bytes instead of "
-            f"{smaller['bytes_fp32']:,}. On {smaller['examples']:,} validation examples, "
+            f"**INT8.** The weights of this graph have eight bits: {smaller['bytes_int8']:,} bytes instead "
+            f"of {smaller['bytes_fp32']:,}. On {smaller['examples']:,} validation examples, "
             f"{smaller['agreement']:.4f} of its labels are those of fp32; its accuracy on these is "
-            f"{smaller['accuracy_int8']:.4f}, that of fp32 {smaller['accuracy_fp32']:.4f}. The table above is "
-            "that of the model before."
+            f"{smaller['accuracy_int8']:.4f}, that of fp32 {smaller['accuracy_fp32']:.4f}. The table "
+            "above is that of the model before."
         )
     return "\n\n".join(parts)
 
@@ -156,7 +162,9 @@ def _training(card: Card) -> str:
     }
     machine, choices = provenance["machine"], provenance["choices"]
     fit, optim = run.config.fit, run.config.optim
-    stopped = f"; kept epoch {metrics['best_epoch']}, the best on validation" if "best_epoch" in metrics else ""
+    stopped = (
+        f"; kept epoch {metrics['best_epoch']}, the best on validation" if "best_epoch" in metrics else ""
+    )
     versions = ", ".join(f"{name} {number}" for name, number in provenance["versions"].items())
     revision = provenance.get("git_revision")
     checksums = [[escape(split), code(digest)] for split, digest in provenance["data_sha256"].items()]
@@ -167,8 +175,8 @@ def _training(card: Card) -> str:
         f"- Data: {code(asdict(run.config.data))}",
         f"- Model: {code(options)}",
         f"- {metrics['train_seconds']:.3g} s on {choices['threads']} thread(s), {escape(choices['device'])}, "
-        f"{escape(choices['precision'])}: {escape(machine.get('processor'))}, {escape(machine.get('system'))}, "
-        f"{escape(provenance['date'])}",
+        f"{escape(choices['precision'])}: {escape(machine.get('processor'))}, "
+        f"{escape(machine.get('system'))}, {escape(provenance['date'])}",
         f"- Versions: {escape(versions)}" + (f"; revision {code(revision)}" if revision else ""),
     ]
     return "\n".join(lines) + "\n\nSHA-256 of the data:\n\n" + table(["split", "checksum"], checksums)
@@ -187,7 +195,9 @@ def _limits(card: Card) -> list[str]:
         slug for slug, each in metrics["baselines"].items() if each["accuracy"] > metrics["test"]["accuracy"]
     ]
     if better:
-        limits.insert(0, f"Cheaper models did better on the same test split: {', '.join(map(escape, better))}.")
+        limits.insert(
+            0, f"Cheaper models did better on the same test split: {', '.join(map(escape, better))}."
+        )
     if run.task.has_tokenizer and hasattr(run.config.data, "max_tokens"):
         limits.append(f"A text is cut after {run.config.data.max_tokens:,} tokens.")
     if not run.task.has_tokenizer:
@@ -207,8 +217,8 @@ def _checked(card: Card) -> str:
         told = (
             f"Before they were written, {check['batches']} batches of several sizes went through the export"
             f"{' in fp32' if card.export.get('int8') else ''} and through the run's own model: the largest "
-            f"difference of a logit was {check['largest']:.2g} (allowed: {check['tolerance']:g}, of logits beyond "
-            "1 relative to the largest)."
+            f"difference of a logit was {check['largest']:.2g} (allowed: {check['tolerance']:g}, of logits "
+            "beyond 1 relative to the largest)."
         )
     digests = [[code(name), code(digest)] for name, digest in card.export["sha256"].items()]
     return f"Made with {names}. {told}\n\n" + table(["file", "SHA-256"], digests)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from glassformer.errors import DataError
 from glassformer.models.vision_transformer import VisionTransformer
@@ -52,7 +53,7 @@ def require_equal(model: nn.Module, graph: nn.Module, longest: int | None) -> Ch
     return Checked(batches, largest)
 
 
-def made_up_batches(model: nn.Module, longest: int | None) -> Iterator[tuple[Tensor | None, ...]]:
+def made_up_batches(model: nn.Module, longest: int | None) -> Iterator[tuple[Any, ...]]:
     """What the model is called with: images, or ids with a mask, which is None where nothing is padded."""
     generator = torch.Generator().manual_seed(0)
     if isinstance(model, VisionTransformer):

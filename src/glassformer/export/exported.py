@@ -21,8 +21,6 @@ class ExportedRun(LoadedRun):
     Computes with onnxruntime on the CPU, in the number format of the graph. Made by `glassformer.load`.
     """
 
-    model: OnnxModel
-
     def __init__(self, folder: Path, machine: MachineConfig) -> None:
         require_extra("predict")
         self._export = read_export(folder)

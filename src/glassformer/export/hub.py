@@ -1,4 +1,4 @@
-"""A run as a folder that `transformers` loads, for the architectures that it knows; compared before it is written."""
+"""A run as a folder that `transformers` loads, where it knows the architecture."""
 
 import tempfile
 from collections.abc import Callable
@@ -48,7 +48,8 @@ def hub_form(model: nn.Module) -> HubForm:
         if isinstance(model, kind):
             return form(model)
     raise UsageError(
-        f"transformers has no architecture of the form of {type(model).__name__}; export it with --format onnx"
+        f"transformers has no architecture of the form of {type(model).__name__}; export it with "
+        "--format onnx"
     )
 
 
@@ -96,7 +97,9 @@ def hub_files(run: LoadedRun, form: HubForm) -> dict[str, bytes]:
         "id2label": {str(number): name for number, name in labels.items()},
         "label2id": {name: number for number, name in labels.items()},
     }
-    weights = {name: tensor.detach().cpu().float().contiguous().clone() for name, tensor in form.weights.items()}
+    weights = {
+        name: tensor.detach().cpu().float().contiguous().clone() for name, tensor in form.weights.items()
+    }
     files = {"config.json": as_json(config), MODEL: save(weights, {"format": "pt"})}
     files |= {name: as_json(content) for name, content in form.more.items()}
     if run.task.has_tokenizer:
@@ -119,7 +122,8 @@ def _loads_equal(model: nn.Module, form: HubForm, files: dict[str, bytes]) -> Ch
     except (ValueError, RuntimeError, OSError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(
-            f"transformers {transformers.__version__} does not load the export ({reason}); nothing was written"
+            f"transformers {transformers.__version__} does not load the export ({reason}); nothing was "
+            "written"
         ) from error
     finally:
         their_logging.set_verbosity(before)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 CELLS = {"gru": ("GRU", (1, 0, 2)), "lstm": ("LSTM", (0, 3, 1, 2))}
-"""ONNX's operator, and which of torch's gates stands where in it: z r h out of r z n, i o f c out of i f g o."""
+"""ONNX's operator, and the place of each of its gates in torch: z r h of r z n, i o f c of i f g o."""
 
 
 def recurrent_graph(model: RecurrentClassifier) -> "ModelProto":
@@ -35,7 +35,9 @@ class _Writer:
         from glassformer.export.graph import OPSET, OUTPUT
 
         # axes as the recurrent operators have them: tokens, batch, features
-        lengths = self.add("ReduceSum", self.add("Cast", "mask", to=TensorProto.INT32), self.ints(1), keepdims=0)
+        lengths = self.add(
+            "ReduceSum", self.add("Cast", "mask", to=TensorProto.INT32), self.ints(1), keepdims=0
+        )
         x = self.add("Gather", self.weights(self.model.embed.weight), "ids")
         x = self.add("Transpose", x, perm=[1, 0, 2])
         last = ""
@@ -68,7 +70,8 @@ class _Writer:
         more = {"linear_before_reset": 1} if operator == "GRU" else {}
         states, last = f"states_{layer}", f"last_{layer}"
         self.add(
-            operator, x, self.weights(stacked("weight_ih")), self.weights(stacked("weight_hh")), bias, lengths,
+            operator,
+            x, self.weights(stacked("weight_ih")), self.weights(stacked("weight_hh")), bias, lengths,
             output=(states, last), hidden_size=config.d_hidden,
             direction="bidirectional" if config.bidirectional else "forward", **more,
         )  # fmt: skip

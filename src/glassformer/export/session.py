@@ -32,7 +32,9 @@ class OnnxModel(nn.Module):
             self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors have no common kind but this
             reason = str(error).strip().splitlines()[0]
-            raise DataError(f"{name} is broken or too new for onnxruntime ({reason}); export it anew") from error
+            raise DataError(
+                f"{name} is broken or too new for onnxruntime ({reason}); export it anew"
+            ) from error
         self.names = tuple(each.name for each in self.session.get_inputs())
         outputs = [each.name for each in self.session.get_outputs()]
         if self.names not in (TEXT_INPUTS, IMAGE_INPUTS) or outputs != [OUTPUT]:
@@ -42,7 +44,7 @@ class OnnxModel(nn.Module):
             )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """x: (batch tokens) numbers of tokens, with a mask (batch tokens) or None where all are real; or images."""
+        """x: token ids, (batch tokens), with a mask, None where all are real; or images."""
         given = [x]
         if self.names == TEXT_INPUTS:
             given.append(torch.ones_like(x, dtype=torch.bool) if mask is None else mask)

@@ -1,4 +1,4 @@
-"""A run as an ONNX folder: traced, compared with the model, made smaller if asked for, and only then written."""
+"""A run as an ONNX folder: traced, compared, made smaller if asked for, and only then written."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -71,7 +71,8 @@ def export_onnx(
     content = graph.SerializeToString()
     checked = require_equal(run.model, OnnxModel(content, threads=run.machine.threads), _longest(run))
     report(
-        f"the graph is the model: {checked.batches} batches, largest difference of a logit {checked.largest:.1g}"
+        f"the graph is the model: {checked.batches} batches, largest difference of a logit "
+        f"{checked.largest:.1g}"
     )
     smaller = None
     if int8:

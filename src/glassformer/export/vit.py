@@ -29,7 +29,8 @@ def vit_form(
     for option, (value, reason) in NEEDED.items():
         if (given := getattr(config, option)) != value:
             raise UsageError(
-                f"{option}={given}: {reason}; export it with --format onnx, or train with --model.{option} {value}"
+                f"{option}={given}: {reason}; export it with --format onnx, or train with "
+                f"--model.{option} {value}"
             )
     facts = {
         "model_type": "vit",
