@@ -70,6 +70,7 @@ class PretrainedClassifierConfig(EncoderConfig):
     """The classifier: a linear map, or before it a dense layer with tanh (BERT's) or relu (DistilBERT's)."""
     frozen: int = 0
     """Lowest blocks, and with them the embeddings, that do not learn; -1 all of them."""
+    unknown: Suppress[int] = 1
     classes: Suppress[int] = 0
 
     def __post_init__(self) -> None:

@@ -46,6 +46,8 @@ class PretrainedVisionConfig(VisionShape):
     def __post_init__(self) -> None:
         require_fraction(self, "dropout", "stochastic_depth")
         require_frozen(self.frozen, self.layers)
+        if self.layers:
+            self.as_vit()  # which refuses sizes that do not fit
 
     def as_vit(self) -> VisionTransformerConfig:
         """The same as a vision transformer's own configuration."""

@@ -187,4 +187,5 @@ def with_sizes(model: Any, source: Source) -> Any:
         given = getattr(model, name)
         if given not in (size, getattr(default, name)):
             raise UsageError(f"model.{name}={given} cannot be chosen: {source.name} has {size}; leave it out")
-    return replace(model, **source.sizes, pretrained=source.name)
+    more = {"unknown": source.unknown} if wanted is EncoderShape else {}
+    return replace(model, **source.sizes, **more, pretrained=source.name)

@@ -20,6 +20,7 @@ FETCHED = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenize
            "tokenizer_config.json", "preprocessor_config.json")  # fmt: skip
 """What is fetched of a repository: never a pickle."""
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w.-]+)?")
+UNKNOWN = ("[UNK]", "<unk>", "<|endoftext|>")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -40,6 +41,13 @@ class Source:
     def sizes(self) -> dict[str, Any]:
         """The shape, as fields of a model's configuration."""
         return asdict(self.shape)
+
+    @property
+    def unknown(self) -> int:
+        """The number of the token that stands for nothing known; 0 where there is none."""
+        tokenizer = self.tokenizer()
+        numbers = (tokenizer.token_to_id(name) for name in UNKNOWN)
+        return next((number for number in numbers if number is not None), 0)
 
     def tokenizer(self) -> "Tokenizer":
         """Its tokeniser; see `glassformer.pretrained.tokenizers.read_tokenizer`."""
