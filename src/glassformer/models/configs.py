@@ -207,6 +207,7 @@ class VisionTransformerConfig:
     """Dropout on the embedded patches, a probability."""
     stochastic_depth: float = 0.0
     """Probability that an image skips a sub-layer of the last block; falls linearly to 0 at the first."""
+    eps: Suppress[float] = 1e-5
     channels: Suppress[int] = 0
     height: Suppress[int] = 0
     width: Suppress[int] = 0

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from glassformer.models.choices import ACTIVATION, ATTENTION, BLOCK
 from glassformer.models.configs import EncoderDecoderConfig
-from glassformer.models.text_classifier import ACTIVATION, ATTENTION, BLOCK
 from glassformer.nn.cache import KeyValueCache
 from glassformer.nn.decoder_blocks import BlockCache, PostNormDecoderBlock, PreNormDecoderBlock
 from glassformer.nn.embeddings import TokenEmbedding

@@ -4,24 +4,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from glassformer.models.choices import ACTIVATION, ATTENTION, BLOCK, POOL
 from glassformer.models.configs import TextClassifierConfig
-from glassformer.nn.attention import Attention, explicit_attention, fused_attention, tiled_attention
-from glassformer.nn.blocks import PostNormBlock, PreNormBlock
 from glassformer.nn.embeddings import TokenEmbedding
 from glassformer.nn.feedforward import FeedForward
 from glassformer.nn.masks import Mask
 from glassformer.nn.multihead import MultiHeadAttention
-from glassformer.nn.pooling import ClsPool, MaxPool, MeanPool
 from glassformer.nn.positions import AlibiBias, LearnedPositions, RotaryPositions, SinusoidalPositions
-
-ATTENTION: dict[str, Attention] = {
-    "explicit": explicit_attention,
-    "tiled": tiled_attention,
-    "fused": fused_attention,
-}
-ACTIVATION = {"relu": nn.functional.relu, "gelu": nn.functional.gelu}
-POOL = {"mean": MeanPool, "cls": ClsPool, "max": MaxPool}
-BLOCK = {"pre": PreNormBlock, "post": PostNormBlock}
 
 
 class TextClassifier(nn.Module):

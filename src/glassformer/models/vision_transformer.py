@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from glassformer.models.choices import ACTIVATION, ATTENTION, BLOCK, POOL
 from glassformer.models.configs import VisionTransformerConfig
-from glassformer.models.text_classifier import ACTIVATION, ATTENTION, BLOCK, POOL
 from glassformer.nn.feedforward import FeedForward
 from glassformer.nn.grids import (
     GridPositions,
@@ -33,7 +33,7 @@ class VisionTransformer(nn.Module):
     the features, and the blocks begin to learn one step after the head.
 
     Source: Dosovitskiy et al. 2021, 'An Image is Worth 16x16 Words', section 3.1. Deviations: the mean is the
-    default; layer norms have eps 1e-5, theirs 1e-6.
+    default; layer norms have eps 1e-5 unless config.eps says otherwise, theirs 1e-6.
     """
 
     def __init__(self, config: VisionTransformerConfig) -> None:
@@ -64,10 +64,11 @@ class VisionTransformer(nn.Module):
                 d_model,
                 dropout=config.dropout,
                 stochastic_depth=config.stochastic_depth * layer / max(1, config.layers - 1),
+                eps=config.eps,
             )
             for layer in range(config.layers)
         )
-        self.norm = nn.LayerNorm(d_model) if config.norm == "pre" else nn.Identity()
+        self.norm = nn.LayerNorm(d_model, eps=config.eps) if config.norm == "pre" else nn.Identity()
         self.pool = POOL[config.pool]()
         self.head = nn.Linear(d_model, config.classes)
         nn.init.zeros_(self.head.weight)

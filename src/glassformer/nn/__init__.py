@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         PreNormDecoderBlock,
     )
     from glassformer.nn.embeddings import TokenEmbedding
-    from glassformer.nn.feedforward import FeedForward
+    from glassformer.nn.feedforward import FeedForward, gelu_tanh
     from glassformer.nn.grids import LearnedGridPositions, RotaryGridPositions, SinusoidalGridPositions
     from glassformer.nn.masks import Mask, both, causal_mask, padding_mask
     from glassformer.nn.multihead import (
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         SelfAttention2d,
     )
     from glassformer.nn.patches import PatchEmbedding, patchify, unpatchify
-    from glassformer.nn.pooling import ClsPool, MaxPool, MeanPool
+    from glassformer.nn.pooling import ClsPool, LastPool, MaxPool, MeanPool
     from glassformer.nn.positions import (
         AlibiBias,
         LearnedPositions,
@@ -53,6 +53,7 @@ _MODULE_OF = {
     "EncoderBlock": "blocks",
     "FeedForward": "feedforward",
     "KeyValueCache": "cache",
+    "LastPool": "pooling",
     "LearnedGridPositions": "grids",
     "LearnedPositions": "positions",
     "Mask": "masks",
@@ -79,6 +80,7 @@ _MODULE_OF = {
     "causal_mask": "masks",
     "explicit_attention": "attention",
     "fused_attention": "attention",
+    "gelu_tanh": "feedforward",
     "padding_mask": "masks",
     "parameter_free_attention": "attention",
     "parameter_free_attention_loops": "attention",
@@ -96,6 +98,7 @@ __all__ = [
     "EncoderBlock",
     "FeedForward",
     "KeyValueCache",
+    "LastPool",
     "LearnedGridPositions",
     "LearnedPositions",
     "Mask",
@@ -122,6 +125,7 @@ __all__ = [
     "causal_mask",
     "explicit_attention",
     "fused_attention",
+    "gelu_tanh",
     "padding_mask",
     "parameter_free_attention",
     "parameter_free_attention_loops",

@@ -50,3 +50,20 @@ class ClsPool(nn.Module):
     ) -> Float[Tensor, "batch d_model"]:
         first = x[:, 0]
         return first if mask is None else first.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
+
+
+class LastPool(nn.Module):
+    """y[b] = x[b, t], t the last real token: the only one that has seen all others under a causal mask.
+
+    Source: Radford et al. 2018 (GPT), section 3.2.
+    """
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens d_model"], mask: Bool[Tensor, "batch tokens"] | None = None
+    ) -> Float[Tensor, "batch d_model"]:
+        if mask is None:
+            return x[:, -1]
+        places = torch.arange(mask.shape[1], device=mask.device)
+        last = (mask * places).amax(dim=1)
+        chosen = x[torch.arange(len(x), device=x.device), last]
+        return chosen.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)

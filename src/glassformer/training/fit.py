@@ -66,10 +66,14 @@ def train(
     task = find_task(task_name)
     folder = new_run_folder(task_name, run_dir)
     machine = prepare_machine(config)
+    config = task.with_published_sizes(config)
     lightning.seed_everything(config.seed, verbose=False)
     prepared = task.prepare(config, report)
     config = task.with_absolute_paths(config)
     module = _module(task, prepared, config)
+    task.load_published(module.model, config, report)
+    if module.averaged is not None:
+        module.averaged.module.load_state_dict(module.model.state_dict())
 
     folder = claim(folder, given=run_dir is not None)
     command = command or f"glassformer train {task_name} --config {shlex.quote(str(folder / 'config.yaml'))}"

@@ -77,7 +77,8 @@ def write_config(folder: Path, task: str, config: TrainConfig[Any, Any], class_n
     }
     for part in ("model", "data", "optim", "fit"):  # YAML has lists alone
         content[part] = {k: list(v) if isinstance(v, tuple) else v for k, v in content[part].items()}
-    content["model"] = {key: value for key, value in content["model"].items() if key not in FACTS}
+    # facts of the data are found anew, facts of a published model are not: it may be gone by then
+    content["model"] = {k: v for k, v in content["model"].items() if v or k not in FACTS}
     text = yaml.safe_dump(content, sort_keys=False)
     write_atomically(folder / CONFIG, lambda scratch: scratch.write_text(text, encoding="utf-8"))
 

@@ -1,0 +1,191 @@
+"""A published model, whole, in our parts; or its encoder in a model that is to be fine-tuned."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from glassformer.errors import DataError, UsageError
+from glassformer.models.encoder import Encoder, EncoderClassifier
+from glassformer.models.encoder_config import EncoderConfig, EncoderShape, PretrainedClassifierConfig
+from glassformer.models.language_model import CausalLanguageModel, MaskedLanguageModel
+from glassformer.models.vision_config import PretrainedVisionConfig, VisionShape
+from glassformer.models.vision_transformer import VisionTransformer
+from glassformer.nn.grids import LearnedGridPositions
+from glassformer.pretrained.architectures import ARCHITECTURES, Head, head_of
+from glassformer.pretrained.checkpoint import WEIGHTS
+from glassformer.pretrained.mapping import plan, prefix_of, read
+from glassformer.pretrained.sources import Source, find
+from glassformer.pretrained.tables import LAYOUTS, Table
+
+Model = Encoder | EncoderClassifier | MaskedLanguageModel | CausalLanguageModel | VisionTransformer
+
+
+def load(name: str, *, dropout: float = 0.0) -> Model:
+    """The published model with all its weights, in fp32 and in evaluation mode.
+
+    name: see `glassformer.pretrained.find`. An `Encoder`, or what its config.json says stands on it: an
+    `EncoderClassifier`, a `MaskedLanguageModel`, a `CausalLanguageModel`; of ViT a `VisionTransformer`.
+    Raises UsageError and DataError as `find` does, and DataError where the weights do not fit.
+    """
+    source = find(name)
+    checkpoint = source.checkpoint
+    if checkpoint is None:
+        raise UsageError(f"{name} is a run; open it with glassformer.load")
+    head = head_of(checkpoint.config)
+    classes = _classes(checkpoint.config) if head == "classifier" else 0
+    with torch.device("meta"):
+        model = build(source, head, classes, dropout)
+    ours = model.state_dict()
+    heads, others = _heads(source.architecture, head)
+    wanted = plan(checkpoint, source.architecture, ours, heads, others)
+    wanted.require_whole(source.folder)
+    model.load_state_dict(read(checkpoint, wanted, ours), assign=True)
+    if not isinstance(model, VisionTransformer):
+        _require_tied(source, head)
+    return model.eval()
+
+
+def build(source: Source, head: Head, classes: int, dropout: float = 0.0) -> Model:
+    """The model of a checkpoint with fresh weights."""
+    shape = source.shape
+    if isinstance(shape, VisionShape):
+        vision = PretrainedVisionConfig(**asdict(shape), dropout=dropout, classes=classes or 1).as_vit()
+        return VisionTransformer(vision)
+    config = EncoderConfig(**asdict(shape), dropout=dropout)
+    if head == "classifier":
+        kind = ARCHITECTURES[source.architecture].head
+        return EncoderClassifier(
+            PretrainedClassifierConfig(
+                **asdict(shape), dropout=dropout, pool="cls", head=kind, classes=classes
+            )
+        )
+    return {"none": Encoder, "masked-lm": MaskedLanguageModel, "causal-lm": CausalLanguageModel}[head](config)
+
+
+def start_from(model: EncoderClassifier | VisionTransformer, source: Source) -> list[str]:
+    """Puts a published encoder into a model with another head; returns the names of what stays fresh.
+
+    A classifier with a dense layer starts with that of the checkpoint, where it has one of the same kind.
+    Of a vision transformer for another image size the learned positions are interpolated.
+    Raises DataError where the weights do not fit.
+    """
+    ours = dict(model.state_dict())
+    filled = _of_run(source, ours) if source.checkpoint is None else _of_checkpoint(source, model, ours)
+    model.load_state_dict(ours | filled)
+    return [name for name in ours if name not in filled]
+
+
+def _of_checkpoint(source: Source, model: nn.Module, ours: dict[str, Tensor]) -> dict[str, Tensor]:
+    checkpoint, layout = source.checkpoint, LAYOUTS[source.architecture]
+    assert checkpoint is not None
+    encoder = {name: tensor for name, tensor in ours.items() if not name.startswith("head")}
+    published = None
+    if isinstance(model, VisionTransformer) and isinstance(source.shape, VisionShape):
+        published = _published_positions(model, source.shape)
+        encoder["positions.embedding.weight"] = published.embedding.weight
+    heads: Table = {}
+    dense = layout.classifier.get("head.hidden")
+    if isinstance(model, EncoderClassifier) and isinstance(dense, str) and model.head.hidden is not None:
+        same_kind = ARCHITECTURES[source.architecture].head == model.config.head
+        prefix = prefix_of(checkpoint, source.architecture)
+        theirs = dense if prefix else dense.removeprefix(layout.prefix)
+        if same_kind and f"{theirs}.weight" in checkpoint.tensors:
+            heads = {"head.hidden": theirs}
+            encoder |= {name: ours[name] for name in ours if name.startswith("head.hidden")}
+    every_head = (layout.classifier, layout.masked_lm)
+    wanted = plan(checkpoint, source.architecture, encoder, heads, every_head)
+    wanted.require_whole(source.folder)
+    filled = read(checkpoint, wanted, encoder)
+    if published is not None and isinstance(model.positions, LearnedGridPositions):
+        with torch.no_grad():
+            published.embedding.weight.copy_(filled["positions.embedding.weight"])
+        resized = published.resized(model.positions.rows, model.positions.columns)
+        filled["positions.embedding.weight"] = resized.embedding.weight.detach()
+    return filled
+
+
+def _published_positions(model: VisionTransformer, shape: VisionShape) -> LearnedGridPositions:
+    grid = (shape.height // shape.patch, shape.width // shape.patch)
+    return LearnedGridPositions(shape.d_model, *grid, prefix=1)
+
+
+def _of_run(source: Source, ours: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder of a run, whose names are ours."""
+    try:
+        theirs = load_file(source.folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{source.folder / WEIGHTS} is broken ({error}); pretrain anew") from error
+    filled = {name: tensor for name, tensor in theirs.items() if name.startswith("encoder.")}
+    expected = {name for name in ours if name.startswith("encoder.")}
+    wrong = sorted(expected ^ set(filled)) or [
+        n for n in sorted(expected) if filled[n].shape != ours[n].shape
+    ]
+    if wrong:
+        raise DataError(
+            f"{source.folder / WEIGHTS} does not fit its config.yaml at {wrong[0]}; pretrain anew"
+        )
+    return filled
+
+
+def _heads(architecture: str, head: Head) -> tuple[Table, tuple[Table, ...]]:
+    """Of the head that is there, and of those that nobody asks for."""
+    layout = LAYOUTS[architecture]
+    if head == "classifier":
+        return layout.classifier, ()
+    if head == "masked-lm":
+        return layout.masked_lm, ()
+    return {}, ()
+
+
+def _classes(config: dict[str, Any]) -> int:
+    labels = config.get("id2label")
+    count = len(labels) if isinstance(labels, dict) and labels else config.get("num_labels", 2)
+    if not isinstance(count, int) or count < 1:
+        raise DataError(f"config.json says num_labels={count!r}, which is no number of classes")
+    return count
+
+
+def _require_tied(source: Source, head: Head) -> None:
+    """Raises DataError where a language model has an output projection of its own."""
+    from glassformer.pretrained.tables import TIED
+
+    checkpoint = source.checkpoint
+    name = TIED.get(source.architecture)
+    if checkpoint is None or head not in ("masked-lm", "causal-lm") or name not in checkpoint.tensors:
+        return
+    embedding = prefix_of(checkpoint, source.architecture) + str(
+        LAYOUTS[source.architecture].encoder["embed.embedding"]
+    )
+    from safetensors import safe_open
+
+    def tensor(of: str) -> Tensor:
+        with safe_open(checkpoint.tensors[of].file, framework="pt") as opened:
+            return opened.get_tensor(of)
+
+    if not torch.equal(tensor(name), tensor(f"{embedding}.weight")):
+        raise DataError(
+            f"{name} of {source.folder} is not its token embedding, and models with an output projection of "
+            "their own do not run here"
+        )
+
+
+def with_sizes(model: Any, source: Source) -> Any:
+    """A model's configuration with the sizes of a published one. Raises UsageError where they contradict.
+
+    Sizes that were given and are others are refused: they are not the user's to choose.
+    """
+    wanted = EncoderShape if isinstance(model, PretrainedClassifierConfig) else VisionShape
+    if not isinstance(source.shape, wanted):
+        kind = "texts" if wanted is EncoderShape else "images"
+        raise UsageError(f"{source.name} is a {source.architecture} model, which is not for {kind}")
+    default = wanted()
+    for name, size in source.sizes.items():
+        given = getattr(model, name)
+        if given not in (size, getattr(default, name)):
+            raise UsageError(f"model.{name}={given} cannot be chosen: {source.name} has {size}; leave it out")
+    more = {"unknown": source.unknown} if wanted is EncoderShape else {}
+    return replace(model, **source.sizes, **more, pretrained=source.name)
