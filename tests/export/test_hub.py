@@ -13,8 +13,7 @@ from safetensors.torch import load_file
 from glassformer.cli import main
 from glassformer.errors import UsageError
 from glassformer.export import hub
-from glassformer.export.hub import hub_form
-from glassformer.export.vit import vit_form
+from glassformer.export.forms import hub_form
 from glassformer.models.configs import VisionTransformerConfig
 from glassformer.models.vision_transformer import VisionTransformer
 from glassformer.training.loaded import load
@@ -65,7 +64,7 @@ def test_the_card_has_the_figures(image_run: Path, folder: Path) -> None:
     metrics = json.loads((image_run / "metrics.json").read_text())
     assert f"| {metrics['test']['accuracy']:.4f} |" in card
     assert "library_name: transformers" in card
-    assert "ViTForImageClassification.from_pretrained(FOLDER)" in card
+    assert 'pipeline("image-classification", model="FOLDER")("image.png")' in card
     assert "3 batches of several sizes" in card
 
 
@@ -74,11 +73,12 @@ def test_every_form_that_maps(activation) -> None:
     from transformers import ViTConfig, ViTForImageClassification
 
     model = randomised(VisionTransformer(replace(CONFIG, activation=activation)))
-    architecture, config, weights, _ = vit_form(model)
-    assert architecture == "ViTForImageClassification"
-    theirs = ViTForImageClassification(ViTConfig(**config, num_labels=5))
+    form = hub_form(model)
+    theirs = ViTForImageClassification(ViTConfig(**form.config, num_labels=5))
     assert theirs.config.layer_norm_eps == 1e-5
-    assert sum(each.numel() for each in weights.values()) == sum(each.numel() for each in theirs.parameters())
+    assert sum(each.numel() for each in form.weights.values()) == sum(
+        each.numel() for each in theirs.parameters()
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_text_classifier_has_no_such_form(text_run: Path, tmp_path: Path, caps
 
 @pytest.mark.parametrize("mistake", ["query and key", "transposed patches", "a weight left out", "eps"])
 def test_a_mistake_is_not_written(mistake: str, image_run: Path, tmp_path: Path, capsys, monkeypatch) -> None:
-    form = hub.hub_form(load(image_run, CPU).model)
+    form = hub_form(load(image_run, CPU).model)
     weights = dict(form.weights)
     query = "vit.encoder.layer.0.attention.attention.query.weight"
     if mistake == "query and key":

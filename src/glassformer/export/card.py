@@ -81,9 +81,11 @@ def _use(card: Card) -> str:
     run = card.run
     given = "a text" if run.task.has_tokenizer else "image.png"
     if card.export["format"] == "hub":
-        loader = card.export["architecture"]
+        task = "text-classification" if run.task.has_tokenizer else "image-classification"
+        call = f'pipeline("{task}", model="FOLDER")("{given}")'
         return (
-            f"```python\nfrom transformers import {loader}\n\nmodel = {loader}.from_pretrained(FOLDER)\n```"
+            f"```python\nfrom transformers import pipeline\n\n{call}\n```\n\n"
+            f"It is a `{card.export['architecture']}`."
         )
     inputs = TEXT_INPUTS if run.task.has_tokenizer else IMAGE_INPUTS
     told = (
@@ -97,7 +99,8 @@ def _use(card: Card) -> str:
         f'```\npip install "glassformer[export]"\nglassformer predict FOLDER "{given}"\n```\n\n'
         f'```python\nimport glassformer\n\nglassformer.load("FOLDER").predict(["{given}"])\n```\n\n'
         f"`model.onnx` runs anywhere without Glassformer. It takes {told}; it gives `logits`, "
-        "(batch, classes) float32, in the order of `class_names` in `config.yaml`. A softmax turns them into probabilities."
+        "(batch, classes) float32, in the order of `class_names` in `config.yaml`. A softmax turns them "
+        "into probabilities."
     )
 
 
@@ -179,6 +182,8 @@ def _training(card: Card) -> str:
         f"{escape(machine.get('system'))}, {escape(provenance['date'])}",
         f"- Versions: {escape(versions)}" + (f"; revision {code(revision)}" if revision else ""),
     ]
+    if published := getattr(run.config.model, "pretrained", ""):
+        lines.insert(1, f"- Started from the published weights {code(published)}")
     return "\n".join(lines) + "\n\nSHA-256 of the data:\n\n" + table(["split", "checksum"], checksums)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from glassformer.errors import DataError, UsageError
+from glassformer.models.encoder import EncoderClassifier
 from glassformer.models.recurrent import RecurrentClassifier
 from glassformer.models.text_classifier import TextClassifier
 from glassformer.models.vision_transformer import VisionTransformer
@@ -20,7 +21,7 @@ from glassformer.nn.multihead import MultiHeadAttention
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-EXPORTABLE = (TextClassifier, VisionTransformer, RecurrentClassifier)
+EXPORTABLE = (TextClassifier, EncoderClassifier, VisionTransformer, RecurrentClassifier)
 OPSET = 20
 TEXT_INPUTS, IMAGE_INPUTS, OUTPUT = ("ids", "mask"), ("images",), "logits"
 
@@ -86,7 +87,7 @@ def _example(model: nn.Module) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
     if isinstance(model, VisionTransformer):
         config = model.config
         return (torch.zeros(2, config.channels, config.height, config.width),), IMAGE_INPUTS
-    assert isinstance(model, TextClassifier)
+    assert isinstance(model, TextClassifier | EncoderClassifier)
     tokens = min(3, model.config.max_tokens)
     return (torch.zeros(2, tokens, dtype=torch.int64), torch.ones(2, tokens, dtype=torch.bool)), TEXT_INPUTS
 

@@ -1,56 +1,31 @@
 """A run as a folder that `transformers` loads, where it knows the architecture."""
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from glassformer.errors import DataError, UsageError
+from glassformer.errors import DataError
 from glassformer.export.card import Card, model_card
 from glassformer.export.check import TOLERANCE, Checked, require_equal
 from glassformer.export.folder import CARD, as_json, require_free, sha256, write_folder
-from glassformer.export.vit import vit_form
-from glassformer.models.vision_transformer import VisionTransformer
+from glassformer.export.forms import HubForm, hub_form
 from glassformer.tasks.base import Report
 from glassformer.training.loaded import LoadedRun
 from glassformer.training.run_folder import METRICS, MODEL, PROVENANCE, TOKENIZER, read_json
 
-
-@dataclass(frozen=True)
-class HubForm:
-    """A model as transformers has it.
-
-    architecture: its class. config: what config.json says beside the classes' names. weights: under its
-    names. more: other files, such as preprocessor_config.json. longest: tokens of the longest input, of text.
-    """
-
-    architecture: str
-    config: dict[str, Any]
-    weights: dict[str, Tensor]
-    more: dict[str, dict[str, Any]]
-    longest: int | None = None
-
-
-FORMS: dict[type[nn.Module], Callable[[Any], HubForm]] = {
-    VisionTransformer: lambda model: HubForm(*vit_form(model)),
+SPECIAL = {
+    "pad_token": ("[PAD]", "<pad>"),
+    "unk_token": ("[UNK]", "<unk>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "mask_token": ("[MASK]", "<mask>"),
 }
-"""Model -> how it is said in transformers' terms; raises UsageError for options that have no such terms."""
-
-
-def hub_form(model: nn.Module) -> HubForm:
-    """The model in transformers' terms. Raises UsageError for one that it does not know."""
-    for kind, form in FORMS.items():
-        if isinstance(model, kind):
-            return form(model)
-    raise UsageError(
-        f"transformers has no architecture of the form of {type(model).__name__}; export it with "
-        "--format onnx"
-    )
+"""What transformers calls a token -> how BERT's and RoBERTa's tokenisers write it."""
 
 
 def export_hub(run: LoadedRun, folder: Path, *, command: str, report: Report) -> None:
@@ -104,7 +79,28 @@ def hub_files(run: LoadedRun, form: HubForm) -> dict[str, bytes]:
     files |= {name: as_json(content) for name, content in form.more.items()}
     if run.task.has_tokenizer:
         files[TOKENIZER] = (run.folder / TOKENIZER).read_bytes()
+        files["tokenizer_config.json"] = as_json(_tokenizer_config(run))
     return files
+
+
+def _tokenizer_config(run: LoadedRun) -> dict[str, Any]:
+    """Which of its tokens pad, begin and end a text, and after how many a text is cut."""
+    assert run.tokenizer is not None
+    named = {
+        kind: next((word for word in words if run.tokenizer.token_to_id(word) is not None), None)
+        for kind, words in SPECIAL.items()
+    }
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": _longest(run),
+        "model_input_names": ["input_ids", "attention_mask"],
+        **{kind: word for kind, word in named.items() if word is not None},
+    }
+
+
+def _longest(run: LoadedRun) -> int:
+    longest: Any = run.task
+    return longest.longest(run.config)
 
 
 def _loads_equal(model: nn.Module, form: HubForm, files: dict[str, bytes]) -> Checked:
@@ -129,16 +125,19 @@ def _loads_equal(model: nn.Module, form: HubForm, files: dict[str, bytes]) -> Ch
         their_logging.set_verbosity(before)
         if bars:
             their_logging.enable_progress_bar()
-    return require_equal(model, _Theirs(theirs.eval()), form.longest)
+    return require_equal(model, _Theirs(theirs.eval(), form), form.longest)
 
 
 class _Theirs(nn.Module):
     """A model of transformers, called as ours are."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, form: HubForm) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.form = model, form
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        result = self.model(x) if mask is None else self.model(x, attention_mask=mask.long())
-        return result.logits
+        more = {} if mask is None else {"attention_mask": mask.long()}
+        if self.form.first_position:  # or they are counted by which of these made-up tokens is padding
+            places = torch.arange(x.shape[1]) + self.form.first_position
+            more["position_ids"] = places.expand(len(x), -1)
+        return self.model(x, **more).logits
