@@ -8,7 +8,8 @@ import onnx
 import pytest
 
 from glassformer.cli import main
-from tests.helpers import reviews, write_csv
+from tests.helpers import BAD, GOOD, reviews, write_csv
+from tests.pretrained.published import random_model
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -66,3 +67,26 @@ def trained(words: str, folder: Path) -> Path:
 def exported_from(run: Path, folder: Path, *words: str) -> Path:
     assert main(["export", str(run), "--out", str(folder), "--threads", "1", *words]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT with random weights and a vocabulary, as transformers saves them."""
+    folder = tmp_path_factory.mktemp("published") / "bert"
+    random_model("bert").save_pretrained(folder)
+    words = sorted({word for text in (*GOOD, *BAD) for word in text.split()})
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    (folder / "vocab.txt").write_text("\n".join([*special, *words]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tuned_run(tmp_path_factory: pytest.TempPathFactory, published: Path, own_cache: None) -> Path:
+    """A run that started from it."""
+    folder = tmp_path_factory.mktemp("tuned")
+    words, labels = reviews(80)
+    rows = [(text, ("bad", "good")[label]) for text, label in zip(words, labels, strict=True)]
+    path = write_csv(folder / "reviews.csv", rows)
+    model = f"--model.pretrained {published} --model.pool cls --model.head tanh"
+    words = f"text --data.train {path} {model} --data.max-tokens 20 --optim.learning-rate 3e-3 --no-baselines"
+    return trained(words, folder / "run")

@@ -1,5 +1,6 @@
 """A graph computes what its model computes, for every option and any size."""
 
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import glassformer
 from glassformer.errors import UsageError
 from glassformer.export.graph import onnx_graph
 from glassformer.export.quantize import to_int8
@@ -110,6 +112,13 @@ def test_vision_transformer(options) -> None:
     graph = as_onnx(model)
     for batch in (1, 2, 3, 11):
         assert_same(model, graph, torch.rand(batch, 3, 8, 12) * 2 - 1)
+
+
+def test_no_path_of_this_machine_is_in_it() -> None:
+    model = TextClassifier(TextClassifierConfig(layers=1, **TEXT))
+    content = onnx_graph(model).SerializeToString()
+    assert b"File " not in content
+    assert str(Path(glassformer.__file__).parent).encode() not in content
 
 
 def test_what_the_graph_takes_and_gives() -> None:

@@ -70,7 +70,16 @@ def onnx_graph(model: nn.Module) -> "ModelProto":
                 "glassformer predict"
             ) from error
     assert program is not None
-    return program.model_proto
+    graph = program.model_proto
+    _forget_traces(graph)
+    return graph
+
+
+def _forget_traces(graph: "ModelProto") -> None:
+    """Takes out the lines of source, with their paths on this machine, that the exporter notes everywhere."""
+    noted = (graph, graph.graph, *graph.graph.node, *graph.graph.value_info, *graph.graph.initializer)
+    for each in (*noted, *graph.graph.input, *graph.graph.output):
+        del each.metadata_props[:]
 
 
 def _written_out(model: nn.Module) -> nn.Module:

@@ -42,7 +42,7 @@ def export_hub(run: LoadedRun, folder: Path, *, command: str, report: Report) ->
     if find_spec("transformers") is None:
         report("note: not compared with the run, since transformers is not installed here")
     else:
-        checked = _loads_equal(run.model, form, files)
+        checked = loads_equal(run.model, form, files)
         report(
             f"what transformers loads is the model: {checked.batches} batches, largest difference of a logit "
             f"{checked.largest:.1g}"
@@ -103,7 +103,8 @@ def _longest(run: LoadedRun) -> int:
     return longest.longest(run.config)
 
 
-def _loads_equal(model: nn.Module, form: HubForm, files: dict[str, bytes]) -> Checked:
+def loads_equal(model: nn.Module, form: HubForm, files: dict[str, bytes]) -> Checked:
+    """Compares the model with what transformers makes of the files. Raises DataError for a difference."""
     import transformers
     from transformers.utils import logging as their_logging
 
