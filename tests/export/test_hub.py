@@ -20,6 +20,7 @@ from glassformer.training.loaded import load
 from tests.export.conftest import exported_from
 from tests.export.test_graph import randomised
 from tests.export.test_onnx_folder import CPU, refused
+from tests.pretrained.published import random_model
 
 CONFIG = VisionTransformerConfig(
     layers=1, heads=3, d_model=12, d_ff=13, patch=4, positions="learned", pool="cls",
@@ -79,6 +80,18 @@ def test_every_form_that_maps(activation) -> None:
     assert sum(each.numel() for each in form.weights.values()) == sum(
         each.numel() for each in theirs.parameters()
     )
+
+
+def test_a_published_one_goes_out_as_it_came_in(tmp_path: Path) -> None:
+    from glassformer import pretrained
+
+    theirs = random_model("vit")
+    theirs.save_pretrained(tmp_path)
+    form = hub_form(pretrained.load(str(tmp_path)))
+    assert form.config["layer_norm_eps"] == theirs.config.layer_norm_eps
+    came = load_file(tmp_path / "model.safetensors")
+    assert form.weights.keys() == came.keys()
+    assert all(torch.equal(form.weights[name], tensor) for name, tensor in came.items())
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,8 @@ def _figures(card: Card) -> str:
 
 def _of_split(figures: dict[str, Any]) -> list[str]:
     low, high = figures["accuracy_ci95"]
-    return [f"{figures['accuracy']:.4f}", f"{low:.4f} to {high:.4f}", f"{figures['calibration_error']:.4f}"]
+    error = f"{figures['calibration_error']:.4f}" if "calibration_error" in figures else ""
+    return [f"{figures['accuracy']:.4f}", f"{low:.4f} to {high:.4f}", error]
 
 
 def _accuracy(figures: dict[str, Any] | None) -> str:

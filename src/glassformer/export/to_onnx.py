@@ -29,6 +29,9 @@ from glassformer.training.run_folder import (
 )
 
 PACKAGES = ("glassformer", "torch", "onnx", "onnxscript", "onnxruntime")
+SHORT = 64
+"""Tokens of the longest text that is compared, where neither the task nor the model has a longest."""
+
 AGREEMENT_AT_LEAST = 0.9
 """Share of labels that INT8 has to leave as they were; below it, nothing is written."""
 
@@ -102,10 +105,12 @@ def export_onnx(
     return checked
 
 
-def _longest(run: LoadedRun) -> int | None:
-    """Tokens of the longest input; None of images, which have no length."""
+def _longest(run: LoadedRun) -> int:
+    """Tokens of the longest text; of images, which have no length, it is not asked."""
     longest: Any = getattr(run.task, "longest", None)
-    return None if longest is None else longest(run.config)
+    if longest is not None:
+        return longest(run.config)
+    return getattr(run.model.config, "max_tokens", 0) or SHORT
 
 
 def _compare(
