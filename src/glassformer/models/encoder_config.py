@@ -77,7 +77,7 @@ class PretrainedClassifierConfig(EncoderConfig):
     head: Literal["linear", "tanh", "relu"] = "linear"
     """The classifier: a linear map, or before it a dense layer with tanh (BERT's) or relu (DistilBERT's)."""
     start: Literal["published", "random"] = "published"
-    """Begin with the published weights or, to see what those are worth, with random ones of the same sizes."""
+    """Begin with the published weights or, to see what they are worth, with random ones of that size."""
     frozen: int = 0
     """Lowest blocks, and with them the embeddings, that do not learn; -1 all of them."""
     unknown: Suppress[int] = 1
