@@ -17,7 +17,7 @@ from glassformer.models.vision_transformer import VisionTransformer
 from glassformer.nn.grids import LearnedGridPositions
 from glassformer.pretrained.architectures import ARCHITECTURES, Head, head_of
 from glassformer.pretrained.checkpoint import WEIGHTS
-from glassformer.pretrained.mapping import plan, prefix_of, read
+from glassformer.pretrained.mapping import Plan, plan, prefix_of, read
 from glassformer.pretrained.sources import Source, find
 from glassformer.pretrained.tables import LAYOUTS, Table
 
@@ -35,18 +35,24 @@ def load(name: str, *, dropout: float = 0.0) -> Model:
     checkpoint = source.checkpoint
     if checkpoint is None:
         raise UsageError(f"{name} is a run; open it with glassformer.load")
-    head = head_of(checkpoint.config)
-    classes = _classes(checkpoint.config) if head == "classifier" else 0
-    with torch.device("meta"):
-        model = build(source, head, classes, dropout)
-    ours = model.state_dict()
-    heads, others = _heads(source.architecture, head)
-    wanted = plan(checkpoint, source.architecture, ours, heads, others)
+    model, wanted, head = planned(source, dropout)
     wanted.require_whole(source.folder)
+    ours = model.state_dict()
     model.load_state_dict(read(checkpoint, wanted, ours), assign=True)
     if not isinstance(model, VisionTransformer):
         _require_tied(source, head)
     return model.eval()
+
+
+def planned(source: Source, dropout: float = 0.0) -> tuple[Model, Plan, Head]:
+    """The model of a checkpoint without weights, which tensors are to fill it, and what stands on it."""
+    checkpoint = source.checkpoint
+    assert checkpoint is not None
+    head = head_of(checkpoint.config)
+    with torch.device("meta"):
+        model = build(source, head, _classes(checkpoint.config) if head == "classifier" else 0, dropout)
+    heads, others = _heads(source.architecture, head)
+    return model, plan(checkpoint, source.architecture, model.state_dict(), heads, others), head
 
 
 def build(source: Source, head: Head, classes: int, dropout: float = 0.0) -> Model:

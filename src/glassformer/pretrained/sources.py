@@ -110,12 +110,12 @@ def _shape_of_run(folder: Path) -> EncoderShape:
 def _fetched(name: str) -> tuple[Path, str]:
     """The folder of a hub's repository here, and its name with the commit."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     repository, _, revision = name.partition("@")
     try:
         folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(FETCHED)))
-    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise UsageError(f"there is no folder {name}, and no such model on the Hugging Face hub") from error
     except Exception as error:  # the hub's client raises a dozen unrelated kinds
         raise DataError(

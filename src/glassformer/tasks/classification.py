@@ -49,7 +49,7 @@ class Classification(Task):
 
     def load_published(self, model: Any, config: TrainConfig[Any, Any], report: Report) -> None:
         """Puts what was published under a fresh classifier."""
-        if config.model.name != PRETRAINED:
+        if config.model.name != PRETRAINED or config.model.start == "random":
             return
         from glassformer.pretrained.loading import start_from
         from glassformer.pretrained.sources import find
