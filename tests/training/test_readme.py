@@ -53,7 +53,7 @@ def test_commands_are_understood(
     # sizes are symbols where a model is traced; the checks of shapes want numbers
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", words[0] == "export")
     assert cli.main(words) == 0
-    assert len(trained) == (words[0] == "train")
+    assert len(trained) == (words[0] in ("train", "pretrain"))
 
 
 def test_python_runs(text_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,31 @@ class EncoderConfig(EncoderShape):
 
 
 @dataclass(frozen=True)
+class MaskedLanguageModelConfig(EncoderConfig):
+    """An encoder that guesses the tokens that were left out; its sizes are the user's choice."""
+
+    name: Literal["masked-lm"] = "masked-lm"
+    """Which model: masked-lm."""
+    layers: int = 4
+    """Number of encoder blocks."""
+    heads: int = 4
+    """Attention heads a block; divides d_model."""
+    d_model: int = 256
+    """Width of a token's vector, in features."""
+    d_ff: int = 1024
+    """Width of the feed-forward layer, in features."""
+    norm: Literal["pre", "post"] = "pre"
+    """Layer norm before each sub-layer, or after its residual, as in BERT."""
+    activation: Literal["relu", "gelu", "gelu_tanh"] = "gelu"
+    """Non-linearity of the feed-forward layer and of the head."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "layers", "heads", "d_model", "d_ff")
+        require_heads(self.heads, self.d_model)
+
+
+@dataclass(frozen=True)
 class PretrainedClassifierConfig(EncoderConfig):
     """A published encoder, pooled to one vector, and a new classifier."""
 
