@@ -12,15 +12,16 @@ from tests.helpers import BAD, GOOD, reviews, write_csv
 from tests.pretrained.published import random_model
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def unchecked_shapes() -> Iterator[None]:
-    """Sizes are symbols while a model is traced; the checks of shapes want numbers."""
+    """Sizes are symbols while a model is traced, and the checks of shapes want numbers. Off in here alone."""
+    before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    jaxtyping.config.update("jaxtyping_disable", before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def text_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
     """A run on texts of three classes, whose names are hard on Markdown."""
     folder = tmp_path_factory.mktemp("text")
@@ -35,7 +36,7 @@ def text_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
     return trained(f"text --data.train {path} {sizes} --data.max-tokens 24", folder / "run")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def image_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
     """A run on digits of a form that transformers knows."""
     sizes = "--model.layers 2 --model.d-model 12 --model.d-ff 13 --model.heads 3"
@@ -43,12 +44,12 @@ def image_run(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path
     return trained(f"digits {sizes} {form} --no-baselines", tmp_path_factory.mktemp("images") / "run")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exported(text_run: Path, tmp_path_factory: pytest.TempPathFactory, unchecked_shapes: None) -> Path:
     return exported_from(text_run, tmp_path_factory.mktemp("onnx") / "folder")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def smaller(text_run: Path, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """In INT8; the graph is not traced a second time."""
     graph = onnx.load(exported / "model.onnx")
@@ -69,7 +70,7 @@ def exported_from(run: Path, folder: Path, *words: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny BERT with random weights and a vocabulary, as transformers saves them."""
     folder = tmp_path_factory.mktemp("published") / "bert"
@@ -80,7 +81,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tuned_run(tmp_path_factory: pytest.TempPathFactory, published: Path, own_cache: None) -> Path:
     """A run that started from it."""
     folder = tmp_path_factory.mktemp("tuned")

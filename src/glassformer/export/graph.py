@@ -3,7 +3,8 @@
 import copy
 import logging
 import warnings
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 EXPORTABLE = (TextClassifier, EncoderClassifier, VisionTransformer, RecurrentClassifier)
 OPSET = 20
+LOUD = ("torch.onnx", "torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")
 TEXT_INPUTS, IMAGE_INPUTS, OUTPUT = ("ids", "mask"), ("images",), "logits"
 
 
@@ -101,23 +103,17 @@ def _example(model: nn.Module) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
     return (torch.zeros(2, tokens, dtype=torch.int64), torch.ones(2, tokens, dtype=torch.bool)), TEXT_INPUTS
 
 
-class _quiet:
+@contextmanager
+def _quiet() -> Iterator[None]:
     """The exporter logs what it skips and what its own libraries will drop; none of it is about the model."""
-
-    def __enter__(self) -> None:
-        self.loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-        self.loggers.append(logging.getLogger("torch.onnx._internal.exporter._registration"))
-        self.levels = [logger.level for logger in self.loggers]
-        for logger in self.loggers:
-            logger.setLevel(logging.ERROR)
-        self.warnings = warnings.catch_warnings()
-        self.warnings.__enter__()
+    loggers = [logging.getLogger(name) for name in LOUD]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
-        self.stdout = redirect_stdout(StringIO())
-        self.stdout.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self.stdout.__exit__(None, None, None)
-        self.warnings.__exit__(None, None, None)
-        for logger, level in zip(self.loggers, self.levels, strict=True):
-            logger.setLevel(level)
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

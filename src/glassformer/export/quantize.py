@@ -24,7 +24,7 @@ def to_int8(graph: "ModelProto") -> bytes:
     del copied.graph.value_info[:]  # the shapes that the exporter noted contradict the quantiser's own
     root = logging.getLogger()
     before = root.level
-    root.setLevel(logging.ERROR)  # it wants to be run on a prepared graph, which the exporter's is
+    root.setLevel(logging.ERROR)  # it asks for a preparation that these graphs do without
     try:
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "model.onnx"
