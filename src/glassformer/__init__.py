@@ -8,15 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from glassformer.loading import load
     from glassformer.tasks.classification import Prediction
     from glassformer.tasks.sequence_to_sequence import Written
-    from glassformer.training.loaded import LoadedRun, load
+    from glassformer.training.loaded import LoadedRun
 
 _MODULE_OF = {
     "LoadedRun": "training.loaded",
     "Prediction": "tasks.classification",
     "Written": "tasks.sequence_to_sequence",
-    "load": "training.loaded",
+    "load": "loading",
 }
 
 __all__ = ["LoadedRun", "Prediction", "Written", "load"]

@@ -37,6 +37,7 @@ def test_there_are_commands() -> None:
         "tune",
         "diagram",
         "explain",
+        "export",
     } <= told
 
 

@@ -79,7 +79,7 @@ def run(words: list[str]) -> int:
 def _of_task(name: str, options: Any) -> tuple[str, Any, dict[str, Any], Any]:
     """Heading, model, a small batch, and task: of a model with fresh weights."""
     task = find_task(name)
-    config = config_of(options)
+    config = task.with_published_sizes(config_of(options))
     facts = task.sizes(config, say)
     model = task.build_model(replace(config.model, **facts))
     return f"{name}: {config.model.name}", model, task.example(config, say), task

@@ -54,8 +54,8 @@ def run(words: list[str]) -> int:
         raise UsageError(
             "--skip-bad is for images of your own; give their file or folder with --data.test too"
         )
+    from glassformer.loading import load
     from glassformer.training.judge import print_table
-    from glassformer.training.loaded import load
     from glassformer.training.run_folder import write_json
 
     loaded = load(options.run, options)

@@ -44,7 +44,7 @@ def run(words: list[str]) -> int:
         raise UsageError(
             f"{which}, and an empty input cannot be predicted; give words, a sequence or a file in each"
         )
-    from glassformer.training.loaded import load
+    from glassformer.loading import load
 
     loaded = load(options.run, options)
     for prediction in loaded.predict(inputs, report=say):

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Generic, get_type_hints
+from typing import Any, Generic
 
-from tyro.conf import Suppress, UseAppendAction
+from tyro.conf import UseAppendAction
 
 from glassformer.commands.parsing import all_values, parse, without_value
 from glassformer.config_files import flags_of_file, flags_of_mapping
+from glassformer.models.configs import hidden_fields
 from glassformer.tasks import find_task
+from glassformer.tasks.base import PRETRAINED
 from glassformer.tasks.config import Data, Model, TrainConfig
 
 
@@ -32,6 +34,8 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
     typed = [*(flag for file in files for flag in flags_of_file(file, name)), *words]
     preset = (all_values("preset", typed) or [None])[-1]
     model_name = (all_values("model.name", typed) or [None])[-1]
+    if model_name is None and any(all_values("model.pretrained", typed)):
+        model_name = PRETRAINED
     device = (all_values("device", typed) or [None])[-1]
     start = task.preset(preset, model_name, device)
     cost = task.presets[task.preset_name(preset, model_name, device)].cost
@@ -45,12 +49,6 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
         default=kind(**parts),
         description=f"{task.summary}\n\n{cost.strip()}",
     )
-
-
-def hidden_fields(kind: type) -> set[str]:
-    """Fields of a configuration that no option sets."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {name for name, hint in hints.items() if Suppress in getattr(hint, "__metadata__", ())}
 
 
 def config_of(options: Any) -> TrainConfig[Any, Any]:

@@ -58,7 +58,8 @@ class Examples:
 def encode(texts: Iterable[list[str]], tokenizer: Tokenizer, max_tokens: int, folder: Path) -> Encoded:
     """Writes the token numbers of lists of texts into `folder`, which appears whole or not at all.
 
-    Each text is cut after `max_tokens`; one without any token becomes a single unknown one.
+    Each text is cut after `max_tokens`, those that the tokeniser puts around it included; one without any
+    token becomes a single unknown one.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     kind = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
@@ -107,9 +108,14 @@ def encode_in_memory(texts: list[str], tokenizer: Tokenizer, max_tokens: int) ->
 def _encoded_lists(
     texts: Iterable[list[str]], tokenizer: Tokenizer, max_tokens: int
 ) -> Iterator[tuple[list[np.ndarray], list[int]]]:
-    unknown = tokenizer.token_to_id("[UNK]")
+    unknown = tokenizer.token_to_id("[UNK]") or 0
+    special = tokenizer.num_special_tokens_to_add(is_pair=False)  # [CLS] and [SEP], of published ones
     for batch in texts:
         codes = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+        if special:
+            for code in codes:
+                code.truncate(max_tokens - special)
+            codes = [tokenizer.post_process(code) for code in codes]
         rows = [np.array(code.ids[:max_tokens] or [unknown], dtype=np.int64) for code in codes]
         yield rows, [text_hash(text) for text in batch]
 

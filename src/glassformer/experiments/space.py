@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from glassformer.errors import UsageError
 from glassformer.experiments.plan import option_and_values
+from glassformer.tasks.base import PRETRAINED
 from glassformer.tasks.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def _range(option: str, values: str) -> Range:
 def usual_space(config: TrainConfig[Any, Any]) -> dict[str, Choices | Range]:
     """What is searched where nothing is said: around the preset's own values, sizes included."""
     known = {field.name for field in fields(config.model)}
+    if config.model.name == PRETRAINED:
+        known -= {"layers", "d_model", "heads"}  # of the checkpoint
     model, rate = config.model, config.optim.learning_rate
     space: dict[str, Choices | Range] = {
         "optim.learning_rate": Range(rate / 8, rate * 4, log=True),

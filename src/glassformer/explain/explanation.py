@@ -12,7 +12,6 @@ from glassformer.explain.ablation import Ablated, ablate_heads
 from glassformer.explain.capture import captured_attention
 from glassformer.explain.faithfulness import Faithfulness, attribute, in_pieces, measure_faithfulness, methods
 from glassformer.explain.questions import ImageQuestion, Question, SequenceQuestion, ask, require_explainable
-from glassformer.nn.pooling import ClsPool
 from glassformer.tasks.base import Report
 from glassformer.tasks.text_classification import TextClassification
 from glassformer.training.judge import on_device
@@ -115,7 +114,7 @@ def explain(
         notes.append(f"a {run.config.model.name} model has no attention: only gradients are shown")
     (prediction,) = run.predict([given])
     described = _described(run, given, question, batch)
-    cls = isinstance(getattr(run.model, "pool", None), ClsPool)
+    cls = getattr(run.model, "cls", None) is not None
     return Explanation(
         task=run.task_name,
         run=str(run.folder),
@@ -145,7 +144,7 @@ def _encoded(run: LoadedRun, given: str) -> tuple[Any, list[str]]:
         assert run.tokenizer is not None
         text = run.task.check_input(given, run.config)
         count, most = (
-            len(run.tokenizer.encode(text, add_special_tokens=False).ids),
+            len(run.tokenizer.encode(text).ids),
             run.task.longest(run.config),
         )
         if count > most:
@@ -204,7 +203,7 @@ def _described(run: LoadedRun, given: str, question: Question, batch: dict[str, 
         return {"parts": _visible(source), "written": _visible(written)}
     task = run.task
     text = task.check_input(given, run.config) if isinstance(task, TextClassification) else given
-    code = run.tokenizer.encode(text, add_special_tokens=False)
+    code = run.tokenizer.encode(text)
     spans = list(code.offsets) or [(0, len(text))]
     parts = [
         text[begin:end] or token for (begin, end), token in zip(spans, code.tokens or [text], strict=True)

@@ -20,7 +20,7 @@ from glassformer.nn.multihead import (
     SelfAttention2d,
 )
 from glassformer.nn.patches import PatchEmbedding
-from glassformer.nn.pooling import ClsPool, MaxPool, MeanPool
+from glassformer.nn.pooling import ClsPool, LastPool, MaxPool, MeanPool
 from glassformer.nn.positions import AlibiBias, LearnedPositions, RotaryPositions, SinusoidalPositions
 from glassformer.nn.stochastic_depth import StochasticDepth
 
@@ -125,6 +125,7 @@ KNOWN: dict[Any, Callable[[Any, Call], tuple[str, str]]] = {
     MeanPool: _plain("mean pooling"),
     MaxPool: _plain("max pooling"),
     ClsPool: _plain("CLS pooling", lambda m: "takes the first token"),
+    LastPool: _plain("last pooling", lambda m: "takes the last token"),
     StochasticDepth: _plain("stochastic depth", lambda m: f"rate {m.rate:.2g}"),
     nn.Embedding: _embedding,
     nn.LayerNorm: _plain("layer norm"),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from glassformer.data.tokenizer import END, START, UNK
 from glassformer.errors import UsageError
+from glassformer.models.encoder import EncoderClassifier
 from glassformer.models.encoder_decoder import EncoderDecoder
 from glassformer.models.recurrent import RecurrentClassifier
 from glassformer.models.text_classifier import TextClassifier
@@ -93,7 +94,7 @@ class TextQuestion(Question):
 
     def without_content(self, x: Float[Tensor, "rows parts d_model"]) -> Float[Tensor, "rows parts d_model"]:
         """The unknown token, again and again."""
-        return self.model.embed(torch.full_like(self.ids, UNK))
+        return self.model.embed(torch.full_like(self.ids, getattr(self.model.config, "unknown", UNK)))
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class SequenceQuestion(Question):
 
 def require_explainable(model: nn.Module, task_name: str) -> None:
     """Raises UsageError for a model of another kind than Glassformer's own."""
-    known = (TextClassifier, RecurrentClassifier, VisionTransformer, EncoderDecoder)
+    known = (TextClassifier, RecurrentClassifier, EncoderClassifier, VisionTransformer, EncoderDecoder)
     if not isinstance(model, known):
         names = ", ".join(kind.__name__ for kind in known)
         raise UsageError(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from glassformer.explain.capture import captured_attention
 from glassformer.explain.questions import Question, SequenceQuestion
-from glassformer.nn.pooling import ClsPool, MaxPool
+from glassformer.nn.pooling import ClsPool, LastPool, MaxPool
 
 
 def rolled_out(
@@ -38,13 +38,16 @@ def pool_weights(
 ) -> Float[Tensor, "batch tokens"]:
     """How much each token gives to the pooled vector; rows sum to one.
 
-    mean: 1 / real tokens. cls: all from the first token. max: the share of the features whose maximum stands
-    at the token, the first of equals; features count alike.
+    mean: 1 / real tokens. cls, last: all from the first, the last token. max: the share of the features whose
+    maximum stands at the token, the first of equals; features count alike.
     """
     if isinstance(pool, ClsPool):
         weights = torch.zeros(x.shape[:2], dtype=x.dtype, device=x.device)
         weights[:, 0] = 1
         return weights
+    if isinstance(pool, LastPool):
+        last = (mask * torch.arange(mask.shape[1], device=mask.device)).amax(1)
+        return torch.nn.functional.one_hot(last, x.shape[1]).to(x.dtype)
     if isinstance(pool, MaxPool):
         winner = x.masked_fill(~mask[:, :, None], -torch.inf).argmax(1)
         return torch.nn.functional.one_hot(winner, x.shape[1]).to(x.dtype).mean(1)

@@ -94,18 +94,7 @@ class EncoderClassifier(nn.Module):
         self.encoder = Encoder(config)
         self.pool = POOL[config.pool]()
         self.head = ClassifierHead(config.d_model, config.classes, config.head, config.dropout)
-        frozen = config.layers if config.frozen == -1 else config.frozen
-        below = [
-            self.encoder.embed,
-            self.encoder.token_types,
-            self.encoder.positions,
-            self.encoder.embedding_norm,
-        ]
-        for module in [*below, *self.encoder.blocks[:frozen]] if frozen else []:
-            if module is not None:
-                module.requires_grad_(False)
-        if config.frozen == -1:
-            self.encoder.norm.requires_grad_(False)
+        freeze(self.encoder, config.frozen)
 
     @property
     def embed(self) -> TokenEmbedding:
@@ -116,6 +105,17 @@ class EncoderClassifier(nn.Module):
         self, ids: Int[Tensor, "batch tokens"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch classes"]:
         return self.head(self.pool(self.encoder(ids, mask), mask))
+
+
+def freeze(model: nn.Module, blocks: int) -> None:
+    """Keeps the lowest `blocks` of model.blocks, and what is before them, as they are; -1: all but a head."""
+    for name, parameter in model.named_parameters() if blocks else []:
+        part, _, rest = name.partition(".")
+        above = part == "head" or (blocks != -1 and part == "norm")
+        if part == "blocks" and blocks != -1:
+            above = int(rest.partition(".")[0]) >= blocks
+        if not above:
+            parameter.requires_grad_(False)
 
 
 class ClassifierHead(nn.Module):

@@ -19,6 +19,14 @@ def require_frozen(frozen: int, layers: int) -> None:
         )
 
 
+def require_start(start: str, frozen: int) -> None:
+    """Raises UsageError where random weights would never learn."""
+    if start == "random" and frozen:
+        raise UsageError(
+            f"frozen={frozen} keeps random weights as they are; choose frozen=0 with start=random"
+        )
+
+
 @dataclass(frozen=True)
 class EncoderShape:
     """The sizes and the wiring of an encoder: facts of a checkpoint, not choices."""
@@ -93,10 +101,14 @@ class PretrainedClassifierConfig(EncoderConfig):
     """How tokens become one vector: mean or max over the real tokens, the first or the last of them."""
     head: Literal["linear", "tanh", "relu"] = "linear"
     """The classifier: a linear map, or before it a dense layer with tanh (BERT's) or relu (DistilBERT's)."""
+    start: Literal["published", "random"] = "published"
+    """Begin with the published weights or, to see what they are worth, with random ones of that size."""
     frozen: int = 0
     """Lowest blocks, and with them the embeddings, that do not learn; -1 all of them."""
+    unknown: Suppress[int] = 1
     classes: Suppress[int] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_start(self.start, self.frozen)
         require_frozen(self.frozen, self.layers)

@@ -59,7 +59,8 @@ class TextClassifier(nn.Module):
     ) -> Float[Tensor, "batch classes"]:
         x = self.embed(ids)
         if self.cls is not None:
-            x = torch.cat([self.cls.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
+            # x.shape, since len would fix the size of the batch where the model is traced
+            x = torch.cat([self.cls.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)
             mask = None if mask is None else nn.functional.pad(mask, (1, 0), value=True)
         x = self.dropout(self.positions(x))
         if torch.is_autocast_enabled(x.device.type):

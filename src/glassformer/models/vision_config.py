@@ -6,7 +6,7 @@ from typing import Literal
 from tyro.conf import Suppress
 
 from glassformer.models.configs import VisionTransformerConfig, require_fraction
-from glassformer.models.encoder_config import require_frozen
+from glassformer.models.encoder_config import require_frozen, require_start
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class PretrainedVisionConfig(VisionShape):
     """Which model: pretrained, chosen by `--model.pretrained` too."""
     pretrained: str = ""
     """FOLDER or hub NAME[@REVISION] of the published model."""
+    start: Literal["published", "random"] = "published"
+    """Begin with the published weights or, to see what they are worth, with random ones of that size."""
     frozen: int = 0
     """Lowest blocks, and with them the embeddings, that do not learn; -1 all of them."""
     attention: Literal["explicit", "tiled", "fused"] = "explicit"
@@ -45,7 +47,10 @@ class PretrainedVisionConfig(VisionShape):
 
     def __post_init__(self) -> None:
         require_fraction(self, "dropout", "stochastic_depth")
+        require_start(self.start, self.frozen)
         require_frozen(self.frozen, self.layers)
+        if self.layers:
+            self.as_vit()  # which refuses sizes that do not fit
 
     def as_vit(self) -> VisionTransformerConfig:
         """The same as a vision transformer's own configuration."""

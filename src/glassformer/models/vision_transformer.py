@@ -79,7 +79,8 @@ class VisionTransformer(nn.Module):
         self._check(images)
         x = self.embed(images)
         if self.cls is not None:
-            x = torch.cat([self.cls.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
+            # x.shape, since len would fix the size of the batch where the model is traced
+            x = torch.cat([self.cls.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)
         x = self.dropout(self.positions(x))
         if torch.is_autocast_enabled(x.device.type):
             # or the residual stream stays in fp32, and every sum with a bf16 output costs a conversion

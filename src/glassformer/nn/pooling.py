@@ -65,5 +65,6 @@ class LastPool(nn.Module):
             return x[:, -1]
         places = torch.arange(mask.shape[1], device=mask.device)
         last = (mask * places).amax(dim=1)
-        chosen = x[torch.arange(len(x), device=x.device), last]
+        # x.shape, since len would fix the size of the batch where the model is traced
+        chosen = x[torch.arange(x.shape[0], device=x.device), last]
         return chosen.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)

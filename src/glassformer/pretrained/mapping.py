@@ -27,9 +27,9 @@ class Plan:
     unexpected: list[str] = field(default_factory=list)
     misfits: list[str] = field(default_factory=list)
 
-    def require_whole(self, folder: Path) -> None:
-        """Raises DataError that names what does not fit."""
-        faults = [
+    def faults(self) -> list[str]:
+        """What does not fit, by name."""
+        return [
             f"{what} {_listed(names)}"
             for what, names in (
                 ("missing:", self.missing),
@@ -38,7 +38,10 @@ class Plan:
             )
             if names
         ]
-        if faults:
+
+    def require_whole(self, folder: Path) -> None:
+        """Raises DataError that names what does not fit."""
+        if faults := self.faults():
             raise DataError(f"the weights of {folder} do not fit its config.json; {'; '.join(faults)}")
 
 

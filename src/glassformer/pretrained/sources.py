@@ -20,6 +20,7 @@ FETCHED = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenize
            "tokenizer_config.json", "preprocessor_config.json")  # fmt: skip
 """What is fetched of a repository: never a pickle."""
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w.-]+)?")
+UNKNOWN = ("[UNK]", "<unk>", "<|endoftext|>")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -40,6 +41,13 @@ class Source:
     def sizes(self) -> dict[str, Any]:
         """The shape, as fields of a model's configuration."""
         return asdict(self.shape)
+
+    @property
+    def unknown(self) -> int:
+        """The number of the token that stands for nothing known; 0 where there is none."""
+        tokenizer = self.tokenizer()
+        numbers = (tokenizer.token_to_id(name) for name in UNKNOWN)
+        return next((number for number in numbers if number is not None), 0)
 
     def tokenizer(self) -> "Tokenizer":
         """Its tokeniser; see `glassformer.pretrained.tokenizers.read_tokenizer`."""
@@ -102,12 +110,12 @@ def _shape_of_run(folder: Path) -> EncoderShape:
 def _fetched(name: str) -> tuple[Path, str]:
     """The folder of a hub's repository here, and its name with the commit."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     repository, _, revision = name.partition("@")
     try:
         folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(FETCHED)))
-    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise UsageError(f"there is no folder {name}, and no such model on the Hugging Face hub") from error
     except Exception as error:  # the hub's client raises a dozen unrelated kinds
         raise DataError(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SHOWN = 60
 """Characters of an input that `predict` repeats."""
 
+PRETRAINED = "pretrained"
+"""The model name that `--model.pretrained` means."""
+
 Report = Callable[[str], None]
 """Takes one line of what is going on, for the reader."""
 
@@ -147,6 +150,17 @@ class Task(ABC):
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
         """The same, so that a run can be opened from any folder, and on data found by the environment."""
         return config
+
+    def with_published_sizes(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The same with the sizes of the published model that it names, if it names one.
+
+        Raises UsageError and DataError where there is none, or none that fits the task.
+        """
+        return config
+
+    def load_published(self, model: "nn.Module", config: TrainConfig[Any, Any], report: Report) -> None:
+        """Puts the weights of the published model that the configuration names, if any, into a fresh one."""
+        return None
 
     @abstractmethod
     def facts(

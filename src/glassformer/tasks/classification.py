@@ -2,11 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glassformer.tasks.base import Report, Task
+from glassformer.errors import UsageError
+from glassformer.tasks.base import PRETRAINED, Report, Task
 from glassformer.tasks.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -30,6 +31,32 @@ class Classification(Task):
     """A task whose examples, each in one of several classes, have `labels`: (examples,) class numbers."""
 
     baseline_names = ("majority",)
+
+    def with_published_sizes(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The sizes of the published model; refused where it does not fit the data."""
+        if config.model.name != PRETRAINED:
+            return config
+        from glassformer.pretrained.loading import with_sizes
+        from glassformer.pretrained.sources import find
+
+        config = replace(config, model=with_sizes(config.model, find(config.model.pretrained)))
+        self.require_published_fit(config)
+        return config
+
+    def require_published_fit(self, config: TrainConfig[Any, Any]) -> None:
+        """Raises UsageError where the published model that it names is not for these data."""
+        raise UsageError(f"{self.name} has no pretrained models")
+
+    def load_published(self, model: Any, config: TrainConfig[Any, Any], report: Report) -> None:
+        """Puts what was published under a fresh classifier."""
+        if config.model.name != PRETRAINED or config.model.start == "random":
+            return
+        from glassformer.pretrained.loading import start_from
+        from glassformer.pretrained.sources import find
+
+        source = find(config.model.pretrained)
+        fresh = start_from(model, source)
+        report(f"starting from {source.name} ({source.architecture}); fresh: {', '.join(fresh)}")
 
     @abstractmethod
     def logits(self, model: "nn.Module", batch: dict[str, Any]) -> "Tensor":

@@ -38,6 +38,8 @@ class OptimConfig:
     """Gradients are scaled down to this global norm; 0 leaves them."""
     label_smoothing: float = 0.0
     """Share of the target's probability spread over all classes."""
+    layer_decay: float = 1.0
+    """Learning rate of a block as a share of that of the next above (Howard & Ruder 2018); 1: all alike."""
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
@@ -46,6 +48,10 @@ class OptimConfig:
             raise UsageError(f"muon_learning_rate={self.muon_learning_rate} is not positive; try 0.02")
         if self.weight_decay < 0 or self.embedding_weight_decay < 0:
             raise UsageError("weight_decay and embedding_weight_decay cannot be negative; choose 0 or more")
+        if not 0 < self.layer_decay <= 1:
+            raise UsageError(f"layer_decay={self.layer_decay} is out of range; choose 0 < layer_decay <= 1")
+        if self.layer_decay < 1 and self.name == "muon":
+            raise UsageError("layer_decay is for adamw; leave it out with optim.name=muon")
         if self.clip < 0:
             raise UsageError(f"clip={self.clip} is negative; choose 0 (no clipping) or more")
         require_fraction(self, "warmup", "label_smoothing")

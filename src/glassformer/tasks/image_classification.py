@@ -11,7 +11,7 @@ from tyro.conf import arg
 from glassformer.cache import cache_folder, cache_key
 from glassformer.errors import UsageError
 from glassformer.models.configs import require_fraction
-from glassformer.tasks.base import Prepared, Report, evenly
+from glassformer.tasks.base import PRETRAINED, Prepared, Report, evenly
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.config import TrainConfig
 
@@ -150,7 +150,22 @@ class ImageClassification(Classification):
         """A model with fresh weights."""
         from glassformer.models.vision_transformer import VisionTransformer
 
-        return VisionTransformer(model)
+        if model.name != PRETRAINED:
+            return VisionTransformer(model)
+        from glassformer.models.encoder import freeze
+
+        built = VisionTransformer(model.as_vit())
+        freeze(built, model.frozen)
+        return built
+
+    def require_published_fit(self, config: TrainConfig[Any, Any]) -> None:
+        """Refuses images of other channels."""
+        channels = self.shape(config)[0]
+        if channels != config.model.channels:
+            raise UsageError(
+                f"{config.model.pretrained} takes images of {config.model.channels} channels, and these have "
+                f"{channels}; choose --data.colours {'colour' if config.model.channels == 3 else 'grey'}"
+            )
 
     def batches(
         self, examples: "ImageExamples", config: TrainConfig[Any, Any], *, train: bool

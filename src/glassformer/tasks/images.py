@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import VisionTransformerConfig
+from glassformer.models.vision_config import PretrainedVisionConfig
 from glassformer.tasks.base import Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.image_classification import (
@@ -62,8 +63,18 @@ cifar10's model on your images, brought to 64x64 pixels; not measured""",
                 fit=FitConfig(epochs=30, batch_size=64),
             ),
         ),
+        "pretrained": Preset(
+            cost="""glassformer train images --data.train FOLDER --model.pretrained FOLDER
+a published ViT on your images, brought to its 224x224 pixels; not measured""",
+            config=TrainConfig(
+                model=PretrainedVisionConfig(attention="tiled"),
+                data=UserImageData(flip=True, image_size=(224, 224)),
+                optim=OptimConfig(learning_rate=5e-5, layer_decay=0.8),
+                fit=FitConfig(epochs=5, batch_size=32),
+            ),
+        ),
     }
-    default_preset = {"vit": "cpu"}
+    default_preset = {"vit": "cpu", "pretrained": "pretrained"}
 
     def shape(self, config: TrainConfig[Any, Any]) -> tuple[Literal[1, 3], int, int]:
         """As chosen."""

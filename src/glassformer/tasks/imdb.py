@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig
+from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.tasks.base import Preset
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.text_classification import Source, TextClassification, TextData
@@ -57,8 +58,18 @@ of an AMD EPYC, 2026-11-21""",
                 threads=1,
             ),
         ),
+        "pretrained": Preset(
+            cost="""glassformer train imdb --data-dir DATA --model.pretrained FOLDER
+not measured""",
+            config=TrainConfig(
+                model=PretrainedClassifierConfig(attention="tiled"),
+                data=TextData(max_tokens=256, token_dropout=0.0),
+                optim=OptimConfig(learning_rate=1e-4, layer_decay=0.9, embedding_weight_decay=0.01),
+                fit=FitConfig(epochs=2, batch_size=32),
+            ),
+        ),
     }
-    default_preset = {"transformer": "cpu", "recurrent": "recurrent"}
+    default_preset = {"transformer": "cpu", "recurrent": "recurrent", "pretrained": "pretrained"}
 
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
         """The folder of the data sets, also where the environment names it."""

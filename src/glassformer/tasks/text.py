@@ -6,6 +6,7 @@ from typing import Any
 
 from glassformer.errors import UsageError
 from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig
+from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.tasks.base import Preset
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.text_classification import (
@@ -75,8 +76,18 @@ imdb's recurrent preset for up to 10 epochs, on your file; not measured""",
                 threads=1,
             ),
         ),
+        "pretrained": Preset(
+            cost="""glassformer train text --data.train FILE --model.pretrained FOLDER
+imdb's preset on your file; not measured""",
+            config=TrainConfig(
+                model=PretrainedClassifierConfig(attention="tiled"),
+                data=UserTextData(max_tokens=256, token_dropout=0.0),
+                optim=OptimConfig(learning_rate=1e-4, layer_decay=0.9, embedding_weight_decay=0.01),
+                fit=FitConfig(epochs=2, batch_size=32),
+            ),
+        ),
     }
-    default_preset = {"transformer": "cpu", "recurrent": "recurrent"}
+    default_preset = {"transformer": "cpu", "recurrent": "recurrent", "pretrained": "pretrained"}
 
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
         """The files of the splits."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from glassformer.cache import cache_folder, cache_key, write_atomically
 from glassformer.errors import UsageError
 from glassformer.models.configs import require_fraction, require_positive
-from glassformer.tasks.base import Prepared, Report, evenly
+from glassformer.tasks.base import PRETRAINED, Prepared, Report, evenly
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.config import TrainConfig
 
@@ -39,7 +39,8 @@ class TextData:
     fraction: float = 1.0
     """Share of the training rows that are trained on; validation and test stay whole."""
     tokenizer: Literal["word", "bpe", "wordpiece"] = "bpe"
-    """How texts are cut into tokens: whole words, byte-pair merges, or BERT's word pieces."""
+    """How texts are cut into tokens: whole words, byte-pair merges, or BERT's word pieces. A pretrained model
+    brings its own tokeniser."""
     vocab: int = 30000
     """Entries of the trained vocabulary at most, tokens."""
     max_tokens: int = 1024
@@ -161,10 +162,22 @@ class TextClassification(Classification):
     ) -> dict[str, int]:
         """The sizes of vocabulary and classes and, for a transformer, the longest sequence."""
         assert tokenizer is not None
-        facts = {"vocab": tokenizer.get_vocab_size(), "classes": len(class_names)}
+        facts = {"classes": len(class_names)}
+        if config.model.name == PRETRAINED:
+            return facts
+        facts["vocab"] = tokenizer.get_vocab_size()
         if config.model.name == "transformer":
             facts["max_tokens"] = self.longest(config)
         return facts
+
+    def require_published_fit(self, config: TrainConfig[Any, Any]) -> None:
+        """Refuses texts that are cut later than the encoder has positions."""
+        if config.data.max_tokens > config.model.max_tokens:
+            raise UsageError(
+                f"data.max_tokens={config.data.max_tokens} is more than the {config.model.max_tokens} "
+                f"positions that {config.model.pretrained} has learned; choose {config.model.max_tokens} or "
+                "less"
+            )
 
     def longest(self, config: TrainConfig[Any, Any]) -> int:
         """Tokens of the longest input."""
@@ -176,6 +189,10 @@ class TextClassification(Classification):
             from glassformer.models.recurrent import RecurrentClassifier
 
             return RecurrentClassifier(model)
+        if model.name == PRETRAINED:
+            from glassformer.models.encoder import EncoderClassifier
+
+            return EncoderClassifier(model)
         from glassformer.models.text_classifier import TextClassifier
 
         return TextClassifier(model)
@@ -261,6 +278,11 @@ class TextClassification(Classification):
         from glassformer.data.tokenizer import train_tokenizer
 
         data = config.data
+        if config.model.name == PRETRAINED:
+            from glassformer.pretrained.sources import find
+
+            tokenizer = find(config.model.pretrained).tokenizer()
+            return tokenizer, cache_key("published", tokenizer.to_str())
         key = cache_key("tokenizer", TOKENS_FORMAT, checksum, _digest(train), data.tokenizer, data.vocab)
         path = cache_folder() / "tokenizers" / f"{key}.json"
         with suppress(Exception):  # the library raises bare Exceptions; a missing or broken file is made anew

@@ -66,11 +66,15 @@ def train(
     task = find_task(task_name)
     folder = new_run_folder(task_name, run_dir)
     machine = prepare_machine(config)
+    config = task.with_published_sizes(config)
     lightning.seed_everything(config.seed, verbose=False)
     prepared = task.prepare(config, report)
     config = task.with_absolute_paths(config)
     config = task.with_facts(config, task.facts(prepared.tokenizer, prepared.class_names, config))
     module = _module(task, prepared, config)
+    task.load_published(module.model, config, report)
+    if module.averaged is not None:
+        module.averaged.module.load_state_dict(module.model.state_dict())
 
     folder = claim(folder, given=run_dir is not None)
     command = command or _repeating(task, task_name, folder)

@@ -8,14 +8,16 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
+from torch import nn
 
 from glassformer.data.splits import count_shared
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import MachineConfig
 from glassformer.training.judge import answers, count_parameters, judge, judge_baselines
-from glassformer.training.machine import prepare_machine
+from glassformer.training.machine import Machine, prepare_machine
 from glassformer.training.run_folder import (
+    EXPORT,
     MODEL,
     SCHEMA_VERSION,
     TOKENIZER,
@@ -30,7 +32,12 @@ def load(run: str | Path, machine: MachineConfig | None = None) -> "LoadedRun":
 
     Raises UsageError where there is no run, DataError where it is incomplete, broken or of another version.
     """
-    return LoadedRun(Path(run), machine or MachineConfig())
+    folder = Path(run)
+    if (folder / EXPORT).is_file():
+        raise UsageError(
+            f"{folder} is an exported model, which predict and evaluate take; give the run it was made from"
+        )
+    return LoadedRun(folder, machine or MachineConfig())
 
 
 class LoadedRun:
@@ -45,32 +52,44 @@ class LoadedRun:
             run.class_names,
             run.config,
         )
-        needed = (MODEL, TOKENIZER) if self.task.has_tokenizer else (MODEL,)
-        for name in needed:
-            if not (folder / name).is_file():
-                raise DataError(
-                    f"{folder} is incomplete (it has no {name}); finish it with --resume or train anew"
-                )
-        self.tokenizer = None
-        if self.task.has_tokenizer:
-            try:
-                self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-            except Exception as error:  # the library raises bare Exceptions
-                raise DataError(f"{folder / TOKENIZER} is broken ({error}); train anew") from error
-        facts = self.task.facts(self.tokenizer, self.class_names, self.config)
-        self.model = self.task.build_model(replace(self.config.model, **facts))
+        self.tokenizer = self._open_tokenizer() if self.task.has_tokenizer else None
+        self.model, self.machine = self._open_model(machine)
+
+    @property
+    def parameters(self) -> int:
+        """Distinct trainable scalars of the model."""
+        return count_parameters(self.model)
+
+    def _open_tokenizer(self) -> Tokenizer:
+        self._require(TOKENIZER)
         try:
-            self.model.load_state_dict(load_file(folder / MODEL))
+            return Tokenizer.from_file(str(self.folder / TOKENIZER))
+        except Exception as error:  # the library raises bare Exceptions
+            raise DataError(f"{self.folder / TOKENIZER} is broken ({error}); train anew") from error
+
+    def _open_model(self, machine: MachineConfig) -> tuple[nn.Module, Machine]:
+        """The model, ready to be asked, and what it runs on."""
+        self._require(MODEL)
+        facts = self.task.facts(self.tokenizer, self.class_names, self.config)
+        model = self.task.build_model(replace(self.config.model, **facts))
+        try:
+            model.load_state_dict(load_file(self.folder / MODEL))
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise DataError(
-                f"{folder / MODEL} is broken or of another version ({reason}); train anew"
+                f"{self.folder / MODEL} is broken or of another version ({reason}); train anew"
             ) from error
         if machine.precision == "auto":  # judged in the number format it was trained in
-            precision = same_choices(folder, self.config).precision
+            precision = same_choices(self.folder, self.config).precision
             machine = MachineConfig(machine.device, precision, machine.threads)
-        self.machine = prepare_machine(machine)
-        self.model.to(self.machine.device).eval()
+        ready = prepare_machine(machine)
+        return model.to(ready.device).eval(), ready
+
+    def _require(self, name: str) -> None:
+        if not (self.folder / name).is_file():
+            raise DataError(
+                f"{self.folder} is incomplete (it has no {name}); finish it with --resume or train anew"
+            )
 
     def predict(self, inputs: Iterable[str], *, report: Report = lambda line: None) -> list[Any]:
         """A prediction for each input, in order: texts, or names of image files.
@@ -146,7 +165,7 @@ class LoadedRun:
             "schema_version": SCHEMA_VERSION,
             "task": self.task_name,
             "seed": config.seed,
-            "parameters": count_parameters(self.model),
+            "parameters": self.parameters,
             **judge(self.task, self.model, batches, self.class_names, self.tokenizer, self.machine),
             "baselines": {},
         }

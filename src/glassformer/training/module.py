@@ -44,7 +44,8 @@ class TrainingModule(LightningModule):
         loss, correct, count = self.task.loss(self._learner[0], batch, self.config.optim.label_smoothing)
         self.log("train/loss", loss.detach(), on_step=True, on_epoch=False)
         self.log("train/accuracy", correct / count, on_step=True, on_epoch=False)
-        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        rates = [group["lr"] for group in self.trainer.optimizers[0].param_groups]
+        self.log("train/learning_rate", max(rates))
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:

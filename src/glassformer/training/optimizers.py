@@ -1,6 +1,7 @@
 """Optimisers: which parameters learn how."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -130,15 +131,35 @@ class MuonBesideAdamW(torch.optim.Optimizer):
 
 
 def parameter_groups(model: nn.Module, optim: OptimConfig) -> dict[str, dict[str, Any]]:
-    """Embeddings, matrices, and the rest (biases, norms), each with its own weight decay; none is empty."""
+    """Embeddings, matrices, and the rest (biases, norms), each with its own weight decay; none is empty.
+
+    With optim.layer_decay each depth has groups of its own, with learning rates of their own. What is frozen
+    is in none.
+    """
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    groups: dict[str, list[nn.Parameter]] = {"embedding": [], "matrix": [], "rest": []}
-    for parameter in model.parameters():
-        kind = "embedding" if id(parameter) in embeddings else "matrix" if parameter.ndim > 1 else "rest"
-        groups[kind].append(parameter)
     decay = {"embedding": optim.embedding_weight_decay, "matrix": optim.weight_decay, "rest": 0.0}
-    return {
-        kind: {"params": parameters, "weight_decay": decay[kind]}
-        for kind, parameters in groups.items()
-        if parameters
-    }
+    groups: dict[str, dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        kind = "embedding" if id(parameter) in embeddings else "matrix" if parameter.ndim > 1 else "rest"
+        below = 0 if optim.layer_decay == 1 else blocks_above(model)[name]
+        group = groups.setdefault(f"{kind}{below or ''}", {"params": [], "weight_decay": decay[kind]})
+        if below:
+            group["lr"] = optim.learning_rate * optim.layer_decay**below
+        group["params"].append(parameter)
+    return groups
+
+
+def blocks_above(model: nn.Module) -> dict[str, int]:
+    """Parameter -> how many steps its learning rate falls by: 0 in and after the last block of all.
+
+    In the order of the modules: what stands before the first block, such as an embedding, lies one below it.
+    """
+    depths, depth, last = {}, 0, ""
+    for name, _ in model.named_parameters():
+        block = re.match(r"(?:.*\.)?blocks\.\d+\.", name)
+        if block is not None and block[0] != last:
+            depth, last = depth + 1, block[0]
+        depths[name] = depth
+    return {name: depth - each for name, each in depths.items()}

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 CONFIG, MODEL, TOKENIZER = "config.yaml", "model.safetensors", "tokenizer.json"
 METRICS, PROVENANCE = "metrics.json", "provenance.json"
+EXPORT = "export.json"
+"""Tells an exported model from a run."""
 LAST = "checkpoints/last.safetensors"
 SPLITS = ("train", "validation", "test")
 
@@ -75,7 +77,8 @@ def write_config(folder: Path, task: str, config: TrainConfig[Any, Any], class_n
     }
     for part in ("model", "data", "optim", "fit"):  # YAML has lists alone
         content[part] = {k: list(v) if isinstance(v, tuple) else v for k, v in content[part].items()}
-    content["model"] = {key: value for key, value in content["model"].items() if value or key not in FACTS}
+    # facts of the data are found anew, facts of a published model are not: it may be gone by then
+    content["model"] = {k: v for k, v in content["model"].items() if v or k not in FACTS}
     text = yaml.safe_dump(content, sort_keys=False)
     write_atomically(folder / CONFIG, lambda scratch: scratch.write_text(text, encoding="utf-8"))
 

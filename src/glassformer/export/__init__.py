@@ -1,0 +1,1 @@
+"""Out again: a run as an ONNX graph, or as a folder that `transformers` loads; compared first."""
