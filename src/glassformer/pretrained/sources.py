@@ -44,7 +44,11 @@ class Source:
 
     @property
     def unknown(self) -> int:
-        """The number of the token that stands for nothing known; 0 where there is none."""
+        """The number of the token that stands for nothing known; 0 where there is none, or no tokeniser."""
+        from glassformer.pretrained.tokenizers import TOKENIZER, VOCABULARY
+
+        if not any((self.folder / name).is_file() for name in (TOKENIZER, VOCABULARY)):
+            return 0
         tokenizer = self.tokenizer()
         numbers = (tokenizer.token_to_id(name) for name in UNKNOWN)
         return next((number for number in numbers if number is not None), 0)
