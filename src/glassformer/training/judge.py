@@ -12,6 +12,7 @@ from torch import nn
 
 from glassformer.baselines.cache import SplitSource
 from glassformer.evaluation import most_confused
+from glassformer.nn.packed import can_pack, packed
 from glassformer.progress import with_progress
 from glassformer.tasks.base import Batches, Report, Task
 from glassformer.training.machine import Machine
@@ -29,6 +30,8 @@ def answers(
     """(examples, ...) in the order of the examples, whatever order the batches have."""
     model.eval()
     device = machine.device
+    if machine.precision == "bf16" and can_pack(model):
+        model = packed(model)
     rows = []
     with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
         for batch in with_progress(batches, lambda batch: len(batch["labels"]), len(batches.examples), doing):
