@@ -24,13 +24,13 @@ machine with other work on it: one thread, and its processor seconds in place of
 from __future__ import annotations
 
 import argparse
-import contextlib
+import importlib
 import importlib.util
 import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -206,22 +206,28 @@ def measure(
     """Reviews a second of one side, in this process; busy: of its processor, on one thread."""
     import torch
 
-    from glassformer.training.machine import keep_freed_memory
+    from glassformer.tasks.config import MachineConfig
+    from glassformer.training.machine import Machine, keep_freed_memory, prepare_machine
 
     threads, clock = (1, time.process_time) if busy else (THREADS, time.perf_counter)
     torch.set_num_threads(threads)
     rows = token_rows(data_dir, folder, reviews)
-    newcomer = variant["side"] == "newcomer"
+    newcomer, shipped = (variant["side"] == side for side in ("newcomer", "shipped"))
     if newcomer:
         batches = [padded(rows[i : i + DOCUMENTED_BATCH]) for i in range(0, len(rows), DOCUMENTED_BATCH)]
-    elif variant["side"] == "shipped":
+    elif shipped:
         batches = as_shipped(rows)
     else:
         batches = like_length(rows, variant.get("tokens", 8192))
     if not newcomer:
         keep_freed_memory()
-    with torch.no_grad() if newcomer else torch.inference_mode(), precision(variant, threads):
-        vectors = build(variant, folder, threads)
+    machine = prepare_machine(MachineConfig(device="cpu", threads=threads)) if shipped else None
+    autocast = variant.get("precision") == "autocast" or (machine and machine.precision == "bf16")
+    with (
+        torch.no_grad() if newcomer else torch.inference_mode(),
+        torch.autocast("cpu", torch.bfloat16, enabled=bool(autocast)),
+    ):
+        vectors = build(variant, folder, machine or Machine(torch.device("cpu"), "fp32", threads))
         for batch in batches:  # not timed: see the top of this file
             vectors(*batch)
         start = clock()
@@ -231,22 +237,7 @@ def measure(
     return {"per_second": len(rows) / seconds}
 
 
-@contextlib.contextmanager
-def precision(variant: dict[str, Any], threads: int) -> Iterator[None]:
-    """Autocast where a form has it; ours as shipped has it where the machine is fast at bf16."""
-    import torch
-
-    from glassformer.tasks.config import MachineConfig
-    from glassformer.training.machine import prepare_machine
-
-    wanted = variant.get("precision") == "autocast"
-    if variant["side"] == "shipped":
-        wanted = prepare_machine(MachineConfig(device="cpu", threads=threads)).precision == "bf16"
-    with torch.autocast("cpu", torch.bfloat16, enabled=wanted):
-        yield
-
-
-def build(variant: dict[str, Any], folder: Path, threads: int) -> Callable[[Any, Any], Any]:
+def build(variant: dict[str, Any], folder: Path, machine: Any) -> Callable[[Any, Any], Any]:
     """vectors(ids, mask) of a side, with mask True at real tokens, or None."""
     import torch
 
@@ -257,39 +248,41 @@ def build(variant: dict[str, Any], folder: Path, threads: int) -> Callable[[Any,
         from transformers import AutoModel, BertModel
 
         if side == "newcomer":
-            theirs = AutoModel.from_pretrained(folder).eval()
+            theirs: Any = AutoModel.from_pretrained(folder)
         else:
             theirs = BertModel.from_pretrained(
-                folder, attn_implementation=variant["implementation"], add_pooling_layer=False
-            ).eval()
-            if "precision" not in variant:
-                theirs = theirs.to(torch.bfloat16)
+                folder,
+                attn_implementation=variant["implementation"],
+                add_pooling_layer=False,
+                dtype=torch.float32 if "precision" in variant else torch.bfloat16,
+            )
+        theirs.eval()
         forward = torch.compile(theirs, dynamic=True) if variant.get("compiled") else theirs
 
         def vectors(ids: Any, mask: Any) -> Any:
             attend = None if mask is None else mask.long()
-            types = {"token_type_ids": torch.zeros_like(ids)} if newcomer else {}
+            types = {"token_type_ids": torch.zeros_like(ids)} if side == "newcomer" else {}
             return pool(forward(input_ids=ids, attention_mask=attend, **types).last_hidden_state, mask)
 
-        newcomer = side == "newcomer"
         return vectors
-    ours = _ours(variant, folder)
+    ours = _ours(variant, folder, machine)
     if side == "int8":
-        from glassformer.export.graph import onnx_graph
-        from glassformer.export.quantize import to_int8
-        from glassformer.export.session import OnnxModel
-
-        return OnnxModel(to_int8(onnx_graph(_with_pool(ours))), threads=threads)
+        graph, quantize, session = (
+            importlib.import_module(f"glassformer.export.{name}") for name in ("graph", "quantize", "session")
+        )
+        content = quantize.to_int8(graph.onnx_graph(_with_pool(ours)))
+        return session.OnnxModel(content, threads=machine.threads)
     return lambda ids, mask: pool(ours(ids, mask), mask)
 
 
-def _ours(variant: dict[str, Any], folder: Path) -> Any:
+def _ours(variant: dict[str, Any], folder: Path, machine: Any) -> Any:
     import torch
 
     from glassformer import pretrained
     from glassformer.models.choices import ATTENTION
     from glassformer.nn.multihead import MultiHeadAttention
     from glassformer.nn.packed import packed
+    from glassformer.training.judge import for_inference
 
     model = pretrained.load(str(folder))
     for module in model.modules():
@@ -297,7 +290,7 @@ def _ours(variant: dict[str, Any], folder: Path) -> Any:
             module.attention = ATTENTION[variant.get("attention", "tiled")]
     if variant["side"] == "ours":
         model = model.to(torch.bfloat16)
-    return packed(model) if variant.get("packed") else model
+    return packed(model) if variant.get("packed") else for_inference(model, machine)
 
 
 def _with_pool(encoder: Any) -> Any:

@@ -65,12 +65,16 @@ def packed(model: nn.Module, dtype: torch.dtype = torch.bfloat16) -> nn.Module:
             continue
         attention, feed_forward = block.attention, block.feed_forward
         if isinstance(attention, MultiHeadAttention):
-            attention.qkv = PackedLinear(attention.qkv, dtype)
-            attention.output = PackedLinear(attention.output, dtype)
+            _pack(attention, "qkv", dtype)
+            _pack(attention, "output", dtype)
         if isinstance(feed_forward, FeedForward):
             gelu = feed_forward.activation is functional.gelu
-            feed_forward.expand = PackedLinear(feed_forward.expand, dtype, gelu=gelu)
-            feed_forward.contract = PackedLinear(feed_forward.contract, dtype)
+            _pack(feed_forward, "expand", dtype, gelu=gelu)
+            _pack(feed_forward, "contract", dtype)
             if gelu:
                 feed_forward.activation = nn.Identity()
     return copied
+
+
+def _pack(parent: nn.Module, name: str, dtype: torch.dtype, *, gelu: bool = False) -> None:
+    setattr(parent, name, PackedLinear(getattr(parent, name), dtype, gelu=gelu))

@@ -28,10 +28,8 @@ def answers(
     task: Task, model: nn.Module, batches: Batches, machine: Machine, doing: str = "predicting"
 ) -> np.ndarray:
     """(examples, ...) in the order of the examples, whatever order the batches have."""
-    model.eval()
+    model = for_inference(model, machine)
     device = machine.device
-    if machine.precision == "bf16" and can_pack(model):
-        model = packed(model)
     rows = []
     with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
         for batch in with_progress(batches, lambda batch: len(batch["labels"]), len(batches.examples), doing):
@@ -40,6 +38,12 @@ def answers(
     result = np.empty_like(sorted_rows)
     result[batches.order] = sorted_rows
     return result
+
+
+def for_inference(model: nn.Module, machine: Machine) -> nn.Module:
+    """The model in evaluation mode; of bf16 on a processor, a packed copy, which answers the same faster."""
+    model.eval()
+    return packed(model) if machine.precision == "bf16" and can_pack(model) else model
 
 
 def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
