@@ -3,7 +3,7 @@
     python benchmarks/finetuning.py MODEL --data-dir DATA [--sides ours random transformers] [--json FILE]
 
 MODEL: a folder of a BERT in the Hugging Face layout. A fifth of the training reviews, 256 tokens, one epoch;
-three sides, trained by the same loop on the same batches in the same order and judged on the whole test split:
+three sides, trained by the same loop on the same batches in the same order, judged on the whole test split:
 
 - ours: the published weights in Glassformer's encoder;
 - random: the same encoder from random weights;

@@ -147,7 +147,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path: Path)
 @pytest.mark.parametrize(
     "command",
     ["--help", "train --help", "train imdb --help", "train parity --help", "train text --help",
-     "train imdb --model.name recurrent --help", "evaluate --help", "predict --help", "tasks"],
+     "train imdb --model.name recurrent --help", "pretrain --help", "pretrain imdb --help",
+     "pretrain text --help", "evaluate --help", "predict --help", "tasks"],
 )  # fmt: skip
 def test_help_needs_no_torch(command: str) -> None:
     """The promise is half a second of CPU time. What would break it is an import: that is asserted."""

@@ -4,6 +4,7 @@ Put before the typed flags they are overridden by them, and a slip in a file is 
 as a slip on the command line.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ NOT_OPTIONS = ("schema_version", "task", "class_names")
 """What a run's own config.yaml holds besides options."""
 
 
-def flags_of_file(path: str, task: str) -> list[str]:
-    """The flags that a file stands for. Raises UsageError where it cannot be read or is for another task."""
+def flags_of_file(path: str, task: str, hidden: Collection[str] = ()) -> list[str]:
+    """The flags that a file stands for. Raises UsageError where it cannot be read or is for another task.
+
+    hidden: fields of the model that no option sets, since they are facts of the data; a run's config.yaml has
+    some, for those who start from the run.
+    """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -30,7 +35,10 @@ def flags_of_file(path: str, task: str) -> list[str]:
         raise UsageError(
             f"--config {path} is for the task {content['task']}, not {task}; choose one of the two"
         )
-    return flags_of_mapping({key: value for key, value in content.items() if key not in NOT_OPTIONS})
+    options = {key: value for key, value in content.items() if key not in NOT_OPTIONS}
+    if isinstance(model := options.get("model"), dict):
+        options["model"] = {key: value for key, value in model.items() if key not in hidden}
+    return flags_of_mapping(options)
 
 
 def flags_of_mapping(mapping: dict[str, Any], prefix: str = "") -> list[str]:

@@ -26,6 +26,7 @@ def test_there_are_commands() -> None:
     told = {shlex.split(command)[1] for command in COMMANDS}
     assert {
         "train",
+        "pretrain",
         "evaluate",
         "predict",
         "show",

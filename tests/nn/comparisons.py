@@ -398,7 +398,7 @@ def pooled_by_hand(x: Tensor, mask: Tensor | None, pool: str) -> Tensor:
         elif pool == "mean":
             rows.append(sum(real.unbind(0)) / len(real))
         else:
-            rows.append(real.max(dim=0).values if pool == "max" else x[b, 0])
+            rows.append({"max": real.max(dim=0).values, "cls": x[b, 0], "last": real[-1]}[pool])
     return torch.stack(rows)
 
 

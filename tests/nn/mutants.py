@@ -25,7 +25,7 @@ from glassformer.nn.grids import (
 from glassformer.nn.masks import causal_mask
 from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention, SelfAttention2d
 from glassformer.nn.patches import PatchEmbedding, grid_size, patch_sides, patchify, unpatchify
-from glassformer.nn.pooling import ClsPool, MaxPool, MeanPool
+from glassformer.nn.pooling import ClsPool, LastPool, MaxPool, MeanPool
 from glassformer.nn.positions import AlibiBias, LearnedPositions, RotaryPositions, SinusoidalPositions
 from glassformer.nn.stochastic_depth import StochasticDepth
 from tests.nn import comparisons as c
@@ -664,6 +664,24 @@ class ClsKeepsEmptyRows(ClsPool):
         return x[:, 0]
 
 
+class LastOfPadding(LastPool):
+    def forward(self, x, mask=None):
+        return x[:, -1] if mask is None else x[:, -1] * mask.any(1, keepdim=True)
+
+
+class LastCountsRealTokens(LastPool):
+    def forward(self, x, mask=None):
+        if mask is None:
+            return x[:, -1]
+        last = (mask.sum(1) - 1).clamp(min=0)
+        return x[torch.arange(len(x)), last] * mask.any(1, keepdim=True)
+
+
+class LastKeepsEmptyRows(LastPool):
+    def forward(self, x, mask=None):
+        return super().forward(x, None if mask is None else mask | ~mask.any(1, keepdim=True))
+
+
 # Images ----------------------------------------------------------------------------------------------------
 
 
@@ -1110,6 +1128,7 @@ def _mutants() -> list[Mutant]:
         ),
         "max": (MaxPool, (MaxOfZeros, MaxOfPadding)),
         "cls": (ClsPool, (ClsFromTheEnd, ClsKeepsEmptyRows)),
+        "last": (LastPool, (LastOfPadding, LastCountsRealTokens, LastKeepsEmptyRows)),
     }
     for pool, (right, mistakes) in pool_mistakes.items():
         for wrong in mistakes:

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from glassformer.nn.feedforward import FeedForward
+from glassformer.nn.feedforward import FeedForward, gelu_tanh
 from tests.nn.comparisons import assert_feed_forward_equals_sequential
 
 
@@ -13,6 +14,14 @@ def test_equals_sequential(activation):
 
 def test_activation_is_exact_gelu_unless_told():
     assert_feed_forward_equals_sequential(lambda d_model, d_ff, _: FeedForward(d_model, d_ff))
+
+
+def test_gelu_by_tanh_is_the_formula_and_near_the_exact_one():
+    x = torch.linspace(-6, 6, 1001, dtype=torch.float64)
+    formula = x.numpy() / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x.numpy() + 0.044715 * x.numpy() ** 3)))
+    torch.testing.assert_close(gelu_tanh(x), torch.from_numpy(formula), rtol=1e-12, atol=1e-12)
+    off = (gelu_tanh(x) - nn.functional.gelu(x)).abs().max()
+    assert 1e-4 < off < 5e-4
 
 
 def test_dropout_acts_inside_and_in_training_alone():

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from glassformer.nn.pooling import ClsPool, MaxPool, MeanPool
+from glassformer.nn.pooling import ClsPool, LastPool, MaxPool, MeanPool
 from tests.nn.comparisons import assert_equals_pooling, assert_same, random
 
-POOLS = {"mean": MeanPool, "max": MaxPool, "cls": ClsPool}
+POOLS = {"mean": MeanPool, "max": MaxPool, "cls": ClsPool, "last": LastPool}
 every_pool = pytest.mark.parametrize("pool", POOLS)
 
 

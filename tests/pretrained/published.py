@@ -61,3 +61,17 @@ def opened(kind: str, folder: Path) -> Any:
     import transformers
 
     return getattr(transformers, KINDS[kind][0]).from_pretrained(folder, attn_implementation="sdpa").eval()
+
+
+def tiny_bert(folder: Path, words: str) -> Path:
+    """A folder of a random BERT whose vocabulary has these words, read from vocab.txt."""
+    import transformers
+
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(words.split())]
+    sizes = BERT_SIZES | {"vocab_size": len(pieces), "max_position_embeddings": 23}
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = transformers.BertModel(transformers.BertConfig(**sizes))
+    model.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    return folder

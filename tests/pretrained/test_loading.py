@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,22 @@ def test_a_vision_transformer_starts_at_another_image_size(saved: Callable[..., 
     resized = whole.for_image_size(20, 20)
     assert torch.equal(larger.positions.embedding.weight, resized.positions.embedding.weight)
     assert torch.equal(same.positions.embedding.weight, whole.positions.embedding.weight)
+
+
+def test_pixels_are_scaled_as_it_was_trained(saved: Callable[..., Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(saved("vit"), tmp_path / "vit"))
+    mean, std = [0.48, 0.46, 0.41], [0.23, 0.22, 0.28]
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": mean, "image_std": std}))
+    source = pretrained.find(str(folder))
+    config = with_sizes(PretrainedVisionConfig(classes=3), source)
+    model = VisionTransformer(config.as_vit())
+    start_from(model, source)
+    theirs = pretrained.load(str(folder))
+    assert isinstance(theirs, VisionTransformer)
+    model.head.load_state_dict(theirs.head.state_dict())
+    pixels = torch.rand(2, 3, 12, 12)
+    as_theirs = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    torch.testing.assert_close(model.eval()(pixels * 2 - 1), theirs(as_theirs), rtol=1e-4, atol=1e-4)
 
 
 def test_frozen_blocks_do_not_learn(saved: Callable[..., Path]) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.helpers import reviews, write_csv
+from tests.pretrained.conftest import saved  # noqa: F401 - a fixture of these tests too
 
 from glassformer.cli import main
 

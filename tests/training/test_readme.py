@@ -50,7 +50,7 @@ def test_commands_are_understood(
             assert cli.main(shlex.split(f"smallest parity --data.bits 8 {sizes}")) == 0
     words = shlex.split(command.replace("RUN", str(text_run)))[1:]
     assert cli.main(words) == 0
-    assert len(trained) == (words[0] == "train")
+    assert len(trained) == (words[0] in ("train", "pretrain"))
 
 
 def test_python_runs(text_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ COMMANDS = {
     "tasks": "list the tasks, their models and presets",
     "show": "draw a page of a task's pictures, before and after augmentation: glassformer show TASK",
     "train": "train a model on a task: glassformer train TASK [options]",
+    "pretrain": "train an encoder on texts without labels: glassformer pretrain TASK [options]",
     "inspect": "say what a published model is, and whether it runs here: glassformer inspect FOLDER",
     "evaluate": "judge a run on its test split or on another file",
     "predict": "ask a run about texts, sequences or image files",

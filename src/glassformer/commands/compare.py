@@ -19,7 +19,7 @@ from glassformer.commands.task_options import (
     without_own,
 )
 from glassformer.errors import DataError, UsageError
-from glassformer.tasks import TASKS
+from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.config import Data, Model
 
 
@@ -51,6 +51,7 @@ def run(words: list[str]) -> int:
     name, rest = words[0], words[1:]
     if name.startswith("-"):
         raise UsageError(f"compare wants the task first, not {name!r}; one of {', '.join(TASKS)}")
+    find_task(name).require_answers("compare")
     rest = _without_one_at_a_time(rest)
     options = task_options(CompareOptions, "compare", name, rest)
     from glassformer.experiments.plan import parse_vary, plan

@@ -14,14 +14,15 @@ from glassformer.tasks.config import MachineConfig
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions(MachineConfig):
-    """Asks the best model of a run: classes of texts or image files, answers to sequences."""
+    """Asks the best model of a run: classes of texts or images, answers to sequences, tokens for [MASK]."""
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
     """Folder of the run."""
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT")] = ()
     """TEXT... or IMAGE..., as the task has it, or - to read one a line from standard input."""
     json: bool = False
-    """Print one JSON object a line: {"input", "label", "probabilities"}, of sequences {"input", "output"}."""
+    """Print one JSON object a line: {"input", "label", "probabilities"}, of sequences {"input", "output"},
+    of texts with [MASK] {"input", "output", "masks"}."""
     seed: int = 0
     """Accepted by every command that computes; prediction draws no random numbers."""
 

@@ -8,6 +8,7 @@ from tyro.conf import UseAppendAction
 
 from glassformer.commands.parsing import all_values, parse, without_value
 from glassformer.config_files import flags_of_file, flags_of_mapping
+from glassformer.models.configs import hidden_fields
 from glassformer.tasks import find_task
 from glassformer.tasks.base import PRETRAINED
 from glassformer.tasks.config import Data, Model, TrainConfig
@@ -24,10 +25,13 @@ class TaskOptions(TrainConfig[Model, Data], Generic[Model, Data]):
 
 
 def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
-    """Options of the task `name`, as a `kind`, which derives from TaskOptions."""
+    """Options of the task `name`, as a `kind`, which derives from TaskOptions.
+
+    command: what the task's name stands behind on the command line, or with a blank in it, all of it.
+    """
     task = find_task(name)
-    from_files = [flag for file in all_values("config", words) for flag in flags_of_file(file, name)]
-    typed = [*from_files, *words]
+    files = all_values("config", words)
+    typed = [*(flag for file in files for flag in flags_of_file(file, name)), *words]
     preset = (all_values("preset", typed) or [None])[-1]
     model_name = (all_values("model.name", typed) or [None])[-1]
     if model_name is None and any(all_values("model.pretrained", typed)):
@@ -35,10 +39,12 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
     device = (all_values("device", typed) or [None])[-1]
     start = task.preset(preset, model_name, device)
     cost = task.presets[task.preset_name(preset, model_name, device)].cost
+    hidden = hidden_fields(type(start.model))
+    typed = [*(flag for file in files for flag in flags_of_file(file, name, hidden)), *words]
     parts = {field.name: getattr(start, field.name) for field in fields(start)}
     return parse(
         kind[type(start.model), type(start.data)],
-        f"glassformer {command} {name}",
+        f"glassformer {command}" if " " in command else f"glassformer {command} {name}",
         typed,
         default=kind(**parts),
         description=f"{task.summary}\n\n{cost.strip()}",

@@ -2,7 +2,7 @@
 
 from glassformer.commands import COMMANDS
 from glassformer.errors import UsageError
-from glassformer.tasks import TASKS, find_task
+from glassformer.tasks import PRETRAINING, TASKS, find_task
 
 
 def run(words: list[str]) -> int:
@@ -11,9 +11,9 @@ def run(words: list[str]) -> int:
         return 0
     if words:
         raise UsageError(f"tasks takes no options, but {words[0]!r} was given")
-    for name in TASKS:
+    for name in (*TASKS, *PRETRAINING):
         task = find_task(name)
-        print(f"{name}: {task.summary}")
+        print(f"{name if name in TASKS else task.command(name)}: {task.summary}")
         for preset_name, preset in task.presets.items():
             model = preset.config.model.name
             default = " (default for it)" if task.preset_name(None, model) == preset_name else ""

@@ -33,7 +33,7 @@ def run(words: list[str]) -> int:
         folder, rest = value_of("--resume", words)
         if rest:
             raise UsageError(f"--resume repeats the run's own configuration and takes no {rest[0]!r}")
-        return _finish(lambda: import_fit().resume(folder, report=say))
+        return finish(lambda: import_fit().resume(folder, report=say))
     if words[0].startswith("-"):
         raise UsageError(f"train wants the task first, not {words[0]!r}; one of {', '.join(TASKS)}")
     name, rest = words[0], words[1:]
@@ -42,7 +42,7 @@ def run(words: list[str]) -> int:
     options = task_options(TrainOptions, "train", name, rest)
     config = config_of(options)
     command = f"glassformer {shlex.join(['train', *without_value('--run-dir', words)])}"
-    return _finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))
+    return finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))
 
 
 def import_fit() -> Any:
@@ -51,7 +51,7 @@ def import_fit() -> Any:
     return fit
 
 
-def _finish(train: Any) -> int:
+def finish(train: Any) -> int:
     """Runs a training; Ctrl-C ends it with the way to go on."""
     from glassformer.training.callbacks import InterruptedRun
 

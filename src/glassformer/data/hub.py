@@ -25,17 +25,23 @@ class HubData:
     def file(self, split: str, data_dir: str | None) -> Path:
         """The file of a split.
 
-        Raises UsageError where the local folder has no such file, DataError where the hub cannot be reached
+        Raises UsageError where the local folder has no such file and where a split that is not pinned has no
+        folder, DataError where the hub cannot be reached
         or the download is not what was pinned.
         """
         local = data_folder(data_dir)
+        if local is None and split not in self.sha256:
+            raise UsageError(
+                f"{self.title}'s {split} split is not pinned here, so it is read from a folder alone; put "
+                f"{split}.parquet of {self.repository} into DIR/{self.folder} and give --data-dir DIR"
+            )
         if local is None:
             return self._download(split)
         path = local / self.folder / f"{split}.parquet"
         if not path.is_file():
             raise UsageError(
                 f"there is no {path}; --data-dir (or GLASSFORMER_DATA) names the folder that holds "
-                f"{self.folder}/train.parquet and {self.folder}/test.parquet"
+                f"{self.folder}/{split}.parquet"
             )
         return path
 

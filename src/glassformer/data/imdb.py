@@ -14,7 +14,7 @@ CLASSES = ["negative", "positive"]
 
 
 def imdb_file(split: str, data_dir: str | None, sha256: dict[str, str] = SHA256) -> TextFile:
-    """The file of a split, `train` or `test`.
+    """The file of a split, `train`, `test` or, from a folder alone, `unsupervised`.
 
     Raises UsageError where the folder has no such file, DataError where the hub cannot be reached or the
     download is not what was pinned.

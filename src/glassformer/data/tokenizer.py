@@ -4,7 +4,7 @@
 smaller vocabulary is worth more than the capitals. Sequences to be written keep every sign.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -15,14 +15,21 @@ PADDING, UNKNOWN = "[PAD]", "[UNK]"
 SPECIAL = [PADDING, UNKNOWN, "[START]", "[END]"]
 """Of a tokeniser for sequences that are written token by token; their numbers are their places."""
 PAD, UNK, START, END = range(4)
+LEFT_OUT = "[MASK]"
+"""Stands for a token that is to be guessed."""
+MASK = 2
+"""Its number, in a tokeniser that has it; words follow."""
 Kind = Literal["word", "bpe", "wordpiece"]
 
 
-def train_tokenizer(texts: Iterable[list[str]], kind: Kind, vocab: int) -> Tokenizer:
+def train_tokenizer(
+    texts: Iterable[list[str]], kind: Kind, vocab: int, more: Sequence[str] = ()
+) -> Tokenizer:
     """Learns at most `vocab` tokens from lists of texts.
 
     word: the most frequent words, the rest unknown. bpe: byte-pair merges (Sennrich et al. 2016).
-    wordpiece: the same idea with BERT's word-internal marks (Schuster & Nakajima 2012).
+    wordpiece: the same idea with BERT's word-internal marks (Schuster & Nakajima 2012). more: tokens with a
+    meaning of their own, numbered from 2 on.
     """
     model, trainer = {
         "word": (models.WordLevel(unk_token=UNKNOWN), trainers.WordLevelTrainer),
@@ -41,9 +48,14 @@ def train_tokenizer(texts: Iterable[list[str]], kind: Kind, vocab: int) -> Token
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.train_from_iterator(
         _one_by_one(texts),
-        trainer(vocab_size=vocab, special_tokens=[PADDING, UNKNOWN], show_progress=False, min_frequency=2),
+        trainer(
+            vocab_size=vocab,
+            special_tokens=[PADDING, UNKNOWN, *more],
+            show_progress=False,
+            min_frequency=2,
+        ),
     )
-    if tokenizer.get_vocab_size() <= 2:
+    if tokenizer.get_vocab_size() <= 2 + len(more):
         raise DataError("the training texts hold no word that occurs twice; give more or longer texts")
     return tokenizer
 

@@ -83,6 +83,7 @@ def explain(
     at hand, what needs them is left out, with a note.
     Raises UsageError for an input or a model that cannot be explained, DataError for a broken image.
     """
+    run.task.require_answers("explain")
     require_explainable(run.model, run.task_name)
     if examples < 2:
         raise UsageError(f"examples={examples} has no interval; choose 2 or more, 300 for one worth having")

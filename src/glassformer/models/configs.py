@@ -6,7 +6,7 @@ The fields in FACTS are facts about the data, hidden from the command line: the 
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_type_hints
 
 from tyro.conf import Suppress
 
@@ -17,6 +17,12 @@ FACTS = ("vocab", "classes", "max_tokens", "max_targets", "channels", "height", 
 Positions = Literal["none", "sinusoidal", "learned", "rotary", "alibi"]
 PatchPositions = Literal["none", "learned", "sinusoidal", "rotary"]
 Pool = Literal["mean", "cls", "max"]
+
+
+def hidden_fields(kind: type) -> set[str]:
+    """Fields of a configuration that no option sets: facts of the data, or of a published model."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name for name, hint in hints.items() if Suppress in getattr(hint, "__metadata__", ())}
 
 
 def require_positive(config: object, *fields: str) -> None:

@@ -65,6 +65,31 @@ class EncoderConfig(EncoderShape):
 
 
 @dataclass(frozen=True)
+class MaskedLanguageModelConfig(EncoderConfig):
+    """An encoder that guesses the tokens that were left out; its sizes are the user's choice."""
+
+    name: Literal["masked-lm"] = "masked-lm"
+    """Which model: masked-lm."""
+    layers: int = 4
+    """Number of encoder blocks."""
+    heads: int = 4
+    """Attention heads a block; divides d_model."""
+    d_model: int = 256
+    """Width of a token's vector, in features."""
+    d_ff: int = 1024
+    """Width of the feed-forward layer, in features."""
+    norm: Literal["pre", "post"] = "pre"
+    """Layer norm before each sub-layer, or after its residual, as in BERT."""
+    activation: Literal["relu", "gelu", "gelu_tanh"] = "gelu"
+    """Non-linearity of the feed-forward layer and of the head."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "layers", "heads", "d_model", "d_ff")
+        require_heads(self.heads, self.d_model)
+
+
+@dataclass(frozen=True)
 class PretrainedClassifierConfig(EncoderConfig):
     """A published encoder, pooled to one vector, and a new classifier."""
 
@@ -77,7 +102,7 @@ class PretrainedClassifierConfig(EncoderConfig):
     head: Literal["linear", "tanh", "relu"] = "linear"
     """The classifier: a linear map, or before it a dense layer with tanh (BERT's) or relu (DistilBERT's)."""
     start: Literal["published", "random"] = "published"
-    """Begin with the published weights or, to see what those are worth, with random ones of the same sizes."""
+    """Begin with the published weights or, to see what they are worth, with random ones of that size."""
     frozen: int = 0
     """Lowest blocks, and with them the embeddings, that do not learn; -1 all of them."""
     unknown: Suppress[int] = 1

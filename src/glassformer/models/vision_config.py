@@ -34,7 +34,7 @@ class PretrainedVisionConfig(VisionShape):
     pretrained: str = ""
     """FOLDER or hub NAME[@REVISION] of the published model."""
     start: Literal["published", "random"] = "published"
-    """Begin with the published weights or, to see what those are worth, with random ones of the same sizes."""
+    """Begin with the published weights or, to see what they are worth, with random ones of that size."""
     frozen: int = 0
     """Lowest blocks, and with them the embeddings, that do not learn; -1 all of them."""
     attention: Literal["explicit", "tiled", "fused"] = "explicit"

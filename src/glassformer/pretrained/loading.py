@@ -16,10 +16,13 @@ from glassformer.models.vision_config import PretrainedVisionConfig, VisionShape
 from glassformer.models.vision_transformer import VisionTransformer
 from glassformer.nn.grids import LearnedGridPositions
 from glassformer.pretrained.architectures import ARCHITECTURES, Head, head_of
-from glassformer.pretrained.checkpoint import WEIGHTS
+from glassformer.pretrained.checkpoint import WEIGHTS, read_json
 from glassformer.pretrained.mapping import Plan, plan, prefix_of, read
 from glassformer.pretrained.sources import Source, find
 from glassformer.pretrained.tables import LAYOUTS, Table
+
+PREPROCESSOR = "preprocessor_config.json"
+"""How pixels were scaled in training; without it, to [-1, 1]."""
 
 Model = Encoder | EncoderClassifier | MaskedLanguageModel | CausalLanguageModel | VisionTransformer
 
@@ -106,12 +109,33 @@ def _of_checkpoint(source: Source, model: nn.Module, ours: dict[str, Tensor]) ->
     wanted = plan(checkpoint, source.architecture, encoder, heads, every_head)
     wanted.require_whole(source.folder)
     filled = read(checkpoint, wanted, encoder)
+    if isinstance(source.shape, VisionShape):
+        _take_our_pixels(filled, source)
     if published is not None and isinstance(model.positions, LearnedGridPositions):
         with torch.no_grad():
             published.embedding.weight.copy_(filled["positions.embedding.weight"])
         resized = published.resized(model.positions.rows, model.positions.columns)
         filled["positions.embedding.weight"] = resized.embedding.weight.detach()
     return filled
+
+
+def _take_our_pixels(filled: dict[str, Tensor], source: Source) -> None:
+    """Changes the patch embedding so that it takes pixels in [-1, 1], whatever it was trained on.
+
+    With theirs = (p - mean) / std and p = (ours + 1) / 2, W theirs + b is
+    (W / (2 std)) ours + b + sum over the patch of W (1/2 - mean) / std.
+    """
+    path = source.folder / PREPROCESSOR
+    content = read_json(path) if path.is_file() else {}
+    mean, std = (
+        torch.tensor(content.get(name, [0.5]), dtype=torch.float64) for name in ("image_mean", "image_std")
+    )
+    weight, bias = (filled[f"embed.projection.{kind}"] for kind in ("weight", "bias"))
+    pixels = weight.shape[1] // source.sizes["channels"]
+    mean, std = (each.expand(source.sizes["channels"]).repeat_interleave(pixels) for each in (mean, std))
+    shift = weight.double() @ ((0.5 - mean) / std)
+    filled["embed.projection.weight"] = (weight.double() * (0.5 / std)).to(weight.dtype)
+    filled["embed.projection.bias"] = (bias.double() + shift).to(bias.dtype)
 
 
 def _published_positions(model: VisionTransformer, shape: VisionShape) -> LearnedGridPositions:

@@ -88,18 +88,21 @@ def run_figures(folder: Path) -> list[Path]:
         raise UsageError(f"{folder} is not a run (it has no {CONFIG}); give the folder that `train` printed")
     metrics, provenance = read_json(folder / METRICS), read_json(folder / PROVENANCE)
     try:
-        test = metrics["test"]
+        split = "test" if "test" in metrics else "validation"
+        test = metrics[split]
+        counted = "tokens left out" if "perplexity" in test else "examples"
         low, high = test["accuracy_ci95"]
         run = f"Task {metrics['task']}, seed {metrics['seed']}."
         result = (
-            f"{test['count']:,} test examples: accuracy {test['accuracy']:.4f}, "
+            f"{test['count']:,} {split} {counted}: accuracy {test['accuracy']:.4f}, "
             f"95% interval {low:.4f} to {high:.4f}."
         )
         repeat = f"Repeat: {provenance['command']}"
+        curves = CURVES_EXPLAINED + (TEST_ONCE if split == "test" else "")
         drawn: dict[str, Figure] = {}
         if metrics.get("history"):
             drawn["learning_curves.png"] = draw_learning_curves(
-                metrics, caption=f"{run} The kept epoch on {result}\n{CURVES_EXPLAINED}\n{repeat}"
+                metrics, caption=f"{run} The kept epoch on {result}\n{curves}\n{repeat}"
             )
         if "confusion" in test:
             drawn["confusion.png"] = draw_confusion(
@@ -118,9 +121,9 @@ def run_figures(folder: Path) -> list[Path]:
 CURVES_EXPLAINED = (
     "Loss and accuracy after each epoch. Train: means over the epoch while the weights still moved, with any "
     "augmentation, dropout and label smoothing, so it may well look worse than validation. Validation: the "
-    "weights that would be kept, at the epoch's end, on whole examples without dropout. Validation chose the "
-    "kept epoch; test was read once, afterwards."
+    "weights that would be kept, at the epoch's end, on whole examples without dropout."
 )
+TEST_ONCE = " Validation chose the kept epoch; test was read once, afterwards."
 CONFUSION_EXPLAINED = (
     "Left: a row is a true class, a column what the model said; the colour is the share of the row, so that "
     "rare classes count like frequent ones. Right: the pairs with the most errors; '97 of 1,000' are errors "

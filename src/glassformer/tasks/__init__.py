@@ -19,10 +19,16 @@ TASKS = {
     "text": "glassformer.tasks.text:TextTask",
 }
 
+PRETRAINING = {
+    "masked-imdb": "glassformer.tasks.pretraining:MaskedImdbTask",
+    "masked-text": "glassformer.tasks.pretraining:MaskedTextTask",
+}
+"""What `glassformer pretrain` does, under the names that its runs have."""
+
 
 def find_task(name: str) -> Task:
     """The task of that name. Raises UsageError where there is none."""
-    where = TASKS.get(name, name)
+    where = (TASKS | PRETRAINING).get(name, name)
     module_name, separator, attribute = where.partition(":")
     if not separator:
         raise UsageError(f"there is no task {name!r}; {nearest(name, list(TASKS))}")

@@ -107,6 +107,8 @@ class Task(ABC):
     """The columns of a file to be judged on that have names: text, label."""
     judged_splits: tuple[str, ...] = ("validation", "test")
     """The splits whose figures a run ends with."""
+    counted: str = "examples"
+    """What the count of a split's figures is of."""
     headings: tuple[str, tuple[str, str]] = ("test accuracy", ("calibration error", "calibration_error"))
     """What the table of results calls the accuracy, and its last column: heading and key of the figure."""
 
@@ -238,6 +240,18 @@ class Task(ABC):
     @abstractmethod
     def told(self, prediction: Any) -> str:
         """A prediction on one line, for people."""
+
+    def command(self, name: str) -> str:
+        """What starts a run of this task, which goes by that name, after `glassformer`."""
+        return f"train {name}"
+
+    def require_answers(self, doing: str) -> None:
+        """Raises UsageError where `doing`, explain say, has no meaning, since no input has a right answer."""
+        return None
+
+    def with_facts(self, config: TrainConfig[Any, Any], facts: dict[str, int]) -> TrainConfig[Any, Any]:
+        """The configuration as a run keeps it: with facts of the data, where others need to read them."""
+        return config
 
     def exist(self, config: TrainConfig[Any, Any]) -> int | None:
         """How many inputs there are, where they can be counted."""

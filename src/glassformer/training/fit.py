@@ -70,13 +70,14 @@ def train(
     lightning.seed_everything(config.seed, verbose=False)
     prepared = task.prepare(config, report)
     config = task.with_absolute_paths(config)
+    config = task.with_facts(config, task.facts(prepared.tokenizer, prepared.class_names, config))
     module = _module(task, prepared, config)
     task.load_published(module.model, config, report)
     if module.averaged is not None:
         module.averaged.module.load_state_dict(module.model.state_dict())
 
     folder = claim(folder, given=run_dir is not None)
-    command = command or f"glassformer train {task_name} --config {shlex.quote(str(folder / 'config.yaml'))}"
+    command = command or _repeating(task, task_name, folder)
     write_config(folder, task_name, config, prepared.class_names)
     if (tokenizer := prepared.tokenizer) is not None:
         write_atomically(folder / TOKENIZER, lambda scratch: tokenizer.save(str(scratch)))
@@ -103,7 +104,7 @@ def resume(run_dir: str, *, report: Report = print) -> Path:
         )
     if not (folder / LAST).exists():
         raise UsageError(
-            f"{folder} was stopped before its first state was saved; delete it and start it again with train"
+            f"{folder} was stopped before its first state was saved; delete it and start it again"
         )
     config = run.config
     machine = prepare_machine(same_choices(folder, config))
@@ -111,10 +112,14 @@ def resume(run_dir: str, *, report: Report = print) -> Path:
     prepared = run.task.prepare(config, report)
     require_same_data(folder, prepared)
     module = _module(run.task, prepared, config)
-    command = f"glassformer train {run.task_name} --config {shlex.quote(str(folder / 'config.yaml'))}"
+    command = _repeating(run.task, run.task_name, folder)
     return _run(
         run.task, run.task_name, folder, config, machine, prepared, module, folder / LAST, command, report
     )
+
+
+def _repeating(task: Task, name: str, folder: Path) -> str:
+    return f"glassformer {task.command(name)} --config {shlex.quote(str(folder / 'config.yaml'))}"
 
 
 def _module(task: Task, prepared: Prepared, config: TrainConfig[Any, Any]) -> TrainingModule:
@@ -138,7 +143,9 @@ def _run(
     report: Report,
     trial: Callable[[int, float], None] | None = None,
 ) -> Path:
-    sizes = ", ".join(f"{len(prepared.examples[split]):,} {split}" for split in SPLITS)
+    sizes = ", ".join(
+        f"{len(prepared.examples[split]):,} {split}" for split in SPLITS if split in prepared.examples
+    )
     parameters = count_parameters(module.model)
     report(
         f"{task_name}: {sizes} examples; {config.model.name} of {parameters:,} parameters; "
@@ -200,8 +207,9 @@ def _run(
         kept = (
             f"the best model so far is {folder / MODEL}" if (folder / MODEL).exists() else "no epoch was over"
         )
+        verb = task.command(task_name).split()[0]
         raise InterruptedRun(
-            f"stopped; {kept}; go on with: glassformer train --resume {shlex.quote(str(folder))}"
+            f"stopped; {kept}; go on with: glassformer {verb} --resume {shlex.quote(str(folder))}"
         ) from None
     if trial is None:
         print_table(task, metrics, config.model.name, command, folder, prepared.notes)
@@ -250,7 +258,7 @@ def _figures(
     }
     figures["baselines"] = {}
     if config.baselines and test:
-        inputs = {split: prepared.inputs[split] for split in ("validation", "test")}
+        inputs = {split: prepared.inputs[split] for split in ("validation", "test") if split in judged}
         figures["baselines"] = judge_baselines(
             task, prepared.inputs["train"], inputs, prepared.class_names, config.seed, report
         )

@@ -1,5 +1,6 @@
 """Judges a model on splits and sets it beside the baselines: the figures of metrics.json, and their table."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +82,17 @@ def judge_baselines(
     seed: int,
     report: Report,
 ) -> dict[str, dict[str, Any]]:
-    """Slug -> the figures on `test` and, under the splits' names, on each."""
+    """Slug -> the figures on `test`, or else validation, and, under the splits' names, on each."""
     scores = task.baseline_figures(train, splits, class_names, seed, report)
     return {
-        slug: {
-            "accuracy": by_split["test"]["accuracy"],
-            "accuracy_ci95": by_split["test"]["accuracy_ci95"],
-            **by_split,
-        }
+        slug: {key: by_split[last_split(by_split)][key] for key in ("accuracy", "accuracy_ci95")} | by_split
         for slug, by_split in scores.items()
     }
+
+
+def last_split(figures: Mapping[str, Any]) -> str:
+    """The split whose figures are the result: test, or validation where there is no other."""
+    return "test" if "test" in figures else "validation"
 
 
 def print_table(
@@ -103,28 +105,32 @@ def print_table(
     if not console.is_terminal:
         console = Console(**plain, width=LINE)
     accuracy, (other, key) = task.headings
-    table = Table(title=f"{metrics['task']}, {metrics['test']['count']:,} test examples")
+    split = last_split(metrics)
+    judged = metrics[split]
+    table = Table(title=f"{metrics['task']}, {judged['count']:,} {split} {task.counted}")
     table.add_column("model")
-    for heading in (accuracy, "95% interval", "validation", other):
+    beside = ["validation"] if split == "test" else []
+    for heading in (accuracy, "95% interval", *beside, other):
         table.add_column(heading, justify="right")
-    rows = [(f"{name}, {metrics['parameters']:,} parameters", metrics["test"], metrics.get("validation"))]
-    rows += [(slug, b["test"], b.get("validation")) for slug, b in metrics["baselines"].items()]
-    for label, test, validation in sorted(rows, key=lambda row: -row[1]["accuracy"]):
-        low, high = test["accuracy_ci95"]
+    named = f"{name}, {metrics['parameters']:,} parameters"
+    for label, figures in sorted(
+        [(named, metrics), *metrics["baselines"].items()], key=lambda row: -row[1][split]["accuracy"]
+    ):
+        low, high = figures[split]["accuracy_ci95"]
         table.add_row(
             label,
-            f"{test['accuracy']:.4f}",
+            f"{figures[split]['accuracy']:.4f}",
             f"{low:.4f} to {high:.4f}",
-            "" if validation is None else f"{validation['accuracy']:.4f}",
-            f"{test[key]:.4f}",
-            style="bold" if test is metrics["test"] else "",
+            *(f"{figures[each]['accuracy']:.4f}" if each in figures else "" for each in beside),
+            f"{figures[split][key]:.4f}",
+            style="bold" if figures is metrics else "",
         )
     console.print(table)
 
-    if "confusion" in metrics["test"]:
-        console.print(confusion_table(metrics["test"]))
-        if len(metrics["test"]["classes"]) > 2:
-            console.print(per_class_table(metrics["test"]))
+    if "confusion" in judged:
+        console.print(confusion_table(judged))
+        if len(judged["classes"]) > 2:
+            console.print(per_class_table(judged))
     for line in task.remarks(metrics):
         console.print(line)
     if "example" in metrics:

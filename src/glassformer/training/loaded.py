@@ -123,7 +123,7 @@ class LoadedRun:
         if test is None:
             assert prepared is not None
             examples = {split: prepared.examples[split] for split in self.task.judged_splits}
-            inputs = {split: prepared.inputs[split] for split in ("validation", "test")}
+            inputs = {split: prepared.inputs[split] for split in examples if split != "train"}
         else:
             other_config = config
             if skip_bad:

@@ -161,7 +161,7 @@ def require_same_data(folder: Path, prepared: Prepared) -> None:
     The splits are drawn from it anew, so other rows would put trained ones among the test ones.
     """
     recorded = read_json(folder / PROVENANCE)["data_sha256"]
-    changed = [split for split in SPLITS if recorded.get(split) != prepared.checksums[split]]
+    changed = [split for split in SPLITS if recorded.get(split) != prepared.checksums.get(split)]
     if changed:
         raise DataError(
             f"the {' and '.join(changed)} data of {folder} has changed since it was trained; bring back "

@@ -9,7 +9,7 @@ import numpy as np
 
 from glassformer.errors import DataError, UsageError
 from glassformer.explain.architecture import Architecture, describe
-from glassformer.models.configs import FACTS
+from glassformer.models.configs import hidden_fields
 from glassformer.tasks.base import Prepared, Report
 from glassformer.tasks.config import MachineConfig
 from glassformer.training.loaded import LoadedRun, load
@@ -68,11 +68,11 @@ class Record:
         """Option -> (its value, the preset's) where the run left the default preset of its model."""
         config, task = self.run.config, self.run.task
         preset = task.preset(None, self.model_name, "cpu")
-        found = {}
+        hidden, found = hidden_fields(type(config.model)), {}
         for part in ("model", "data", "optim", "fit"):
             own, usual = asdict(getattr(config, part)), asdict(getattr(preset, part))
             for name, value in own.items():
-                if value != usual[name] and not (part == "model" and name in FACTS):
+                if value != usual[name] and not (part == "model" and name in hidden):
                     found[f"{part}.{name}"] = (value, usual[name])
         return found
 
@@ -87,6 +87,7 @@ def read_record(folder: Path, machine: MachineConfig, data_dir: str | None, repo
     """A finished run. Raises UsageError where there is none, or one without test figures; DataError where it
     is broken."""
     run = load(folder, machine)
+    run.task.require_answers("report")
     metrics, provenance = _figures(folder), read_json(folder / PROVENANCE)
     try:
         _require(metrics, provenance, run.task.headings[1][1])

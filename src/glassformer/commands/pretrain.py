@@ -1,0 +1,45 @@
+"""glassformer pretrain TASK"""
+
+import shlex
+
+from glassformer.commands import train
+from glassformer.commands.parsing import say, value_of, without_value
+from glassformer.commands.task_options import config_of, task_options
+from glassformer.errors import UsageError, nearest
+from glassformer.tasks import PRETRAINING
+from glassformer.tasks.masked_language import PREFIX
+
+TASKS = [name.removeprefix(PREFIX) for name in PRETRAINING]
+
+
+def run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(
+            "usage: glassformer pretrain TASK [options]\n       glassformer pretrain --resume RUN\n\n"
+            "Trains an encoder to guess tokens left out of texts (Devlin et al. 2019); no label is read.\n"
+            "Then: glassformer train TASK --model.pretrained RUN, and glassformer predict RUN TEXT.\n\n"
+            f"tasks: {', '.join(TASKS)}\n\n"
+            "  pretrain TASK --help   every option of the task, with its default\n"
+            "  --resume RUN           go on with a run that was stopped, in its own configuration"
+        )
+        return 0 if words else 2
+    if words[0] == "--resume" or words[0].startswith("--resume="):
+        folder, rest = value_of("--resume", words)
+        if rest:
+            raise UsageError(f"--resume repeats the run's own configuration and takes no {rest[0]!r}")
+        return train.finish(lambda: train.import_fit().resume(folder, report=say))
+    typed, rest = words[0], words[1:]
+    if typed.startswith("-"):
+        raise UsageError(f"pretrain wants the task first, not {typed!r}; one of {', '.join(TASKS)}")
+    if typed not in TASKS:
+        raise UsageError(f"there is no task {typed!r} to pretrain on; {nearest(typed, TASKS)}")
+    if any(word.split("=")[0] == "--resume" for word in rest):
+        raise UsageError("--resume takes no task: glassformer pretrain --resume RUN")
+    name = PREFIX + typed
+    options = task_options(train.TrainOptions, f"pretrain {typed}", name, rest)
+    command = f"glassformer {shlex.join(['pretrain', *without_value('--run-dir', words)])}"
+    return train.finish(
+        lambda: train.import_fit().train(
+            name, config_of(options), options.run_dir, command=command, report=say
+        )
+    )

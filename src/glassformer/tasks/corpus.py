@@ -1,0 +1,135 @@
+"""Which texts are learned from without labels, and which stay unseen; their tokeniser and their tokens."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from glassformer.cache import cache_folder, cache_key, write_atomically
+from glassformer.errors import DataError
+from glassformer.tasks.base import Report
+from glassformer.tasks.config import TrainConfig
+from glassformer.tasks.text_classification import TOKENS_FORMAT, Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from tokenizers import Tokenizer
+
+    from glassformer.data.encoded import Encoded
+    from glassformer.data.files import TextFile
+    from glassformer.data.masking import Pieces
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """learned: what is learned from. validation: what is judged. never: what must stay unseen besides."""
+
+    learned: list[Source]
+    validation: Source
+    never: list[Source]
+
+
+def source_of(file: "TextFile", rows: "np.ndarray") -> Source:
+    """These rows of a file, without labels."""
+    import numpy as np
+
+    return Source(file, rows, np.zeros(len(rows), dtype=np.int64))
+
+
+def hold_out(
+    file: "TextFile", config: TrainConfig[Any, Any], together: int = 1
+) -> tuple["np.ndarray", "np.ndarray"]:
+    """Rows to learn from, and rows held out in runs of so many together; see `stratified_split`."""
+    import numpy as np
+
+    from glassformer.data.splits import stratified_split
+
+    rows = file.count_rows()
+    if rows < 2:
+        raise DataError(f"{file.path} has too few texts to hold one out; give at least two")
+    return stratified_split(np.zeros(rows, int), config.data.validation_share, config.seed, [""], together)
+
+
+def _hashes(source: Source) -> "np.ndarray":
+    """(rows,) of the texts of a source."""
+    import numpy as np
+
+    from glassformer.data.encoded import text_hash
+
+    return np.array([text_hash(text) for batch in source.texts() for text in batch], dtype=np.uint64)
+
+
+def without_unseen(corpus: Corpus, config: TrainConfig[Any, Any]) -> tuple[Corpus, list[str]]:
+    """What is learned from without every text that stands elsewhere too, and a share of that; notes on it."""
+    import numpy as np
+
+    from glassformer.data.splits import stratified_fraction
+
+    unseen = np.concatenate([_hashes(each) for each in (corpus.validation, *corpus.never)])
+    learned, left_out = [], 0
+    for source in corpus.learned:
+        free = ~np.isin(_hashes(source), unseen)
+        left_out += int((~free).sum())
+        kept = source.rows[free]
+        share = stratified_fraction(np.zeros(len(kept), int), config.data.fraction, config.seed)
+        learned.append(source_of(source.file, kept[share]))
+    if not sum(len(each.rows) for each in learned):
+        raise DataError("every text to learn from stands among those to judge on; give others")
+    notes = [f"{left_out:,} texts are not learned from, since they are judged on somewhere"]
+    return replace(corpus, learned=learned), notes if left_out else []
+
+
+def digest(rows: "np.ndarray") -> str:
+    """Tells one choice of rows from another."""
+    from hashlib import sha256
+
+    return sha256(rows.tobytes()).hexdigest()
+
+
+def learned_tokenizer(
+    learned: list[Source], checksum: str, config: TrainConfig[Any, Any], report: Report
+) -> tuple["Tokenizer", str]:
+    """A tokeniser with [MASK], learned from these texts or found in the cache, and the key of its texts."""
+    from tokenizers import Tokenizer
+
+    from glassformer.data.tokenizer import LEFT_OUT, train_tokenizer
+
+    data = config.data
+    key = cache_key("masked", TOKENS_FORMAT, checksum, data.tokenizer, data.vocab)
+    path = cache_folder() / "tokenizers" / f"{key}.json"
+    with suppress(Exception):  # the library raises bare Exceptions; a missing or broken file is made anew
+        return Tokenizer.from_file(str(path)), key
+    count = sum(len(source.rows) for source in learned)
+    report(f"learning a vocabulary of at most {data.vocab:,} tokens from {count:,} texts")
+    texts: Iterator[list[str]] = chain.from_iterable(source.texts() for source in learned)
+    tokenizer = train_tokenizer(texts, data.tokenizer, data.vocab, [LEFT_OUT])
+    write_atomically(path, lambda scratch: tokenizer.save(str(scratch)))
+    return tokenizer, key
+
+
+def encode_whole(
+    file: "TextFile", checksum: str, tokenizer: "Tokenizer", key: str, report: Report
+) -> "Encoded":
+    """All of every text, however long."""
+    from glassformer.data.encoded import encode, open_encoded
+    from glassformer.progress import with_progress
+
+    folder = cache_folder() / "encoded" / cache_key(TOKENS_FORMAT, checksum, key, "whole")
+    if folder.is_dir():
+        return open_encoded(folder)
+    report(f"encoding {file.path.name}")
+    texts = with_progress(file.texts(), len, file.count_rows(), f"encoding {file.path.name}")
+    return encode(texts, tokenizer, sys.maxsize, folder)
+
+
+def token_counts(examples: "Pieces") -> "np.ndarray":
+    """(vocab,) how often each token stands in these pieces."""
+    import numpy as np
+
+    encoded = examples.encoded
+    wanted = np.zeros(len(encoded), dtype=bool)
+    wanted[examples.rows] = True
+    ids = encoded.ids[: encoded.offsets[-1]][np.repeat(wanted, np.diff(encoded.offsets))]
+    return np.bincount(ids, minlength=examples.vocab)

@@ -1,0 +1,204 @@
+"""Pretraining on the texts of a task: film reviews without labels, or a file of your own."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from glassformer.cache import cache_key
+from glassformer.errors import DataError, UsageError
+from glassformer.models.configs import require_positive
+from glassformer.models.encoder_config import MaskedLanguageModelConfig
+from glassformer.tasks.base import Prepared, Preset, Report
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.corpus import (
+    Corpus,
+    digest,
+    encode_whole,
+    hold_out,
+    learned_tokenizer,
+    source_of,
+    token_counts,
+    without_unseen,
+)
+from glassformer.tasks.imdb import NEIGHBOURS, ImdbTask
+from glassformer.tasks.masked_language import MaskedLanguage
+from glassformer.tasks.text_classification import TextData
+
+
+@dataclass(frozen=True)
+class MaskedTextData:
+    """How texts become pieces with tokens left out."""
+
+    validation_share: float = 0.02
+    """Share of the texts held out to judge on, where no validation file is given."""
+    fraction: float = 1.0
+    """Share of the training texts that are learned from; validation stays whole."""
+    tokenizer: Literal["word", "bpe", "wordpiece"] = "wordpiece"
+    """How texts are cut into tokens: whole words, byte-pair merges, or BERT's word pieces."""
+    vocab: int = 16000
+    """Entries of the trained vocabulary at most, tokens."""
+    max_tokens: int = 256
+    """Longer texts are cut into pieces of this many tokens at most; all of them are read."""
+    masked: float = 0.15
+    """Share of a piece's tokens that are to be guessed."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "vocab", "max_tokens")
+        for name, value in (("validation_share", self.validation_share), ("masked", self.masked)):
+            if not 0 < value < 1:
+                raise UsageError(f"{name}={value} is no share between none and all; choose 0 < {name} < 1")
+        if not 0 < self.fraction <= 1:
+            raise UsageError(f"fraction={self.fraction} is not a share of the rows; choose 0 < fraction <= 1")
+
+
+@dataclass(frozen=True)
+class MaskedImdbData(MaskedTextData):
+    """Which reviews are learned from, and how they become pieces with tokens left out."""
+
+    labelled: bool = False
+    """Learn from the labelled reviews too that `train imdb` learns from with the same seed."""
+
+
+@dataclass(frozen=True)
+class MaskedUserData(MaskedTextData):
+    """The file and its column, and how texts become pieces with tokens left out."""
+
+    train: str = ""
+    """FILE of texts to learn from (.csv, .tsv, .jsonl, .parquet); required."""
+    validation: str = ""
+    """FILE of texts to judge on; default: texts held out of train."""
+    text: str = "text"
+    """COLUMN of the text; labels are not read."""
+
+
+class Pretraining(MaskedLanguage):
+    """From files of texts to pieces, without a text that others judge by."""
+
+    def corpus(self, config: TrainConfig[Any, Any]) -> Corpus:
+        """Which texts are for what."""
+        raise NotImplementedError
+
+    def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
+        """Leaves out what must stay unseen, learns the tokeniser from the rest, encodes, cuts."""
+        import numpy as np
+
+        from glassformer.baselines.cache import SplitSource
+        from glassformer.data.masking import pieces
+
+        corpus, notes = without_unseen(self.corpus(config), config)
+        files = dict.fromkeys(each.file for each in (*corpus.learned, corpus.validation))
+        sums = {file: file.checksum() for file in files}
+        of_train = cache_key(*(f"{sums[each.file]} {digest(each.rows)}" for each in corpus.learned))
+        tokenizer, key = learned_tokenizer(corpus.learned, of_train, config, report)
+        encoded = {file: encode_whole(file, sums[file], tokenizer, key, report) for file in files}
+        sources = {"train": corpus.learned, "validation": [corpus.validation]}
+        examples = {
+            split: pieces(
+                [(encoded[each.file], each.rows) for each in of_split],
+                config.data.max_tokens,
+                tokenizer.get_vocab_size(),
+            )
+            for split, of_split in sources.items()
+        }
+        for split, of_split in examples.items():
+            if not len(of_split):
+                raise DataError(f"the {split} texts hold no known word; give more or longer texts")
+        validation = examples["validation"]
+        judged = cache_key(key, sums[corpus.validation.file], digest(corpus.validation.rows))
+
+        def left_out() -> Any:
+            batches = list(self.batches(validation, config, train=False))
+            tokens = [batch["labels"].flatten()[batch["places"]].numpy() for batch in batches]
+            counts = [np.bincount(b["places"] // b["ids"].shape[1], minlength=len(b["ids"])) for b in batches]
+            order = self.batches(validation, config, train=False).order
+            return np.concatenate(tokens), np.repeat(validation.hashes[order], np.concatenate(counts))
+
+        return Prepared(
+            tokenizer=tokenizer,
+            class_names=[],
+            examples=examples,
+            checksums={"train": of_train, "validation": judged},
+            notes=notes,
+            inputs={
+                "train": SplitSource(key, lambda: (token_counts(examples["train"]), ())),
+                "validation": SplitSource(judged, left_out),
+            },
+        )
+
+
+class MaskedImdbTask(Pretraining):
+    """Film reviews without labels: 50,000 that come with the data set for this."""
+
+    name = "masked-imdb"
+    summary = "tokens left out of film reviews without labels (Maas et al. 2011)"
+    presets = {
+        "cpu": Preset(
+            cost="""glassformer pretrain imdb --data-dir DATA
+not measured""",
+            config=TrainConfig(
+                model=MaskedLanguageModelConfig(attention="tiled", dropout=0.0),
+                data=MaskedImdbData(),
+                optim=OptimConfig(learning_rate=1e-3, weight_decay=0.01, warmup=0.05),
+                fit=FitConfig(epochs=3, batch_size=64),
+            ),
+        ),
+    }
+    default_preset = {"masked-lm": "cpu"}
+
+    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The folder of the data sets, also where the environment names it."""
+        return ImdbTask().with_absolute_paths(config)
+
+    def corpus(self, config: TrainConfig[Any, Any]) -> Corpus:
+        """Held out are reviews without labels, film by film as they lie there.
+
+        Never learned from are those of test and, by the same seed, those that `train imdb` holds out. By
+        default no review with a label is learned from, so that any seed may fine-tune.
+        """
+        from glassformer.data.imdb import imdb_file
+
+        unlabelled = imdb_file("unsupervised", config.data_dir)
+        kept, held_out = hold_out(unlabelled, config, NEIGHBOURS)
+        labelled, _ = ImdbTask().sources(replace(config, data=TextData()))
+        learned = [source_of(unlabelled, kept)]
+        if config.data.labelled:
+            learned.append(labelled["train"])
+        return Corpus(learned, source_of(unlabelled, held_out), [labelled["validation"], labelled["test"]])
+
+
+class MaskedTextTask(Pretraining):
+    """Your own texts, labelled or not."""
+
+    name = "masked-text"
+    summary = "tokens left out of your own texts (CSV, JSONL or Parquet)"
+    presets = {
+        "cpu": Preset(
+            cost="""glassformer pretrain text --data.train FILE
+imdb's preset on your file; not measured""",
+            config=replace(MaskedImdbTask.presets["cpu"].config, data=MaskedUserData()),
+        ),
+    }
+    default_preset = {"masked-lm": "cpu"}
+
+    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The files of the splits."""
+        given = {split: getattr(config.data, split) for split in ("train", "validation")}
+        absolute = {split: str(Path(path).expanduser().absolute()) for split, path in given.items() if path}
+        return replace(config, data=replace(config.data, **absolute))
+
+    def corpus(self, config: TrainConfig[Any, Any]) -> Corpus:
+        """The given files; without one to judge on, texts held out by the seed."""
+        import numpy as np
+
+        from glassformer.data.files import TextFile
+
+        data = config.data
+        if not data.train:
+            raise UsageError("pretrain text needs a file to learn from; give --data.train FILE")
+        train = TextFile(Path(data.train).expanduser(), data.text)
+        if data.validation:
+            judged = TextFile(Path(data.validation).expanduser(), data.text)
+            rows, of_judged = (np.arange(file.count_rows()) for file in (train, judged))
+            return Corpus([source_of(train, rows)], source_of(judged, of_judged), [])
+        kept, held_out = hold_out(train, config)
+        return Corpus([source_of(train, kept)], source_of(train, held_out), [])
