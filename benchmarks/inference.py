@@ -55,6 +55,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "transformers sdpa, fp32": {"side": "transformers", "implementation": "sdpa", "precision": "fp32"},
     "transformers sdpa, compiled": {"side": "transformers", "implementation": "sdpa", "compiled": True},
+    "transformers sdpa, 2048 tokens, compiled": {
+        "side": "transformers", "implementation": "sdpa", "tokens": 2048, "compiled": True,
+    },
     "transformers eager, compiled": {"side": "transformers", "implementation": "eager", "compiled": True},
     "newcomer": {"side": "newcomer"},
     "ours as shipped": {"side": "shipped"},
