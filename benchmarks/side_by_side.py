@@ -1,4 +1,4 @@
-"""How two benchmarks measure rivals: every form of every side looked at, then rounds of the fastest forms.
+"""How three benchmarks measure rivals: every form of every side looked at, then rounds of the fastest forms.
 
 A form is an entry of the script's VARIANTS: its name, and settings of which `side` says whose it is. Each
 measurement is a process of its own, `python SCRIPT --worker NAME ...`, which prints {"per_second": figure}.
@@ -37,11 +37,16 @@ def in_process(script: str, variant: str, options: Sequence[str]) -> float:
 
 
 def compare(
-    variants: Variants, names: Sequence[str], rounds: int, run: Callable[[str], float]
+    variants: Variants,
+    names: Sequence[str],
+    rounds: int,
+    run: Callable[[str], float],
+    documented: str = "newcomer",
 ) -> dict[str, Any]:
     """Looks at all of `names`, alternates the fastest form of each side for some rounds, prints, reports.
 
     Of ours and of each rival the fastest form is taken; shipped and newcomer have one form each.
+    documented: the rival that the side `newcomer` is, as its documentation shows it.
     """
     looks = {name: [_look(name, run)] for name in names}
     fastest: dict[str, str] = {}
@@ -75,10 +80,10 @@ def compare(
     report = {
         "schema_version": 1,
         "ratios": {
-            "newcomer": ratio(ours, newcomer),
+            documented: ratio(ours, newcomer),
             **{side: ratio(ours, name) for side, name in fastest.items() if side != "ours"},
         },
-        "defaults": {"newcomer": ratio(shipped, newcomer)},
+        "defaults": {documented: ratio(shipped, newcomer)},
         "rounds": rounds,
         "contenders": fastest,
         "variants": {name: {"looks": looks[name], "rounds": measured.get(name, [])} for name in names},

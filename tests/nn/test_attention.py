@@ -393,6 +393,20 @@ def test_scores_whose_powers_overflow_or_underflow(offset):
         torch.testing.assert_close(y, explicit_attention(q, k, v, bias=bias), rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("offset", [-80.0, -60.0, 0.0, 60.0, 80.0, 200.0])
+@pytest.mark.parametrize("mask", MASKS)
+def test_without_gradients_nothing_is_lost_in_single_precision(mask, offset):
+    """No weights are kept there, and sums of powers may be as large and as small as floats can be."""
+    q, k, v = (torch.randn(BATCH, HEADS, n, D_HEAD) for n in (QUERIES, KEYS, KEYS))
+    bias = torch.full((QUERIES, KEYS), offset)
+    exact = explicit_attention(q.double(), k.double(), v.double(), MASKS[mask], bias.double())
+    y = tiled_attention(q, k, v, MASKS[mask], bias)
+    # at 80 and more, 1e-5 is what rounding a score of that size makes of its power
+    torch.testing.assert_close(y.double(), exact, rtol=0, atol=1e-5 if abs(offset) < 80 else 1e-4)
+    kept = tiled_attention(q.requires_grad_(), k, v, MASKS[mask], bias)
+    torch.testing.assert_close(kept.detach(), y, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_comparison_rejects(mutant):
     with pytest.raises(AssertionError):
@@ -414,7 +428,7 @@ def test_comparison_rejects(mutant):
         ("end = min(last, rows.stop)", "end = min(last, rows.start + 1)"),
         ("last = max(1, *self.ends[group[0]])", "last = max(1, *self.ends[group[0]]) - 1"),
         ("min(self.unpadded[group[0]])", "max(self.unpadded[group[0]])"),
-        ("scores * totals.reciprocal_()", "scores.clone()"),
+        ("powers * shares", "powers.clone()"),
         ("functional.pad(real, (0, self.width - self.keys))", "functional.pad(real, (0, 99), value=True)"),
         ("where[:, :, count:] = 0.0", "where[:, :, count:] = 1.0"),
     ],

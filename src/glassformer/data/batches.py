@@ -13,7 +13,7 @@ from glassformer.data.encoded import Examples
 SORTED_TOGETHER = 50
 """Batches whose examples are sorted by length together: enough to save padding, few enough to mix."""
 
-JUDGED_TOKENS = 1 << 15
+JUDGED_TOKENS = 1 << 13
 """Tokens, padding included, in a batch that is only judged: it bounds the memory, whatever the lengths."""
 
 WIDTHS_AN_OCTAVE = 8

@@ -7,7 +7,7 @@ the backward pass, at most KEY_TILE of them a query. What it gains over `explici
 their gradients of all groups pass through one piece of memory, which stays in the processor's cache; nothing
 is kept in float32 under autocast; a group ends at its longest sequence; rows begin where vector instructions
 like them to (`Tiles.padded`); and the highest score of a row is only looked for where it is needed
-(`_fast_softmax`).
+(`_shares`).
 
 More keys go through the online softmax of Milakov & Gimelshein (2018), `_OnlineSoftmax`. For one query with
 scores s_j it keeps the highest score so far m, the sum of powers l = Σ_j exp(s_j - m) and the sum
@@ -73,15 +73,21 @@ class _OneTile(torch.autograd.Function):
         output = _new_output(q, v)
         # copied whole, so that every group is a view; kept instead of the originals, at the same memory
         q, k, v = tiles.scaled(q, out=q.new_empty(q.shape)), tiles.padded(k), tiles.padded(v)
-        memory, kept = tiles.memory(q), []
+        memory, kept, keeps = tiles.memory(q), [], any(ctx.needs_input_grad)
         for group in tiles.groups():
             for rows, (columns,) in tiles.rows_and_columns(group):
                 place = (q[group], k[group], bias, group, rows, columns, memory)
-                weights = _fast_softmax(tiles.scores(*place))
-                if weights is None:
+                powers = tiles.scores(*place).exp_()
+                shares = _shares(powers)
+                if shares is None:
                     weights = _safe_softmax(tiles.scores(*place))
+                elif keeps:
+                    weights = powers * shares
+                else:  # nobody asks for the weights: d_value products a query instead of one for every key
+                    torch.mul(powers @ v[(*group, columns)], shares, out=output[(*group, rows)])
+                    continue
                 output[(*group, rows)] = weights @ v[(*group, columns)]
-                if any(ctx.needs_input_grad):
+                if keeps:
                     kept.append(weights)
         ctx.tiles = tiles
         ctx.save_for_backward(q, k, v, bias, *kept)
@@ -120,18 +126,20 @@ class _OneTile(torch.autograd.Function):
         return d_q, d_k, d_v, None if d_bias is None else d_bias.to(q.dtype), None
 
 
-def _fast_softmax(scores: Tensor) -> Tensor | None:
-    """exp(S) / rowsum(exp(S)) without the highest score: two thirds of torch.softmax's time.
+def _shares(powers: Tensor) -> Tensor | None:
+    """1 / rowsum(exp(S)): a softmax without the highest score, in two thirds of torch.softmax's time.
 
-    The scores are lost. None where a sum leaves the range in which that is as exact as the real thing: near
-    overflow, near underflow, or where a row is masked as a whole.
+    None where a sum leaves the range in which that is as exact as the real thing: near overflow, near
+    underflow, or where a row is masked as a whole.
     """
-    totals = scores.exp_().sum(dim=-1, keepdim=True)
+    totals = powers.sum(dim=-1, keepdim=True)
     lowest, highest = torch.aminmax(totals)
-    limit = math.sqrt(torch.finfo(scores.dtype).max)
-    if not 1 / limit < float(lowest) <= float(highest) < limit:
+    numbers = torch.finfo(powers.dtype)
+    # above: what a power lost to underflow is below the rounding of its row; below: 1 / total stays normal
+    above, below = numbers.tiny / numbers.eps, min(numbers.max / 2, 1 / numbers.tiny)
+    if not above < float(lowest) <= float(highest) < below:
         return None
-    return scores * totals.reciprocal_()
+    return totals.reciprocal_()
 
 
 def _safe_softmax(scores: Tensor) -> Tensor:

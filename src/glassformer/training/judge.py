@@ -13,6 +13,7 @@ from torch import nn
 
 from glassformer.baselines.cache import SplitSource
 from glassformer.evaluation import most_confused
+from glassformer.nn.packed import can_pack, packed
 from glassformer.progress import with_progress
 from glassformer.tasks.base import Batches, Report, Task
 from glassformer.training.machine import Machine
@@ -28,7 +29,7 @@ def answers(
     task: Task, model: nn.Module, batches: Batches, machine: Machine, doing: str = "predicting"
 ) -> np.ndarray:
     """(examples, ...) in the order of the examples, whatever order the batches have."""
-    model.eval()
+    model = for_inference(model, machine)
     device = machine.device
     rows = []
     with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
@@ -38,6 +39,12 @@ def answers(
     result = np.empty_like(sorted_rows)
     result[batches.order] = sorted_rows
     return result
+
+
+def for_inference(model: nn.Module, machine: Machine) -> nn.Module:
+    """The model in evaluation mode; of bf16 on a processor, a packed copy, which answers the same faster."""
+    model.eval()
+    return packed(model) if machine.precision == "bf16" and can_pack(model) else model
 
 
 def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
