@@ -40,7 +40,11 @@ class PackedLinear(nn.Module):
 
 def can_pack(model: nn.Module, dtype: torch.dtype = torch.bfloat16) -> bool:
     """Whether `packed` runs here: encoder blocks, on a processor whose oneDNN multiplies in that dtype."""
-    if not torch.backends.mkldnn.is_available() or any(p.device.type != "cpu" for p in model.parameters()):
+    # PyTorch's inductor calls these two; it does not promise that they stay
+    kernels = ("_reorder_linear_weight", "_linear_pointwise")
+    if not torch.backends.mkldnn.is_available() or not all(hasattr(torch.ops.mkldnn, k) for k in kernels):
+        return False
+    if any(p.device.type != "cpu" for p in model.parameters()):
         return False
     if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
