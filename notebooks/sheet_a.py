@@ -395,5 +395,7 @@ glassformer(f"report {STUDY} --title '{TITLE}' --examples {EXAMPLES} --out {PAPE
 print(f"{PAPER}: {PAPER.stat().st_size:,} bytes")
 
 # %% [markdown]
-# **Not here:** the sheet also offers the fine-tuning of a pretrained BERT, which Glassformer does not do
-# yet. [The README](../README.md) has the measured figures on all reviews.
+# **A pretrained BERT**, which the sheet offers too, is a model to name:
+# `glassformer train imdb --model.pretrained FOLDER` runs published weights in the parts of this notebook; see
+# [published models](../docs/how-to/finetune.md). [The README](../README.md) has the measured figures on all
+# reviews.
