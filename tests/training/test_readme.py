@@ -9,6 +9,7 @@ from typing import Any
 import jaxtyping
 import pytest
 from tests.helpers import cifar10_folder, commands_in, image_folder, reviews, write_csv, write_jsonl
+from tests.pretrained.published import tiny_bert
 
 from glassformer import cli
 from glassformer.commands import train
@@ -42,6 +43,8 @@ def test_commands_are_understood(
     (tmp_path / "submissions" / "ada").mkdir(parents=True)
     (tmp_path / "submissions" / "ada" / "attention.py").write_text("def attention(q, k, v):\n    return v\n")
     image_folder(tmp_path / "pets", {"cat": 12, "dog": 12})
+    if "FOLDER" in command:
+        tiny_bert(tmp_path / "FOLDER", "a film")
     cifar10_folder(tmp_path / "DATA")
     if "smallest" in command:  # searched in a moment, and then there is a board to verify
         monkeypatch.setattr("glassformer.experiments.smallest.ON_ITS_WAY", {})
