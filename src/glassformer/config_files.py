@@ -36,7 +36,7 @@ def flags_of_file(path: str, task: str, hidden: Collection[str] = ()) -> list[st
             f"--config {path} is for the task {content['task']}, not {task}; choose one of the two"
         )
     options = {key: value for key, value in content.items() if key not in NOT_OPTIONS}
-    if isinstance(model := options.get("model"), dict):
+    if "schema_version" in content and isinstance(model := options.get("model"), dict):
         options["model"] = {key: value for key, value in model.items() if key not in hidden}
     return flags_of_mapping(options)
 

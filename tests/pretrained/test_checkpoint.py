@@ -1,17 +1,23 @@
 """What a folder has to be, and the one line for each that is not."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from glassformer import pretrained
 from glassformer.cli import main
 from glassformer.errors import DataError, UsageError
+from glassformer.models.vision_config import PretrainedVisionConfig
+from glassformer.models.vision_transformer import VisionTransformer
 from glassformer.pretrained import checkpoint
 from glassformer.pretrained.inspecting import inspect
+from glassformer.pretrained.loading import start_from, with_sizes
 from tests.pretrained.published import tiny_bert
 
 Change = Callable[[Path], object]
@@ -75,12 +81,18 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "unknown": (change_config(model_type="t5"), "'t5', an architecture that does not run here; those"),
     "no type": (change_config(model_type=None), "model_type=None"),
     "answering": (change_config(architectures=["BertForQuestionAnswering"]), "QuestionAnswering"),
+    "other head": (change_config(architectures=["BertLMHeadModel"]), "those that run here: BertModel, Bert"),
+    "quantised": (change_config(quantization_config={"bits": 4}), "has a quantization_config"),
+    "layers": (change_config(num_hidden_layers=10**9), "layers=1,000,000,000, and no tensor"),
+    "giant": (change_config(hidden_size=3 * 2**28), "d_model=805,306,368, and no tensor"),
+    "vocabulary": (change_config(vocab_size=10**9), "vocab=1,000,000,000, and no tensor"),
+    "no word": (change_config(hidden_act=["gelu"]), "hidden_act=['gelu']"),
     "no size": (change_config(hidden_size="wide"), "hidden_size='wide', which is no size"),
     "negative": (change_config(num_hidden_layers=-1), "num_hidden_layers=-1, which is no size"),
     "other sizes": (change_config(num_hidden_layers=3), "missing: encoder.layer.2."),
     "fewer": (change_config(num_hidden_layers=1), "not expected: encoder.layer.1."),
-    "wider": (change_config(intermediate_size=21), "of the wrong shape: encoder.layer.0.intermediate"),
-    "uneven heads": (change_config(num_attention_heads=5), "heads=5 does not divide d_model=12"),
+    "wider": (change_config(intermediate_size=21), "of another kind: encoder.layer.0.intermediate"),
+    "uneven heads": (change_config(num_attention_heads=5), "5 heads, which do not share d_model=12"),
     "activation": (change_config(hidden_act="swish"), "hidden_act='swish'"),
     "positions": (change_config(position_embedding_type="relative_key"), "other positions do not run here"),
     "truncated": (cut, "is truncated or no safetensors file"),
@@ -117,7 +129,7 @@ def test_more_than_the_memory_is_said_before_it_is_loaded(
     assert (checkpoint.free_memory() or 1) > 0
     monkeypatch.setattr(checkpoint, "free_memory", lambda: 1000)
     monkeypatch.setattr("glassformer.pretrained.loading.read", None)
-    with pytest.raises(DataError, match=r"of the memory here 0\.0 GiB are free; choose a smaller model"):
+    with pytest.raises(DataError, match=r"0\.0 GiB are free here; choose a smaller model"):
         pretrained.load(str(folder))
 
 
@@ -126,6 +138,114 @@ def test_a_name_that_is_neither_folder_nor_hub_name() -> None:
         pretrained.find("no such/folder/here")
     with pytest.raises(UsageError, match="no published model is named"):
         pretrained.find("")
+
+
+@pytest.mark.parametrize("kind", ["vit-model", "vit-pair"])
+def test_a_vision_transformer_without_a_head_and_with_two_sides(
+    kind: str, saved: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(saved("vit"), tmp_path / "model"))
+    images = torch.rand(2, 3, 12, 12)
+    whole = pretrained.load(str(folder))
+    assert isinstance(whole, VisionTransformer)
+    if kind == "vit-pair":
+        change_config(image_size=[12, 12])(folder)
+        assert torch.equal(pretrained.load(str(folder))(images), whole(images))
+        change_config(image_size=[12, 12, 3])(folder)
+        with pytest.raises(DataError, match="which is no height and width"):
+            pretrained.load(str(folder))
+        return
+    tensors = load_file(folder / "model.safetensors")
+    bare = {k.removeprefix("vit."): v for k, v in tensors.items() if k.startswith("vit.")}
+    save_file(bare, folder / "model.safetensors")
+    change_config(architectures=["ViTModel"])(folder)
+    assert inspect(str(folder)).runs
+    hidden = pretrained.load(str(folder))(images)
+    torch.testing.assert_close(whole.head(hidden), whole(images))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"image_std": [0, 0, 0]}, "image_std=[0, 0, 0], by which"),
+        ({"image_mean": None}, "image_mean=None, by which"),
+        ({"image_mean": [0.5, 0.5]}, "image_mean=[0.5, 0.5], by which"),
+        ({"do_rescale": False}, "do_rescale=False; pixels are read from 0 to 255"),
+        ({"rescale_factor": 1 / 127.5}, "rescale_factor="),
+    ],
+)
+def test_pixels_that_cannot_be_scaled(
+    content: dict[str, object], said: str, saved: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(saved("vit"), tmp_path / "model"))
+    (folder / "preprocessor_config.json").write_text(json.dumps(content))
+    source = pretrained.find(str(folder))
+    model = VisionTransformer(with_sizes(PretrainedVisionConfig(classes=3), source).as_vit())
+    with pytest.raises(DataError, match=re.escape(said)):
+        start_from(model, source)
+
+
+def test_whole_numbers_are_no_weights_and_no_name_stands_twice(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    name = "encoder.layer.0.attention.self.query.weight"
+    save_file(tensors | {name: torch.ones(12, 12, dtype=torch.int8)}, folder / "model.safetensors")
+    with pytest.raises(DataError, match=f"{name} is I8, which are no weights"):
+        pretrained.load(str(folder))
+    old = {"embeddings.LayerNorm.gamma": torch.ones(12)}
+    save_file(tensors | old, folder / "model.safetensors")
+    with pytest.raises(DataError, match="one is too many"):
+        pretrained.load(str(folder))
+
+
+@pytest.mark.parametrize("padding", [-5, 22, "1", True])
+def test_places_are_counted_from_a_padding_token_that_there_is(
+    padding: object, saved: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(saved("roberta"), tmp_path / "model"))
+    change_config(pad_token_id=padding)(folder)
+    with pytest.raises(DataError, match="from which places cannot be counted"):
+        pretrained.load(str(folder))
+
+
+def test_what_the_tokeniser_puts_around_a_text_has_rows_too(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "bert", "a film")
+    tokenizer = pretrained.find(str(folder)).tokenizer()
+    content = json.loads(tokenizer.to_str())
+    content["post_processor"]["cls"] = ["[CLS]", 99999]
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="as token 99999, but the embedding has 7 rows"):
+        pretrained.find(str(folder)).tokenizer()
+
+
+def test_a_word_may_hold_what_ends_lines_elsewhere(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "bert", "a film tail")
+    words = (folder / "vocab.txt").read_text().split("\n")
+    words[5] = "a\x85b"
+    (folder / "vocab.txt").write_text("\r\n".join(words), encoding="utf-8", newline="")
+    assert pretrained.find(str(folder)).tokenizer().token_to_id("tail") == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model: {name: masked-lm, layers: 1.0}", "layers=1.0 is no int"),
+        ("model: {name: masked-lm, layers: 1, norm: weird}", "norm='weird'"),
+        ("model: {name: transformer}", "is a run with a transformer model"),
+        ("[" * 5000, "is broken or of another version"),
+        ("model: 3", "is broken or of another version"),
+    ],
+)
+def test_a_broken_run(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises((UsageError, DataError), match=re.escape(said)):
+        pretrained.find(str(tmp_path))
+    sizes = "layers: 1, heads: 1, d_model: 4, d_ff: 4, vocab: 9, max_tokens: 9"
+    (tmp_path / "config.yaml").write_text(f"model: {{name: masked-lm, {sizes}}}")
+    with pytest.raises(DataError, match="finish it with glassformer pretrain --resume"):
+        pretrained.find(str(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes(b"garbage!!")
+    with pytest.raises(DataError, match="truncated or no safetensors file"):
+        pretrained.find(str(tmp_path))
 
 
 def test_tokenisers(tmp_path: Path) -> None:

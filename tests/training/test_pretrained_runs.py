@@ -71,6 +71,9 @@ def test_a_run_needs_the_published_folder_no_more(bert: Path, table: Path, tmp_p
     shutil.rmtree(gone)
     after = glassformer.load(folder).predict(["a wonderful film", "boring and stupid"])
     assert before == after
+    metrics = json.loads((folder / "metrics.json").read_text())
+    again, _ = glassformer.load(folder).evaluate(baselines=False, report=quiet)
+    assert again["test"]["accuracy"] == metrics["test"]["accuracy"]
     assert json.loads((folder / "metrics.json").read_text())["test"]["count"] == 32
 
 
@@ -114,8 +117,10 @@ def test_stopped_and_resumed_equals_never_stopped_also_without_the_folder(
         keep(self, *words)
 
     monkeypatch.setattr(RunKeeper, "on_train_batch_end", interrupt)
+    gone = Path(shutil.copytree(bert, tmp_path / "gone"))
     with pytest.raises(InterruptedRun):
-        train("text", small(bert, table), str(tmp_path / "stopped"), report=quiet)
+        train("text", small(gone, table), str(tmp_path / "stopped"), report=quiet)
+    shutil.rmtree(gone)
     resume(str(tmp_path / "stopped"), report=quiet)
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "stopped", run))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -138,6 +143,23 @@ def test_the_configuration_of_a_run_repeats_it(run: Path, bert: Path, tmp_path: 
     assert main(words.split()) == 0
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "again", run))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_another_vocabulary_in_the_folder_changes_no_run(bert: Path, table: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bert, tmp_path / "bert"))
+    run = train("text", small(folder, table), str(tmp_path / "run"), report=quiet)
+    words = (folder / "vocab.txt").read_text().splitlines()
+    (folder / "vocab.txt").write_text("\n".join([*words[:5], *reversed(words[5:])]))
+    loaded = glassformer.load(run)
+    prepared = loaded.task.prepare(loaded.config, quiet)
+    assert prepared.tokenizer is not None
+    assert prepared.tokenizer.get_vocab() == loaded.tokenizer.get_vocab()  # type: ignore[union-attr]
+
+
+def test_sizes_in_a_file_of_the_users_are_refused(bert: Path, table: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("model: {layers: 12}")
+    words = f"train text --data.train {table} --model.pretrained {bert} --config {tmp_path / 'own.yaml'}"
+    assert main(words.split()) == 2
 
 
 def test_every_command_works_on_it(
@@ -170,6 +192,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
         (f"{text} --model.pretrained {bert} --model.frozen 3", 2, "more than the model's 2 blocks"),
         (f"{text} --model.pretrained {saved('vit')} --data.max-tokens 20", 2, "which is not for texts"),
         (f"{text} --model.pretrained {saved('bert')} --data.max-tokens 20", 1, "neither tokenizer.json nor"),
+        (f"{text} --model.pretrained {bert} --data.max-tokens 2", 2, "no room beside the 2 tokens"),
+        (f"{text} --model.pretrained {bert} --data.max-tokens 9 --data.token-dropout 0.1", 2, "[CLS] and"),
         (f"{text} --model.pretrained {tmp_path}", 2, "holds no published model"),
         (f"train parity --model.pretrained {bert}", 2, "parity has no model 'pretrained'"),
     ):

@@ -12,7 +12,7 @@ from tyro.conf import Suppress
 
 from glassformer.errors import UsageError
 
-FACTS = ("vocab", "classes", "max_tokens", "max_targets", "channels", "height", "width")
+FACTS = ("vocab", "classes", "max_tokens", "max_targets", "channels", "height", "width", "run")
 
 Positions = Literal["none", "sinusoidal", "learned", "rotary", "alibi"]
 PatchPositions = Literal["none", "learned", "sinusoidal", "rotary"]

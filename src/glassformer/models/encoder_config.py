@@ -1,6 +1,6 @@
 """The frozen dataclasses of the encoders that published weights run in. No torch here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from tyro.conf import Suppress
@@ -46,7 +46,13 @@ class EncoderShape:
     eps: Suppress[float] = 1e-12
 
     def require_whole(self) -> None:
-        """Raises UsageError where a size is missing, or does not fit another."""
+        """Raises UsageError where a size is missing or does not fit, ValueError for what is no size."""
+        for field in fields(EncoderShape):
+            value, default = getattr(self, field.name), field.default
+            if type(value) is not type(default):
+                raise ValueError(f"{field.name}={value!r} is no {type(default).__name__}")
+        if self.norm not in ("pre", "post") or self.activation not in ("relu", "gelu", "gelu_tanh"):
+            raise ValueError(f"norm={self.norm!r} or activation={self.activation!r} is unknown")
         require_positive(self, "layers", "heads", "d_model", "d_ff", "vocab", "max_tokens")
         require_heads(self.heads, self.d_model)
 
@@ -106,6 +112,7 @@ class PretrainedClassifierConfig(EncoderConfig):
     frozen: int = 0
     """Lowest blocks, and with them the embeddings, that do not learn; -1 all of them."""
     unknown: Suppress[int] = 1
+    run: Suppress[str] = ""
     classes: Suppress[int] = 0
 
     def __post_init__(self) -> None:

@@ -39,12 +39,13 @@ HEADS: dict[str, Head] = {
 class Architecture:
     """title: for people. word: what its classes are called in transformers. shape: config.json -> sizes.
 
-    head: the classifier that its published classifiers have.
+    heads: what may stand on its encoder. head: the form that its published classifiers have.
     """
 
     title: str
     word: str
     shape: Callable[["Fields"], Shape]
+    heads: tuple[Head, ...]
     head: Literal["linear", "tanh", "relu"] = "linear"
 
 
@@ -61,6 +62,16 @@ class Fields:
             raise DataError(f"config.json says {name}={value!r}, which is no size; it is not whole")
         return value
 
+    def pair(self, name: str) -> tuple[int, int]:
+        """(height, width): two sizes, or one for both."""
+        value = self.config.get(name)
+        if not isinstance(value, list):
+            return self.size(name), self.size(name)
+        if len(value) != 2:
+            raise DataError(f"config.json says {name}={value!r}, which is no height and width")
+        height, width = (Fields({name: each}).size(name) for each in value)
+        return height, width
+
     def number(self, name: str, default: float) -> float:
         """A number above 0."""
         value = self.config.get(name, default)
@@ -71,7 +82,7 @@ class Fields:
     def activation(self, name: str) -> Any:
         """An activation that the feed-forward layers have."""
         value = self.config.get(name, "gelu")
-        if value not in ACTIVATIONS:
+        if not isinstance(value, str) or value not in ACTIVATIONS:
             raise DataError(f"config.json says {name}={value!r}; {nearest(str(value), list(ACTIVATIONS))}")
         return ACTIVATIONS[value]
 
@@ -101,7 +112,10 @@ def _bert(config: Fields, first_position: int = 0) -> EncoderShape:
 def _roberta(config: Fields) -> EncoderShape:
     # places are counted from the number of the padding token on
     padding = config.config.get("pad_token_id", 1)
-    return _bert(config, (padding if isinstance(padding, int) else 1) + 1)
+    most = config.size("max_position_embeddings")
+    if not isinstance(padding, int) or isinstance(padding, bool) or not 0 <= padding < most - 1:
+        raise DataError(f"config.json says pad_token_id={padding!r}, from which places cannot be counted")
+    return _bert(config, padding + 1)
 
 
 def _distilbert(config: Fields) -> EncoderShape:
@@ -138,6 +152,7 @@ def _gpt2(config: Fields) -> EncoderShape:
 
 def _vit(config: Fields) -> VisionShape:
     config.require("qkv_bias", True, "projections without biases")
+    height, width = config.pair("image_size")
     return VisionShape(
         layers=config.size("num_hidden_layers"),
         heads=config.size("num_attention_heads"),
@@ -145,19 +160,22 @@ def _vit(config: Fields) -> VisionShape:
         d_ff=config.size("intermediate_size"),
         patch=config.size("patch_size"),
         channels=config.size("num_channels", 3),
-        height=config.size("image_size"),
-        width=config.size("image_size"),
+        height=height,
+        width=width,
         activation=config.activation("hidden_act"),
         eps=config.number("layer_norm_eps", 1e-12),
     )
 
 
+MASKED: tuple[Head, ...] = ("none", "classifier", "masked-lm")
 ARCHITECTURES = {
-    "bert": Architecture("BERT (Devlin et al. 2019), MiniLM and others of its shape", "Bert", _bert, "tanh"),
-    "distilbert": Architecture("DistilBERT (Sanh et al. 2019)", "DistilBert", _distilbert, "relu"),
-    "roberta": Architecture("RoBERTa (Liu et al. 2019)", "Roberta", _roberta, "tanh"),
-    "gpt2": Architecture("GPT-2 (Radford et al. 2019)", "GPT2", _gpt2),
-    "vit": Architecture("ViT (Dosovitskiy et al. 2021)", "ViT", _vit),
+    "bert": Architecture(
+        "BERT (Devlin et al. 2019), MiniLM and others of its shape", "Bert", _bert, MASKED, "tanh"
+    ),
+    "distilbert": Architecture("DistilBERT (Sanh et al. 2019)", "DistilBert", _distilbert, MASKED, "relu"),
+    "roberta": Architecture("RoBERTa (Liu et al. 2019)", "Roberta", _roberta, MASKED, "tanh"),
+    "gpt2": Architecture("GPT-2 (Radford et al. 2019)", "GPT2", _gpt2, ("none", "causal-lm")),
+    "vit": Architecture("ViT (Dosovitskiy et al. 2021)", "ViT", _vit, ("none", "classifier")),
 }
 """model_type in config.json -> the architecture."""
 
@@ -175,16 +193,24 @@ def architecture_of(config: Mapping[str, Any]) -> str:
 
 def head_of(config: Mapping[str, Any]) -> Head:
     """What stands on the encoder, by the class that config.json names. Raises DataError for another."""
-    named = config.get("architectures") or ["Model"]
-    name = named[0] if isinstance(named, list) and named else named
-    for ending, head in sorted(HEADS.items(), key=lambda each: -len(each[0])):
-        if isinstance(name, str) and name.endswith(ending):
-            return head
-    raise DataError(
-        f"config.json says architectures={named!r}; those that run here end in {', '.join(HEADS)}"
-    )
+    known = ARCHITECTURES[architecture_of(config)]
+    named = config.get("architectures") or [f"{known.word}Model"]
+    name = named[0] if isinstance(named, list) else named
+    running = {f"{known.word}{ending}": head for ending, head in HEADS.items() if head in known.heads}
+    if not isinstance(name, str) or name not in running:
+        raise DataError(
+            f"config.json says architectures={named!r}; those that run here: {', '.join(running)}"
+        )
+    return running[name]
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:
     """The sizes that config.json gives. Raises DataError where one is missing, or not to be had here."""
-    return ARCHITECTURES[architecture_of(config)].shape(Fields(config))
+    if config.get("quantization_config"):
+        raise DataError(
+            "config.json has a quantization_config: the weights are no plain numbers; take others"
+        )
+    shape = ARCHITECTURES[architecture_of(config)].shape(Fields(config))
+    if shape.d_model % shape.heads:
+        raise DataError(f"config.json has {shape.heads} heads, which do not share d_model={shape.d_model}")
+    return shape

@@ -17,6 +17,8 @@ from glassformer.errors import DataError, UsageError
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+COPIES = 3
+"""How often the weights stand in memory while they are loaded: as stored, as named here, in the model."""
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
@@ -86,12 +88,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def require_memory(checkpoint: Checkpoint) -> None:
     """Raises DataError, before anything is loaded, where the weights in fp32 exceed the free memory."""
-    needed = sum(stored.bytes_in_fp32 for stored in checkpoint.tensors.values())
+    needed = COPIES * sum(stored.bytes_in_fp32 for stored in checkpoint.tensors.values())
     free = free_memory()
     if free is not None and needed > free:
         raise DataError(
-            f"{checkpoint.folder} holds {needed / 2**30:.1f} GiB of weights (in fp32), and of the memory "
-            f"here {free / 2**30:.1f} GiB are free; choose a smaller model, or a machine with more"
+            f"{checkpoint.folder} takes {needed / 2**30:.1f} GiB of memory to load (in fp32), and "
+            f"{free / 2**30:.1f} GiB are free here; choose a smaller model, or a machine with more"
         )
 
 
@@ -136,6 +138,11 @@ def _shards(folder: Path) -> dict[Path, list[str] | None]:
         assert of_file is not None
         of_file.append(name)
     return files
+
+
+def require_weights(file: Path) -> None:
+    """Raises DataError for what is no whole safetensors file."""
+    _headers(file)
 
 
 def _headers(file: Path) -> dict[str, Stored]:

@@ -49,7 +49,7 @@ def inspect(name: str) -> Inspection:
     if source.checkpoint is not None:
         try:
             head = head_of(source.checkpoint.config)
-            model, plan, _ = planned(source)
+            model, plan = planned(source)
             parameters = sum(each.numel() for each in model.parameters())
             faults += plan.faults()
         except DataError as error:

@@ -1,10 +1,12 @@
 """A published model, whole, in our parts; or its encoder in a model that is to be fine-tuned."""
 
+import math
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -19,7 +21,7 @@ from glassformer.pretrained.architectures import ARCHITECTURES, Head, head_of
 from glassformer.pretrained.checkpoint import WEIGHTS, read_json
 from glassformer.pretrained.mapping import Plan, plan, prefix_of, read
 from glassformer.pretrained.sources import Source, find
-from glassformer.pretrained.tables import LAYOUTS, Table
+from glassformer.pretrained.tables import LAYOUTS, TIED, Table
 
 PREPROCESSOR = "preprocessor_config.json"
 """How pixels were scaled in training; without it, to [-1, 1]."""
@@ -38,24 +40,25 @@ def load(name: str, *, dropout: float = 0.0) -> Model:
     checkpoint = source.checkpoint
     if checkpoint is None:
         raise UsageError(f"{name} is a run; open it with glassformer.load")
-    model, wanted, head = planned(source, dropout)
+    model, wanted = planned(source, dropout)
     wanted.require_whole(source.folder)
     ours = model.state_dict()
     model.load_state_dict(read(checkpoint, wanted, ours), assign=True)
-    if not isinstance(model, VisionTransformer):
-        _require_tied(source, head)
     return model.eval()
 
 
-def planned(source: Source, dropout: float = 0.0) -> tuple[Model, Plan, Head]:
-    """The model of a checkpoint without weights, which tensors are to fill it, and what stands on it."""
+def planned(source: Source, dropout: float = 0.0) -> tuple[Model, Plan]:
+    """The model of a checkpoint without weights, and which tensors are to fill it."""
     checkpoint = source.checkpoint
     assert checkpoint is not None
     head = head_of(checkpoint.config)
     with torch.device("meta"):
         model = build(source, head, _classes(checkpoint.config) if head == "classifier" else 0, dropout)
     heads, others = _heads(source.architecture, head)
-    return model, plan(checkpoint, source.architecture, model.state_dict(), heads, others), head
+    made = plan(checkpoint, source.architecture, model.state_dict(), heads, others)
+    if head in ("masked-lm", "causal-lm") and (misfit := _untied(source)):
+        made.misfits.append(misfit)
+    return model, made
 
 
 def build(source: Source, head: Head, classes: int, dropout: float = 0.0) -> Model:
@@ -63,7 +66,10 @@ def build(source: Source, head: Head, classes: int, dropout: float = 0.0) -> Mod
     shape = source.shape
     if isinstance(shape, VisionShape):
         vision = PretrainedVisionConfig(**asdict(shape), dropout=dropout, classes=classes or 1).as_vit()
-        return VisionTransformer(vision)
+        model = VisionTransformer(vision)
+        if not classes:
+            setattr(model, "head", nn.Identity())  # noqa: B010 - its type is that of a classifier's
+        return model
     config = EncoderConfig(**asdict(shape), dropout=dropout)
     if head == "classifier":
         kind = ARCHITECTURES[source.architecture].head
@@ -125,17 +131,37 @@ def _take_our_pixels(filled: dict[str, Tensor], source: Source) -> None:
     With theirs = (p - mean) / std and p = (ours + 1) / 2, W theirs + b is
     (W / (2 std)) ours + b + sum over the patch of W (1/2 - mean) / std.
     """
-    path = source.folder / PREPROCESSOR
-    content = read_json(path) if path.is_file() else {}
-    mean, std = (
-        torch.tensor(content.get(name, [0.5]), dtype=torch.float64) for name in ("image_mean", "image_std")
-    )
+    mean, std = _pixel_scale(source.folder / PREPROCESSOR, source.sizes["channels"])
     weight, bias = (filled[f"embed.projection.{kind}"] for kind in ("weight", "bias"))
     pixels = weight.shape[1] // source.sizes["channels"]
-    mean, std = (each.expand(source.sizes["channels"]).repeat_interleave(pixels) for each in (mean, std))
+    mean, std = (each.repeat_interleave(pixels) for each in (mean, std))
     shift = weight.double() @ ((0.5 - mean) / std)
     filled["embed.projection.weight"] = (weight.double() * (0.5 / std)).to(weight.dtype)
     filled["embed.projection.bias"] = (bias.double() + shift).to(bias.dtype)
+
+
+def _pixel_scale(path: Path, channels: int) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel that pixels in [0, 1] were brought to.
+
+    Raises DataError for what is neither.
+    """
+    content = read_json(path) if path.is_file() else {}
+    for name, usual in (("do_rescale", True), ("rescale_factor", 1 / 255)):
+        if content.get(name, usual) not in (usual, round(usual, 17)):
+            raise DataError(f"{path} says {name}={content[name]!r}; pixels are read from 0 to 255 here")
+    if content.get("do_normalize") is False:
+        content |= {"image_mean": [0.0], "image_std": [1.0]}
+    scale = []
+    for name in ("image_mean", "image_std"):
+        values = content.get(name, [0.5])
+        numbers = isinstance(values, list) and all(isinstance(each, int | float) for each in values)
+        good = numbers and len(values) in (1, channels) and all(math.isfinite(each) for each in values)
+        if not good or (name == "image_std" and min(values) <= 0):
+            raise DataError(
+                f"{path} says {name}={values!r}, by which pixels of {channels} channels cannot be scaled"
+            )
+        scale.append(torch.tensor(values, dtype=torch.float64).expand(channels))
+    return scale[0], scale[1]
 
 
 def _published_positions(model: VisionTransformer, shape: VisionShape) -> LearnedGridPositions:
@@ -174,33 +200,26 @@ def _heads(architecture: str, head: Head) -> tuple[Table, tuple[Table, ...]]:
 def _classes(config: dict[str, Any]) -> int:
     labels = config.get("id2label")
     count = len(labels) if isinstance(labels, dict) and labels else config.get("num_labels", 2)
-    if not isinstance(count, int) or count < 1:
+    if not isinstance(count, int) or not 1 <= count <= 10**6:
         raise DataError(f"config.json says num_labels={count!r}, which is no number of classes")
     return count
 
 
-def _require_tied(source: Source, head: Head) -> None:
-    """Raises DataError where a language model has an output projection of its own."""
-    from glassformer.pretrained.tables import TIED
-
-    checkpoint = source.checkpoint
-    name = TIED.get(source.architecture)
-    if checkpoint is None or head not in ("masked-lm", "causal-lm") or name not in checkpoint.tensors:
-        return
-    embedding = prefix_of(checkpoint, source.architecture) + str(
-        LAYOUTS[source.architecture].encoder["embed.embedding"]
-    )
-    from safetensors import safe_open
+def _untied(source: Source) -> str | None:
+    """What is wrong, in words, where a language model has an output projection of its own."""
+    checkpoint, name = source.checkpoint, TIED[source.architecture]
+    if checkpoint is None or name not in checkpoint.tensors:
+        return None
+    row = LAYOUTS[source.architecture].encoder["embed.embedding"]
+    embedding = f"{prefix_of(checkpoint, source.architecture)}{row}.weight"
 
     def tensor(of: str) -> Tensor:
         with safe_open(checkpoint.tensors[of].file, framework="pt") as opened:
             return opened.get_tensor(of)
 
-    if not torch.equal(tensor(name), tensor(f"{embedding}.weight")):
-        raise DataError(
-            f"{name} of {source.folder} is not its token embedding, and models with an output projection of "
-            "their own do not run here"
-        )
+    if embedding not in checkpoint.tensors or torch.equal(tensor(name), tensor(embedding)):
+        return None
+    return f"{name} is not the token embedding, and an output projection of its own does not run here"
 
 
 def with_sizes(model: Any, source: Source) -> Any:

@@ -14,6 +14,7 @@ from glassformer.errors import DataError
 from glassformer.pretrained.checkpoint import Checkpoint, Stored
 from glassformer.pretrained.tables import LAYOUTS, TIED, Layout, Place, Table, place_of
 
+FLOATING = ("F64", "F32", "F16", "BF16")
 SHOWN = 8
 """Names that a message lists; the rest is counted."""
 
@@ -34,7 +35,7 @@ class Plan:
             for what, names in (
                 ("missing:", self.missing),
                 ("not expected:", self.unexpected),
-                ("of the wrong shape:", self.misfits),
+                ("of another kind:", self.misfits),
             )
             if names
         ]
@@ -64,6 +65,7 @@ def plan(
     used: set[str] = set()
     for name, tensor in ours.items():
         if (place := where(name, layout, prefix, heads)) is None:
+            result.missing.append(f"what becomes {name}")
             continue
         used.update(place.names)
         result.places[name] = Place(tuple(known.get(each, each) for each in place.names), place.transposed)
@@ -143,6 +145,9 @@ def _misfit(
 ) -> str | None:
     """What is wrong with the shapes, in words."""
     shapes = [tensors[known[name]].shape for name in place.names]
+    for name in place.names:
+        if (dtype := tensors[known[name]].dtype) not in FLOATING:
+            return f"{name} is {dtype}, which are no weights"
     wanted = tuple(ours.shape)
     if place.transposed:
         wanted = wanted[::-1]
@@ -172,6 +177,8 @@ def _spelled(tensors: Mapping[str, Any]) -> dict[str, str]:
         for old, new in endings:
             if name.endswith(old):
                 today = name.removesuffix(old) + new
+        if today in spelled:
+            raise DataError(f"the weights hold {today} and, as it once was called, {name}; one is too many")
         spelled[today] = name
     return spelled
 

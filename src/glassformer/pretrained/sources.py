@@ -9,8 +9,16 @@ import yaml
 
 from glassformer.errors import DataError, UsageError
 from glassformer.models.encoder_config import EncoderShape
+from glassformer.models.vision_config import VisionShape
 from glassformer.pretrained.architectures import Shape, architecture_of, shape_of
-from glassformer.pretrained.checkpoint import WEIGHTS, Checkpoint, open_checkpoint, require_memory
+from glassformer.pretrained.checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    Checkpoint,
+    open_checkpoint,
+    require_memory,
+    require_weights,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -19,7 +27,7 @@ RUN = "config.yaml"
 FETCHED = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer.json", "vocab.txt",
            "tokenizer_config.json", "preprocessor_config.json")  # fmt: skip
 """What is fetched of a repository: never a pickle."""
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w.-]+)?")
+HUB_NAME = re.compile(r"\w[\w-]*([.-]\w[\w-]*)*(/\w[\w-]*([.-]\w[\w-]*)*)?(@[\w./-]+)?")
 UNKNOWN = ("[UNK]", "<unk>", "<|endoftext|>")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -79,16 +87,21 @@ def find(name: str) -> Source:
         raise UsageError(
             f"{name} is no folder, and no name on the hub such as google/bert_uncased_L-4; give one"
         )
-    if (folder / RUN).is_file():
-        return Source(name, folder, "run", _shape_of_run(folder), None)
+    if (folder / RUN).is_file() and not (folder / CONFIG).is_file():
+        return Source(name, folder, "run", shape_of_run(folder), None)
     checkpoint = open_checkpoint(folder)
     architecture = architecture_of(checkpoint.config)
     shape = shape_of(checkpoint.config)
     require_memory(checkpoint)
+    _require_plausible(checkpoint, shape)
     return Source(name, folder, architecture, shape, checkpoint)
 
 
-def _shape_of_run(folder: Path) -> EncoderShape:
+def shape_of_run(folder: Path) -> EncoderShape:
+    """The sizes of a run of `glassformer pretrain`, whose weights are there.
+
+    Raises UsageError for a run of another kind, DataError for one that is unfinished or broken.
+    """
     try:
         content = yaml.safe_load((folder / RUN).read_text(encoding="utf-8"))
         model = content["model"]
@@ -102,23 +115,58 @@ def _shape_of_run(folder: Path) -> EncoderShape:
         shape.require_whole()
     except UsageError:
         raise
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{folder / RUN} is broken or of another version ({error})") from error
+    except (
+        OSError,
+        yaml.YAMLError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{folder / RUN} is broken or of another version ({reason}); pretrain anew"
+        ) from error
     if not (folder / WEIGHTS).is_file():
         raise DataError(
             f"{folder} has no {WEIGHTS} yet; finish it with glassformer pretrain --resume {folder}"
         )
+    require_weights(folder / WEIGHTS)
     return shape
+
+
+def _require_plausible(checkpoint: Checkpoint, shape: Shape) -> None:
+    """Raises DataError for a size beyond all tensors: a model of it would be built before it is refused."""
+    largest = max((max(each.shape, default=1) for each in checkpoint.tensors.values()), default=1)
+    sizes = {"layers": (shape.layers, len(checkpoint.tensors))}
+    names = ("d_model", "d_ff", "vocab", "max_tokens", "token_types")
+    sizes |= {name: (getattr(shape, name, 0), largest) for name in names}
+    if isinstance(shape, VisionShape):
+        patches = (shape.height // shape.patch) * (shape.width // shape.patch)
+        sizes |= {"patches": (patches, largest), "patch": (shape.patch, largest)}
+    for name, (size, most) in sizes.items():
+        if size > most:
+            raise DataError(
+                f"config.json of {checkpoint.folder} gives {name}={size:,}, and no tensor of its weights is "
+                "as large; fetch the folder again"
+            )
 
 
 def _fetched(name: str) -> tuple[Path, str]:
     """The folder of a hub's repository here, and its name with the commit."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     repository, _, revision = name.partition("@")
     try:
-        folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(FETCHED)))
+        wanted: dict[str, Any] = {"allow_patterns": list(FETCHED), "ignore_patterns": ["*/*"]}
+        folder = Path(snapshot_download(repository, revision=revision or None, **wanted))
+    except GatedRepoError as error:
+        raise DataError(
+            f"{repository} is given to those alone who have agreed to its terms; do so on its page on the "
+            "hub, and log in here with hf auth login"
+        ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise UsageError(f"there is no folder {name}, and no such model on the Hugging Face hub") from error
     except Exception as error:  # the hub's client raises a dozen unrelated kinds

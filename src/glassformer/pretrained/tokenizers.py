@@ -1,5 +1,6 @@
 """The tokeniser that a published model was trained with."""
 
+from itertools import islice
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -23,10 +24,15 @@ def read_tokenizer(folder: Path, vocab: int) -> Tokenizer:
             "fetch the folder again"
         )
     try:
-        tokenizer = Tokenizer.from_file(str(path)) if path.name == TOKENIZER else _word_pieces(path, folder)
+        is_json = path.name == TOKENIZER
+        tokenizer = Tokenizer.from_file(str(path)) if is_json else _word_pieces(path, folder, vocab)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tried = [number for text in ("", "a", "\u2603") for number in tokenizer.encode(text).ids]
     except Exception as error:  # the library raises bare Exceptions
         raise DataError(f"{path} is broken ({error}); fetch it again") from error
     highest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    highest = max([highest, *tried])
     if highest < 0:
         raise DataError(f"{path} has no tokens; fetch it again")
     if highest >= vocab:
@@ -35,14 +41,14 @@ def read_tokenizer(folder: Path, vocab: int) -> Tokenizer:
             f"{path} has {word!r} as token {highest}, but the embedding has {vocab} rows; the tokeniser is "
             "not that of the model: take both from one place"
         )
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
     return tokenizer
 
 
-def _word_pieces(path: Path, folder: Path) -> Tokenizer:
+def _word_pieces(path: Path, folder: Path, vocab: int) -> Tokenizer:
     """BERT's reading of vocab.txt (Devlin et al. 2019, and its code); lower case unless told otherwise."""
-    words = path.read_text(encoding="utf-8").splitlines()
+    with path.open(encoding="utf-8", newline="\n") as file:
+        # one more than the embedding has tells that they disagree; no file is read without end
+        words = [line.rstrip("\r\n") for line in islice(file, vocab + 1)]
     vocabulary = {word: number for number, word in enumerate(words)}
     if len(vocabulary) != len(words):
         raise ValueError("a word stands in it twice")

@@ -171,7 +171,12 @@ class TextClassification(Classification):
         return facts
 
     def require_published_fit(self, config: TrainConfig[Any, Any]) -> None:
-        """Refuses texts that are cut later than the encoder has positions."""
+        """Refuses texts that are cut later than the encoder has positions, or lose their [CLS]."""
+        if config.data.token_dropout:
+            raise UsageError(
+                f"data.token_dropout={config.data.token_dropout} would leave [CLS] and [SEP] out of texts, "
+                "and the published model has never seen one without; choose 0"
+            )
         if config.data.max_tokens > config.model.max_tokens:
             raise UsageError(
                 f"data.max_tokens={config.data.max_tokens} is more than the {config.model.max_tokens} "
@@ -279,10 +284,7 @@ class TextClassification(Classification):
 
         data = config.data
         if config.model.name == PRETRAINED:
-            from glassformer.pretrained.sources import find
-
-            tokenizer = find(config.model.pretrained).tokenizer()
-            return tokenizer, cache_key("published", tokenizer.to_str())
+            return self._published_tokenizer(config)
         key = cache_key("tokenizer", TOKENS_FORMAT, checksum, _digest(train), data.tokenizer, data.vocab)
         path = cache_folder() / "tokenizers" / f"{key}.json"
         with suppress(Exception):  # the library raises bare Exceptions; a missing or broken file is made anew
@@ -291,6 +293,23 @@ class TextClassification(Classification):
         tokenizer = train_tokenizer(train.texts(), data.tokenizer, data.vocab)
         write_atomically(path, lambda scratch: tokenizer.save(str(scratch)))
         return tokenizer, key
+
+    def _published_tokenizer(self, config: TrainConfig[Any, Any]) -> tuple["Tokenizer", str]:
+        """That of the published model, or of the run once there is one."""
+        from glassformer.pretrained.sources import find
+        from glassformer.pretrained.tokenizers import read_tokenizer
+
+        model = config.model
+        tokenizer = (
+            read_tokenizer(Path(model.run), model.vocab) if model.run else find(model.pretrained).tokenizer()
+        )
+        special = tokenizer.num_special_tokens_to_add(is_pair=False)
+        if config.data.max_tokens <= special:
+            raise UsageError(
+                f"data.max_tokens={config.data.max_tokens} leaves no room beside the {special} tokens that "
+                f"the tokeniser puts around a text; choose {special + 1} or more, such as 128"
+            )
+        return tokenizer, cache_key("published", tokenizer.to_str())
 
     def _encode(
         self,

@@ -139,11 +139,12 @@ def parameter_groups(model: nn.Module, optim: OptimConfig) -> dict[str, dict[str
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     decay = {"embedding": optim.embedding_weight_decay, "matrix": optim.weight_decay, "rest": 0.0}
     groups: dict[str, dict[str, Any]] = {}
+    depths = {} if optim.layer_decay == 1 else blocks_above(model)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         kind = "embedding" if id(parameter) in embeddings else "matrix" if parameter.ndim > 1 else "rest"
-        below = 0 if optim.layer_decay == 1 else blocks_above(model)[name]
+        below = depths.get(name, 0)
         group = groups.setdefault(f"{kind}{below or ''}", {"params": [], "weight_decay": decay[kind]})
         if below:
             group["lr"] = optim.learning_rate * optim.layer_decay**below

@@ -121,6 +121,8 @@ def read_config(folder: Path) -> RunConfig:
         name, class_names = content.pop("task"), content.pop("class_names")
         task = find_task(name)
         preset = task.preset(None, content["model"]["name"])
+        if hasattr(preset.model, "run"):  # the published folder may be gone, or another one, by now
+            content["model"]["run"] = str(folder)
         for part in ("model", "data", "optim", "fit"):
             content[part] = {k: tuple(v) if isinstance(v, list) else v for k, v in content[part].items()}
         return RunConfig(
