@@ -215,7 +215,7 @@ def test_an_output_projection_of_its_own_is_refused(saved: Callable[..., Path], 
         if fine:
             pretrained.load(str(tmp_path))
         else:
-            with pytest.raises(DataError, match=r"lm_head\.weight .* is not the token embedding"):
+            with pytest.raises(DataError, match=r"lm_head\.weight is not the token embedding"):
                 pretrained.load(str(tmp_path))
 
 
