@@ -1,5 +1,7 @@
 """Models on a published encoder go out through the table that they came in by, and as ONNX."""
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -125,3 +127,22 @@ def test_a_tuned_run_is_a_pipeline(tuned_run: Path, published: Path, tmp_path: P
     ask = pipeline("text-classification", model=str(folder))
     (answer,) = ask(TEXTS[0])
     assert answer["label"] == run.predict(TEXTS[:1])[0].label
+
+
+def test_the_card_s_call_takes_a_text_beyond_the_positions(tuned_run: Path, tmp_path: Path) -> None:
+    """transformers cuts none unless it is asked to, and fails on the first token without a position."""
+    from transformers import pipeline
+
+    folder = exported_from(tuned_run, tmp_path / "folder", "--format", "hub")
+    positions = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
+    text = "good " * (positions + 1)
+    with pytest.raises(RuntimeError):
+        pipeline("text-classification", model=str(folder))(text)
+    call = r'pipeline\("text-classification", model="FOLDER"(.*)\)\("a text"\)'
+    found = re.search(call, (folder / "README.md").read_text())
+    assert found is not None
+    assert found.group(1) == ", truncation=True"
+    (answer,) = pipeline("text-classification", model=str(folder), truncation=True)(text)
+    (wanted,) = load(tuned_run, CPU).predict([text])
+    assert answer["score"] == pytest.approx(wanted.probabilities[answer["label"]], abs=1e-5)
+    assert answer["label"] == wanted.label

@@ -81,8 +81,11 @@ def _use(card: Card) -> str:
     run = card.run
     given = "a text" if run.task.has_tokenizer else "image.png"
     if card.export["format"] == "hub":
-        task = "text-classification" if run.task.has_tokenizer else "image-classification"
-        call = f'pipeline("{task}", model="FOLDER")("{given}")'
+        call = (
+            f'pipeline("text-classification", model="FOLDER", truncation=True)("{given}")'
+            if run.task.has_tokenizer  # a text is cut only where that is asked for
+            else f'pipeline("image-classification", model="FOLDER")("{given}")'
+        )
         return (
             f"```python\nfrom transformers import pipeline\n\n{call}\n```\n\n"
             f"It is a `{card.export['architecture']}`."
