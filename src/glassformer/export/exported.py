@@ -47,4 +47,5 @@ class ExportedRun(LoadedRun):
             )
         ready = prepare_machine(MachineConfig("cpu", "fp32", machine.threads))
         content = read_checked(self.folder, GRAPH, self._export["sha256"])
-        return OnnxModel(content, threads=ready.threads, name=str(self.folder / GRAPH)), ready
+        path, classes = str(self.folder / GRAPH), len(self.class_names)
+        return OnnxModel(content, threads=ready.threads, name=path, classes=classes), ready
