@@ -213,10 +213,15 @@ def with_facts(folder: Path, **facts: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | facts))
 
 
-def with_graph(folder: Path, content: bytes) -> None:
-    (folder / "model.onnx").write_bytes(content)
+def with_file(folder: Path, name: str, content: bytes) -> None:
+    """Another file in its place, and its checksum, as who makes up a folder would put them."""
+    (folder / name).write_bytes(content)
     sums = json.loads((folder / "export.json").read_text())["sha256"]
-    with_facts(folder, sha256=sums | {"model.onnx": sha256(content)})
+    with_facts(folder, sha256=sums | {name: sha256(content)})
+
+
+def with_graph(folder: Path, content: bytes) -> None:
+    with_file(folder, "model.onnx", content)
 
 
 def other_graph(folder: Path) -> None:
@@ -295,6 +300,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "another tokeniser": (
         lambda at: (at / "tokenizer.json").write_text("{}"),
         "tokenizer.json is not what was exported (its checksum differs); export the run anew",
+    ),
+    "an empty tokeniser": (
+        lambda at: with_file(at, "tokenizer.json", b"{}"),
+        "tokenizer.json is broken (",
+    ),
+    "a tokeniser of bytes": (
+        lambda at: with_file(at, "tokenizer.json", b"\xff\xfe\x00"),
+        "tokenizer.json is broken ('utf-8' codec",
     ),
     "half a graph": (
         lambda at: (at / "model.onnx").write_bytes((at / "model.onnx").read_bytes()[:999]),

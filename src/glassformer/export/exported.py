@@ -5,9 +5,9 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from torch import nn
 
-from glassformer.errors import UsageError
+from glassformer.errors import DataError, UsageError
 from glassformer.export.extra import require_extra
-from glassformer.export.folder import GRAPH, read_checked, read_export
+from glassformer.export.folder import GRAPH, WAY_OUT, read_checked, read_export
 from glassformer.export.session import OnnxModel
 from glassformer.tasks.config import MachineConfig
 from glassformer.training.loaded import LoadedRun
@@ -33,7 +33,11 @@ class ExportedRun(LoadedRun):
 
     def _open_tokenizer(self) -> Tokenizer:
         content = read_checked(self.folder, TOKENIZER, self._export["sha256"])
-        return Tokenizer.from_str(content.decode("utf-8"))
+        try:
+            return Tokenizer.from_str(content.decode("utf-8"))
+        except Exception as error:  # the library raises bare Exceptions
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{self.folder / TOKENIZER} is broken ({reason}); {WAY_OUT}") from error
 
     def _open_model(self, machine: MachineConfig) -> tuple[nn.Module, Machine]:
         if machine.device not in ("auto", "cpu"):
