@@ -12,7 +12,7 @@ from glassformer.export.session import OnnxModel
 from glassformer.tasks.config import MachineConfig
 from glassformer.training.loaded import LoadedRun
 from glassformer.training.machine import Machine, prepare_machine
-from glassformer.training.run_folder import TOKENIZER
+from glassformer.training.run_folder import CONFIG, TOKENIZER
 
 
 class ExportedRun(LoadedRun):
@@ -24,6 +24,7 @@ class ExportedRun(LoadedRun):
     def __init__(self, folder: Path, machine: MachineConfig) -> None:
         require_extra("predict")
         self._export = read_export(folder)
+        read_checked(folder, CONFIG, self._export["sha256"])  # the names of the classes stand in it
         super().__init__(folder, machine)
 
     @property
@@ -51,5 +52,10 @@ class ExportedRun(LoadedRun):
             )
         ready = prepare_machine(MachineConfig("cpu", "fp32", machine.threads))
         content = read_checked(self.folder, GRAPH, self._export["sha256"])
-        path, classes = str(self.folder / GRAPH), len(self.class_names)
-        return OnnxModel(content, threads=ready.threads, name=path, classes=classes), ready
+        names = self.class_names
+        if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+            raise DataError(
+                f"{self.folder / CONFIG} is broken (its class_names are no list of names); {WAY_OUT}"
+            )
+        path = str(self.folder / GRAPH)
+        return OnnxModel(content, threads=ready.threads, name=path, classes=len(names)), ready

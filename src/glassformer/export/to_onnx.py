@@ -85,7 +85,10 @@ def export_onnx(
             f"INT8: {before:,} bytes became {len(content):,}; {smaller.agreement:.4f} of the labels of "
             f"{smaller.examples:,} validation examples are as before"
         )
-    files = {GRAPH: content}
+    files = {
+        GRAPH: content,
+        **{each: (run.folder / each).read_bytes() for each in (CONFIG, METRICS, PROVENANCE)},
+    }
     if run.task.has_tokenizer:
         files[TOKENIZER] = (run.folder / TOKENIZER).read_bytes()
     facts = {
@@ -99,7 +102,6 @@ def export_onnx(
         "sha256": {each: sha256(of_it) for each, of_it in files.items()},
     }
     card = Card(run, metrics, provenance, facts)
-    files |= {each: (run.folder / each).read_bytes() for each in (CONFIG, METRICS, PROVENANCE)}
     files |= {EXPORT: as_json(facts), CARD: model_card(card).encode()}
     write_folder(folder, files)
     return checked
