@@ -15,6 +15,7 @@ from glassformer.export import hub
 from glassformer.export.forms import hub_form
 from glassformer.models.encoder import EncoderClassifier
 from glassformer.models.encoder_config import PretrainedClassifierConfig
+from glassformer.pretrained.inspecting import inspect
 from glassformer.training.loaded import load
 from tests.export.conftest import exported_from
 from tests.export.test_graph import as_onnx, assert_same_on_texts, randomised
@@ -110,6 +111,8 @@ def test_a_tuned_run_is_a_pipeline(tuned_run: Path, published: Path, tmp_path: P
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md",
     }  # fmt: skip
     assert f"Started from the published weights `{published}`" in (folder / "README.md").read_text()
+    found = inspect(str(folder))
+    assert (found.runs, found.faults) == (True, [])
     run = load(tuned_run, CPU)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     given = tokenizer(TEXTS, padding=True, truncation=True, return_tensors="pt")
