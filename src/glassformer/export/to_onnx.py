@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from glassformer.errors import DataError, UsageError
-from glassformer.export.card import Card, model_card
+from glassformer.export.card import Card, model_card, require_told
 from glassformer.export.check import TOLERANCE, Checked, require_equal
 from glassformer.export.extra import require_extra
 from glassformer.export.folder import CARD, EXPORT_VERSION, GRAPH, as_json, require_free, sha256, write_folder
@@ -68,6 +68,7 @@ def export_onnx(
     require_free(folder)
     require_extra("export")
     metrics, provenance = read_json(run.folder / METRICS), read_json(run.folder / PROVENANCE)
+    require_told(run, metrics, provenance)
     name = type(run.model).__name__
     report(f"tracing {name} of {run.parameters:,} parameters")
     graph = onnx_graph(run.model)
