@@ -1,12 +1,14 @@
 """A card's figures are the run's, and a user's words stay words."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from glassformer.export.card import code, escape
+from tests.export.test_onnx_folder import refused
 
 
 def test_every_figure_is_the_run_s(text_run: Path, exported: Path) -> None:
@@ -30,6 +32,28 @@ def test_every_figure_is_the_run_s(text_run: Path, exported: Path) -> None:
         slug for slug, each in metrics["baselines"].items() if each["accuracy"] > metrics["test"]["accuracy"]
     ]
     assert ("Cheaper models did better" in card) == bool(better)
+
+
+@pytest.mark.parametrize("form", ["onnx", "hub"])
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("metrics.json", {}, "(KeyError: 'test')"),
+        ("provenance.json", {}, "(KeyError: 'versions')"),
+        ("metrics.json", [], "(TypeError: list indices"),
+        ("metrics.json", {"test": {"accuracy": 0.5, "accuracy_ci95": [0]}}, "(ValueError: not enough values"),
+    ],
+)
+def test_figures_that_are_missing_are_told_before_anything_is_computed(
+    form: str, name: str, content: object, reason: str, image_run: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    run = Path(shutil.copytree(image_run, tmp_path / "run"))
+    (run / name).write_text(json.dumps(content))
+    for computes in ("to_onnx.onnx_graph", "hub.loads_equal"):
+        monkeypatch.setattr(f"glassformer.export.{computes}", lambda *given: pytest.fail("it was computed"))
+    said = refused(capsys, 1, "export", run, "--format", form, "--threads", 1, "--out", tmp_path / "folder")
+    assert f"metrics.json or provenance.json of {run} is broken or incomplete {reason}" in said
+    assert not (tmp_path / "folder").exists()
 
 
 def test_the_front_matter_is_yaml(exported: Path) -> None:

@@ -1,5 +1,7 @@
 """Models on a published encoder go out through the table that they came in by, and as ONNX."""
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from glassformer.export import hub
 from glassformer.export.forms import hub_form
 from glassformer.models.encoder import EncoderClassifier
 from glassformer.models.encoder_config import PretrainedClassifierConfig
+from glassformer.pretrained.inspecting import inspect
 from glassformer.training.loaded import load
 from tests.export.conftest import exported_from
 from tests.export.test_graph import as_onnx, assert_same_on_texts, randomised
@@ -108,6 +111,8 @@ def test_a_tuned_run_is_a_pipeline(tuned_run: Path, published: Path, tmp_path: P
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md",
     }  # fmt: skip
     assert f"Started from the published weights `{published}`" in (folder / "README.md").read_text()
+    found = inspect(str(folder))
+    assert (found.runs, found.faults) == (True, [])
     run = load(tuned_run, CPU)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     given = tokenizer(TEXTS, padding=True, truncation=True, return_tensors="pt")
@@ -125,3 +130,22 @@ def test_a_tuned_run_is_a_pipeline(tuned_run: Path, published: Path, tmp_path: P
     ask = pipeline("text-classification", model=str(folder))
     (answer,) = ask(TEXTS[0])
     assert answer["label"] == run.predict(TEXTS[:1])[0].label
+
+
+def test_the_card_s_call_takes_a_text_beyond_the_positions(tuned_run: Path, tmp_path: Path) -> None:
+    """transformers cuts none unless it is asked to, and fails on the first token without a position."""
+    from transformers import pipeline
+
+    folder = exported_from(tuned_run, tmp_path / "folder", "--format", "hub")
+    positions = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
+    text = "good " * (positions + 1)
+    with pytest.raises(RuntimeError):
+        pipeline("text-classification", model=str(folder))(text)
+    call = r'pipeline\("text-classification", model="FOLDER"(.*)\)\("a text"\)'
+    found = re.search(call, (folder / "README.md").read_text())
+    assert found is not None
+    assert found.group(1) == ", truncation=True"
+    (answer,) = pipeline("text-classification", model=str(folder), truncation=True)(text)
+    (wanted,) = load(tuned_run, CPU).predict([text])
+    assert answer["score"] == pytest.approx(wanted.probabilities[answer["label"]], abs=1e-5)
+    assert answer["label"] == wanted.label

@@ -16,6 +16,7 @@ from glassformer.export import hub
 from glassformer.export.forms import hub_form
 from glassformer.models.configs import VisionTransformerConfig
 from glassformer.models.vision_transformer import VisionTransformer
+from glassformer.pretrained.inspecting import inspect
 from glassformer.training.loaded import load
 from tests.export.conftest import exported_from
 from tests.export.test_graph import randomised
@@ -67,6 +68,21 @@ def test_the_card_has_the_figures(image_run: Path, folder: Path) -> None:
     assert "library_name: transformers" in card
     assert 'pipeline("image-classification", model="FOLDER")("image.png")' in card
     assert "3 batches of several sizes" in card
+
+
+def test_what_goes_out_runs_here_again(image_run: Path, folder: Path) -> None:
+    found = inspect(str(folder))
+    assert found.faults == []
+    assert found.runs
+    assert found.head == "a classifier"
+    assert (found.sizes["height"], found.sizes["width"]) == (8, 8)
+    assert found.parameters == load(image_run, CPU).parameters
+
+
+def test_a_square_has_one_size_and_others_two() -> None:
+    square = VisionTransformer(replace(CONFIG, width=8))
+    assert hub_form(square).config["image_size"] == 8
+    assert hub_form(VisionTransformer(CONFIG)).config["image_size"] == [8, 12]
 
 
 @pytest.mark.parametrize("activation", ["gelu", "relu"])

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
+import yaml
 from onnx import helper, numpy_helper
 
 import glassformer
@@ -18,6 +20,7 @@ from glassformer.cli import main
 from glassformer.errors import DataError
 from glassformer.export import extra
 from glassformer.export.folder import sha256
+from glassformer.export.session import OnnxModel
 from glassformer.tasks.config import MachineConfig
 from glassformer.training.loaded import load as load_run
 from tests.helpers import reviews, write_csv
@@ -34,6 +37,7 @@ def refused(capsys: pytest.CaptureFixture[str], status: int, *words: object) -> 
     assert captured.out == ""
     lines = [line for line in captured.err.splitlines() if line.startswith("glassformer: ")]
     assert lines == captured.err.splitlines()[-1:]
+    assert "GLASSFORMER_TRACEBACK" not in lines[0]  # which is told where nobody had thought of it
     return lines[0]
 
 
@@ -57,6 +61,7 @@ def test_the_folder_is_complete(exported: Path) -> None:
     assert facts["check"]["largest"] <= facts["check"]["tolerance"] == 1e-4
     assert facts["int8"] is None
     assert facts["versions"]["onnxruntime"]
+    assert facts["sha256"].keys() == {path.name for path in exported.iterdir()} - {"export.json", "README.md"}
     for name, digest in facts["sha256"].items():
         assert sha256((exported / name).read_bytes()) == digest
 
@@ -210,16 +215,89 @@ def with_facts(folder: Path, **facts: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | facts))
 
 
-def with_graph(folder: Path, content: bytes) -> None:
-    (folder / "model.onnx").write_bytes(content)
+def with_file(folder: Path, name: str, content: bytes) -> None:
+    """Another file in its place, and its checksum, as who makes up a folder would put them."""
+    (folder / name).write_bytes(content)
     sums = json.loads((folder / "export.json").read_text())["sha256"]
-    with_facts(folder, sha256=sums | {"model.onnx": sha256(content)})
+    with_facts(folder, sha256=sums | {name: sha256(content)})
+
+
+def with_graph(folder: Path, content: bytes) -> None:
+    with_file(folder, "model.onnx", content)
 
 
 def other_graph(folder: Path) -> None:
     graph = onnx.load(folder / "model.onnx")
     graph.graph.input[0].name = "words"
+    for node in graph.graph.node:
+        node.input[:] = ["words" if name == "ids" else name for name in node.input]
     with_graph(folder, graph.SerializeToString())
+
+
+def mean_of(*shape: int | str, ids: int = onnx.TensorProto.INT64, axes: tuple[int, ...] = (1,)) -> bytes:
+    """A graph that says something of ids and mask: as many equal logits as the last axis of shape says."""
+    names = ("ids", ids, ["batch", "tokens"]), ("mask", onnx.TensorProto.BOOL, ["batch", "tokens"])
+    nodes = [
+        helper.make_node("Cast", ["ids"], ["numbers"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["numbers", "axes"], ["mean"], keepdims=int(len(shape) == 2)),
+        helper.make_node("Expand", ["mean", "size"], ["logits"]),
+    ]
+    size = [shape[-1] if isinstance(shape[-1], int) else 5] if len(shape) == 2 else [1]
+    constants = [
+        numpy_helper.from_array(np.array(values, dtype=np.int64), name)
+        for name, values in (("axes", axes), ("size", size))
+    ]
+    inputs = [helper.make_tensor_value_info(*each) for each in names]
+    logits = helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, shape)
+    graph = helper.make_graph(nodes, "mean", inputs, [logits], constants)
+    opset = helper.make_opsetid("", 20)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+
+
+def outside(name: str, path: Path) -> onnx.TensorProto:
+    """A tensor whose numbers stand in another file."""
+    tensor = numpy_helper.from_array(np.zeros(3, dtype=np.float32), name)
+    path.write_bytes(tensor.raw_data)
+    onnx.external_data_helper.set_external_data(tensor, path.name)
+    tensor.ClearField("raw_data")
+    return tensor
+
+
+def external_weights(folder: Path) -> None:
+    graph = onnx.load(folder / "model.onnx")
+    graph.graph.initializer.append(outside("far", folder / "far.bin"))
+    with_graph(folder, graph.SerializeToString())
+
+
+def external_in_a_subgraph(folder: Path) -> None:
+    graph = onnx.load(folder / "model.onnx")
+    told = helper.make_tensor_value_info("far", onnx.TensorProto.FLOAT, [3])
+    branch = helper.make_graph([], "branch", [], [told], [outside("far", folder / "far.bin")])
+    true = helper.make_node("Constant", [], ["true"], value=numpy_helper.from_array(np.array(True)))
+    node = helper.make_node("If", ["true"], ["unused"], then_branch=branch, else_branch=branch)
+    graph.graph.node.extend([true, node])
+    with_graph(folder, graph.SerializeToString())
+
+
+def external_constant(folder: Path) -> None:
+    graph = onnx.load(folder / "model.onnx")
+    far = outside("far", folder / "far.bin")
+    graph.graph.node.append(helper.make_node("Constant", [], ["unused"], value=far))
+    with_graph(folder, graph.SerializeToString())
+
+
+def one_size(folder: Path) -> None:
+    graph = onnx.load_model_from_string(mean_of("batch", 3))
+    for each in graph.graph.input:
+        each.type.tensor_type.shape.dim[1].dim_value = 77
+    with_graph(folder, graph.SerializeToString())
+
+
+def reversed_classes(folder: Path, names: Any = None) -> bytes:
+    """A configuration with other names of classes: backwards, or as given."""
+    content = yaml.safe_load((folder / "config.yaml").read_text())
+    content["class_names"] = names or content["class_names"][::-1]
+    return yaml.safe_dump(content, sort_keys=False).encode()
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -232,6 +310,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda at: (at / "tokenizer.json").write_text("{}"),
         "tokenizer.json is not what was exported (its checksum differs); export the run anew",
     ),
+    "an empty tokeniser": (
+        lambda at: with_file(at, "tokenizer.json", b"{}"),
+        "tokenizer.json is broken (",
+    ),
+    "a tokeniser of bytes": (
+        lambda at: with_file(at, "tokenizer.json", b"\xff\xfe\x00"),
+        "tokenizer.json is broken ('utf-8' codec",
+    ),
     "half a graph": (
         lambda at: (at / "model.onnx").write_bytes((at / "model.onnx").read_bytes()[:999]),
         "model.onnx is not what was exported",
@@ -240,16 +326,49 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda at: with_graph(at, b"words"),
         "model.onnx is broken or too new for onnxruntime (",
     ),
-    "a foreign graph": (other_graph, ""),
+    "a foreign graph": (
+        other_graph,
+        "model.onnx takes words, mask and gives logits, not as glassformer writes it; export it anew",
+    ),
+    "words as decimals": (
+        lambda at: with_graph(at, mean_of("batch", 3, ids=onnx.TensorProto.FLOAT)),
+        "has ids as tensor(float) with 2 axes, and glassformer writes tensor(int64) with 2; export it anew",
+    ),
+    "logits in a row": (
+        lambda at: with_graph(at, mean_of("batch")),
+        "has logits as tensor(float) with 1 axes, and glassformer writes tensor(float) with 2; export it",
+    ),
+    "five classes of three": (
+        lambda at: with_graph(at, mean_of("batch", 5)),
+        "gives 5 logits, and there are 3 class names; export it anew",
+    ),
+    "texts of one length": (one_size, "cannot be computed on a batch of "),
+    "weights in another file": (external_weights, "keeps far in another file, and glassformer writes one"),
+    "weights of a branch in another file": (external_in_a_subgraph, "keeps far in another file"),
+    "a constant in another file": (external_constant, "keeps far in another file"),
     "another version": (
         lambda at: with_facts(at, schema_version=9),
-        "is of version 9, this glassformer reads 1",
+        "is of version 9, this glassformer reads version 2",
     ),
     "no JSON": (lambda at: (at / "export.json").write_text("{"), "export.json is missing or broken ("),
     "a list": (lambda at: (at / "export.json").write_text("[]"), "is of version None"),
     "no checksums": (lambda at: with_facts(at, sha256=None), "export.json is broken (it has no checksums"),
-    "no configuration": (lambda at: (at / "config.yaml").unlink(), "is not a run (it has no config.yaml)"),
-    "a broken configuration": (lambda at: (at / "config.yaml").write_text("a: ["), "config.yaml is broken"),
+    "no configuration": (
+        lambda at: (at / "config.yaml").unlink(),
+        "is incomplete (it has no config.yaml); export the run anew",
+    ),
+    "classes reversed": (
+        lambda at: (at / "config.yaml").write_bytes(reversed_classes(at)),
+        "config.yaml is not what was exported (its checksum differs); export the run anew",
+    ),
+    "a broken configuration": (
+        lambda at: with_file(at, "config.yaml", b"a: ["),
+        "config.yaml is broken",
+    ),
+    "classes that are a number": (
+        lambda at: with_file(at, "config.yaml", reversed_classes(at, names=3)),
+        "config.yaml is broken (its class_names are no list of names); export the run anew",
+    ),
 }
 
 
@@ -257,8 +376,30 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_damaged_folder_gets_one_line(damage: str, copied: Path, capsys) -> None:
     change, message = BROKEN[damage]
     change(copied)
-    status = 2 if damage == "no configuration" else 1
-    assert message.replace("reads 1", "reads version 1") in refused(capsys, status, "predict", copied, "good")
+    assert message in refused(capsys, 1, "predict", copied, "good")
+
+
+def test_every_example_gets_its_logits() -> None:
+    model = OnnxModel(mean_of("batch", "classes", axes=(0, 1)))
+    assert model(torch.ones(1, 3, dtype=torch.int64)).tolist() == [[1] * 5]
+    with pytest.raises(DataError, match="the graph gives logits of 1 x 5 for a batch of 2, not as glassform"):
+        model(torch.ones(2, 3, dtype=torch.int64))
+
+
+def test_classes_that_only_the_answer_shows_are_counted() -> None:
+    inputs = [
+        helper.make_tensor_value_info(name, kind, ["batch", "tokens"])
+        for name, kind in (("ids", onnx.TensorProto.INT64), ("mask", onnx.TensorProto.BOOL))
+    ]
+    logits = helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", "tokens"])
+    node = helper.make_node("Cast", ["ids"], ["logits"], to=onnx.TensorProto.FLOAT)
+    graph = helper.make_graph([node], "cast", inputs, [logits])
+    opset = helper.make_opsetid("", 20)
+    content = helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+    model = OnnxModel(content, classes=3)
+    assert model(torch.ones(2, 3, dtype=torch.int64)).shape == (2, 3)
+    with pytest.raises(DataError, match="the graph gives 5 logits, and there are 3 class names; export it"):
+        model(torch.ones(2, 5, dtype=torch.int64))
 
 
 def test_only_the_cpu_computes(exported: Path, capsys) -> None:
@@ -324,7 +465,7 @@ def test_without_the_extra(text_run: Path, exported: Path, tmp_path: Path, capsy
     assert f"onnx and onnxscript and onnxruntime, {line}" in refused(
         capsys, 1, "export", text_run, "--out", tmp_path / "folder"
     )
-    assert f"onnxruntime, {line}" in refused(capsys, 1, "predict", exported, "good")
+    assert f"needs onnx and onnxruntime, {line}" in refused(capsys, 1, "predict", exported, "good")
     with pytest.raises(DataError, match="onnxruntime, not installed here"):
         glassformer.load(exported)
     assert not list(tmp_path.iterdir())

@@ -6,9 +6,11 @@ from typing import Any
 
 import yaml
 
+from glassformer.errors import DataError
 from glassformer.export.graph import IMAGE_INPUTS, TEXT_INPUTS
 from glassformer.models.configs import FACTS
 from glassformer.training.loaded import LoadedRun
+from glassformer.training.run_folder import METRICS, PROVENANCE
 
 CLASSES_SHOWN = 20
 
@@ -43,6 +45,19 @@ def model_card(card: Card) -> str:
         "## Files\n\n" + _checked(card),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def require_told(run: LoadedRun, metrics: dict[str, Any], provenance: dict[str, Any]) -> None:
+    """Raises DataError where these do not hold what a card tells: asked for before the export is computed."""
+    export = {"format": "onnx", "command": "", "check": None, "versions": {}, "sha256": {}}
+    try:
+        model_card(Card(run, metrics, provenance, export))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{METRICS} or {PROVENANCE} of {run.folder} is broken or incomplete ({type(error).__name__}: "
+            f"{reason}), and the model card is written from them; bring them back, or train anew"
+        ) from error
 
 
 def escape(text: object) -> str:
@@ -81,8 +96,11 @@ def _use(card: Card) -> str:
     run = card.run
     given = "a text" if run.task.has_tokenizer else "image.png"
     if card.export["format"] == "hub":
-        task = "text-classification" if run.task.has_tokenizer else "image-classification"
-        call = f'pipeline("{task}", model="FOLDER")("{given}")'
+        call = (
+            f'pipeline("text-classification", model="FOLDER", truncation=True)("{given}")'
+            if run.task.has_tokenizer  # a text is cut only where that is asked for
+            else f'pipeline("image-classification", model="FOLDER")("{given}")'
+        )
         return (
             f"```python\nfrom transformers import pipeline\n\n{call}\n```\n\n"
             f"It is a `{card.export['architecture']}`."

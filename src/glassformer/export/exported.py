@@ -5,14 +5,14 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from torch import nn
 
-from glassformer.errors import UsageError
+from glassformer.errors import DataError, UsageError
 from glassformer.export.extra import require_extra
-from glassformer.export.folder import GRAPH, read_checked, read_export
+from glassformer.export.folder import GRAPH, WAY_OUT, read_checked, read_export
 from glassformer.export.session import OnnxModel
 from glassformer.tasks.config import MachineConfig
 from glassformer.training.loaded import LoadedRun
 from glassformer.training.machine import Machine, prepare_machine
-from glassformer.training.run_folder import TOKENIZER
+from glassformer.training.run_folder import CONFIG, TOKENIZER
 
 
 class ExportedRun(LoadedRun):
@@ -24,6 +24,7 @@ class ExportedRun(LoadedRun):
     def __init__(self, folder: Path, machine: MachineConfig) -> None:
         require_extra("predict")
         self._export = read_export(folder)
+        read_checked(folder, CONFIG, self._export["sha256"])  # the names of the classes stand in it
         super().__init__(folder, machine)
 
     @property
@@ -33,7 +34,11 @@ class ExportedRun(LoadedRun):
 
     def _open_tokenizer(self) -> Tokenizer:
         content = read_checked(self.folder, TOKENIZER, self._export["sha256"])
-        return Tokenizer.from_str(content.decode("utf-8"))
+        try:
+            return Tokenizer.from_str(content.decode("utf-8"))
+        except Exception as error:  # the library raises bare Exceptions
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{self.folder / TOKENIZER} is broken ({reason}); {WAY_OUT}") from error
 
     def _open_model(self, machine: MachineConfig) -> tuple[nn.Module, Machine]:
         if machine.device not in ("auto", "cpu"):
@@ -47,4 +52,10 @@ class ExportedRun(LoadedRun):
             )
         ready = prepare_machine(MachineConfig("cpu", "fp32", machine.threads))
         content = read_checked(self.folder, GRAPH, self._export["sha256"])
-        return OnnxModel(content, threads=ready.threads, name=str(self.folder / GRAPH)), ready
+        names = self.class_names
+        if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+            raise DataError(
+                f"{self.folder / CONFIG} is broken (its class_names are no list of names); {WAY_OUT}"
+            )
+        path = str(self.folder / GRAPH)
+        return OnnxModel(content, threads=ready.threads, name=path, classes=len(names)), ready

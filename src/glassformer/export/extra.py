@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from glassformer.errors import DataError
 
-NEEDED = {"export": ("onnx", "onnxscript", "onnxruntime"), "predict": ("onnxruntime",)}
+NEEDED = {"export": ("onnx", "onnxscript", "onnxruntime"), "predict": ("onnx", "onnxruntime")}
 
 
 def require_extra(to: str) -> None:

@@ -11,7 +11,9 @@ from glassformer.errors import DataError, UsageError
 from glassformer.training.run_folder import EXPORT, read_json
 
 GRAPH, CARD = "model.onnx", "README.md"
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
+"""1 had no checksums of the configuration, the figures and the provenance."""
+
 WAY_OUT = "export the run anew"
 
 

@@ -69,7 +69,7 @@ def _vit(model: VisionTransformer) -> HubForm:
         "hidden_dropout_prob": config.dropout,
         "attention_probs_dropout_prob": 0.0,
         "layer_norm_eps": config.eps,
-        "image_size": [config.height, config.width],
+        "image_size": config.height if config.height == config.width else [config.height, config.width],
         "patch_size": config.patch,
         "num_channels": config.channels,
         "qkv_bias": True,

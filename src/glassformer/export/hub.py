@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glassformer.errors import DataError
-from glassformer.export.card import Card, model_card
+from glassformer.export.card import Card, model_card, require_told
 from glassformer.export.check import TOLERANCE, Checked, require_equal
 from glassformer.export.folder import CARD, as_json, require_free, sha256, write_folder
 from glassformer.export.forms import HubForm, hub_form
@@ -37,6 +37,7 @@ def export_hub(run: LoadedRun, folder: Path, *, command: str, report: Report) ->
     form = hub_form(run.model)
     require_free(folder)
     metrics, provenance = read_json(run.folder / METRICS), read_json(run.folder / PROVENANCE)
+    require_told(run, metrics, provenance)
     files = hub_files(run, form)
     checked = None
     if find_spec("transformers") is None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from glassformer.errors import DataError, UsageError
-from glassformer.export.card import Card, model_card
+from glassformer.export.card import Card, model_card, require_told
 from glassformer.export.check import TOLERANCE, Checked, require_equal
 from glassformer.export.extra import require_extra
 from glassformer.export.folder import CARD, EXPORT_VERSION, GRAPH, as_json, require_free, sha256, write_folder
@@ -68,6 +68,7 @@ def export_onnx(
     require_free(folder)
     require_extra("export")
     metrics, provenance = read_json(run.folder / METRICS), read_json(run.folder / PROVENANCE)
+    require_told(run, metrics, provenance)
     name = type(run.model).__name__
     report(f"tracing {name} of {run.parameters:,} parameters")
     graph = onnx_graph(run.model)
@@ -85,7 +86,10 @@ def export_onnx(
             f"INT8: {before:,} bytes became {len(content):,}; {smaller.agreement:.4f} of the labels of "
             f"{smaller.examples:,} validation examples are as before"
         )
-    files = {GRAPH: content}
+    files = {
+        GRAPH: content,
+        **{each: (run.folder / each).read_bytes() for each in (CONFIG, METRICS, PROVENANCE)},
+    }
     if run.task.has_tokenizer:
         files[TOKENIZER] = (run.folder / TOKENIZER).read_bytes()
     facts = {
@@ -99,7 +103,6 @@ def export_onnx(
         "sha256": {each: sha256(of_it) for each, of_it in files.items()},
     }
     card = Card(run, metrics, provenance, facts)
-    files |= {each: (run.folder / each).read_bytes() for each in (CONFIG, METRICS, PROVENANCE)}
     files |= {EXPORT: as_json(facts), CARD: model_card(card).encode()}
     write_folder(folder, files)
     return checked
