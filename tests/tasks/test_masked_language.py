@@ -159,6 +159,73 @@ def test_a_file_without_labels_is_enough(tmp_path: Path) -> None:
     assert (len(prepared.examples["train"]), len(prepared.examples["validation"])) == (20, 1)
 
 
+def reviews_file(path: Path, label: str = "label", count: int = 200) -> Path:
+    """Texts that all differ, in three classes of unlike size."""
+    return write_csv(path, [(f"text {i}", "abcbb"[i % 5]) for i in range(count)], ("text", label))
+
+
+def prepared_both(path: Path, seed: int, of_fine_tuning: int, **options: Any) -> dict[str, set[int]]:
+    """Hashes of what pretraining learns from and judges, and of the splits of `train text`."""
+    found = {}
+    for name, its_seed in (("masked-text", seed), ("text", of_fine_tuning)):
+        task = find_task(name)
+        config = task.preset(None, None)
+        config = replace(config, data=replace(config.data, train=str(path), **options), seed=its_seed)
+        for split, examples in task.prepare(config, quiet).examples.items():
+            found[f"{name} {split}"] = set(examples.hashes.tolist())
+    return found
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"test_share": 0.5, "validation_share": 0.3}, {"label": "class"}, {"test": "other"},
+     {"validation": "other"}, {"test": "other", "validation": "other"}],
+    ids=str,
+)  # fmt: skip
+def test_what_train_text_holds_out_is_not_learned_from(options: dict[str, Any], tmp_path: Path) -> None:
+    path = reviews_file(tmp_path / "a.csv", options.get("label", "label"))
+    # 20 of its texts stand in the other file too
+    other = reviews_file(tmp_path / "b.csv", count=20)
+    options = {key: str(other) if value == "other" else value for key, value in options.items()}
+    for seed in (0, 7):
+        of = prepared_both(path, seed, seed, **options)
+        assert not of["masked-text train"] & (of["text test"] | of["text validation"])
+        assert of["masked-text validation"] == of["text validation"]
+        assert of["masked-text train"] == of["text train"] - of["text test"] - of["text validation"]
+    if "test" not in options:  # the test would tell: with another seed they meet
+        of = prepared_both(path, 0, 1, **options)
+        assert of["masked-text train"] & of["text test"]
+
+
+def test_a_file_that_cannot_be_split_by_its_labels_says_what_is_not_known(tmp_path: Path) -> None:
+    task = find_task("masked-text")
+    bare = write_csv(tmp_path / "bare.csv", [(p, i) for i, p in enumerate(PHRASES * 5)], ("text", "row"))
+    empty = write_csv(tmp_path / "empty.csv", [(p, "") for p in PHRASES * 5])
+    other = write_csv(tmp_path / "other.csv", [("the cat sat on the roof", 1)], ("text", "row"))
+    for path, why in ((bare, "has no column 'label'"), (empty, "row 1 has no 'label'")):
+        config = small(path)
+        notes = task.corpus(config).notes
+        assert len(notes) == 1
+        assert why in notes[0]
+        assert "is not known here" in notes[0]
+        given = replace(config.data, validation=str(other), test=str(other))
+        assert task.corpus(replace(config, data=given)).notes == []
+    with pytest.raises(UsageError, match="has no column 'lable'"):
+        task.corpus(replace(small(bare), data=replace(small(bare).data, label="lable")))
+
+
+def test_texts_of_the_test_file_are_not_learned_from_without_labels(tmp_path: Path) -> None:
+    bare = write_csv(tmp_path / "a.csv", [(f"text {i}", i) for i in range(40)], ("text", "row"))
+    test = write_csv(tmp_path / "b.csv", [(f"text {i}", i) for i in range(10)], ("text", "row"))
+    config = small(bare)
+    prepared = find_task("masked-text").prepare(
+        replace(config, data=replace(config.data, test=str(test))), quiet
+    )
+    learned = set(prepared.examples["train"].hashes.tolist())
+    assert not learned & {text_hash(f"text {i}") for i in range(10)}
+    assert len(learned) >= 26
+
+
 # --- loss and figures -------------------------------------------------------------------------------------
 
 

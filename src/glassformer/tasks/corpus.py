@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Corpus:
-    """learned: what is learned from. validation: what is judged. never: what must stay unseen besides."""
+    """learned: what is learned from. validation: what is judged. never: what must stay unseen besides.
+
+    notes: what a reader of the results has to know of the choice.
+    """
 
     learned: list[Source]
     validation: Source
     never: list[Source]
+    notes: list[str] = field(default_factory=list)
 
 
 def source_of(file: "TextFile", rows: "np.ndarray") -> Source:
@@ -78,7 +82,7 @@ def without_unseen(corpus: Corpus, config: TrainConfig[Any, Any]) -> tuple[Corpu
     if not sum(len(each.rows) for each in learned):
         raise DataError("every text to learn from stands among those to judge on; give others")
     notes = [f"{left_out:,} texts are not learned from, since they are judged on somewhere"]
-    return replace(corpus, learned=learned), notes if left_out else []
+    return replace(corpus, learned=learned), [*corpus.notes, *(notes if left_out else [])]
 
 
 def digest(rows: "np.ndarray") -> str:
