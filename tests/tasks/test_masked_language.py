@@ -22,8 +22,10 @@ from glassformer.data.tokenizer import MASK
 from glassformer.errors import DataError, UsageError
 from glassformer.pretrained import find
 from glassformer.tasks import PRETRAINING, find_task
+from glassformer.tasks.corpus import require_unseen, seed_of_run
 from glassformer.training.callbacks import InterruptedRun, RunKeeper
 from glassformer.training.fit import resume, train
+from glassformer.training.run_folder import write_config
 
 PHRASES = [
     "the cat sat on the mat",
@@ -224,6 +226,67 @@ def test_texts_of_the_test_file_are_not_learned_from_without_labels(tmp_path: Pa
     learned = set(prepared.examples["train"].hashes.tolist())
     assert not learned & {text_hash(f"text {i}") for i in range(10)}
     assert len(learned) >= 26
+
+
+# --- and how fine-tuning has to go on --------------------------------------------------------------------
+
+
+def content_of(task: str, config: Any, folder: Path) -> dict[str, Any]:
+    write_config(folder, task, find_task(task).with_absolute_paths(config), [])
+    return yaml.safe_load((folder / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "seed"),
+    [("imdb", {}, None), ("imdb", {"labelled": True}, 5), ("text", {"train": "a.csv"}, 5),
+     ("text", {"train": "a.csv", "test": "b.csv"}, 5),
+     ("text", {"train": "a.csv", "test": "b.csv", "validation": "c.csv"}, None)],
+)  # fmt: skip
+def test_the_seed_to_go_on_with(name: str, data: dict[str, Any], seed: int | None, tmp_path: Path) -> None:
+    config = find_task(f"masked-{name}").preset(None, None)
+    config = replace(config, data=replace(config.data, **data), seed=5)
+    assert seed_of_run(content_of(f"masked-{name}", config, tmp_path)) == seed
+
+
+def test_a_run_of_training_binds_nobody(tmp_path: Path) -> None:
+    assert seed_of_run(content_of("text", find_task("text").preset(None, None), tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "learned", "judged", "says"),
+    [("imdb", {"labelled": True}, {"seed": 1}, "give --seed 0, or pretrain anew"),
+     ("imdb", {"labelled": True}, {"validation_share": 0.3}, "give --data.validation-share 0.1"),
+     ("imdb", {"labelled": True}, {}, None),
+     ("imdb", {}, {"seed": 1, "validation_share": 0.3}, None),
+     ("text", {"train": "a.csv"}, {"train": "a.csv"}, None),
+     ("text", {"train": "a.csv"}, {"train": "./a.csv"}, None),
+     ("text", {"train": "a.csv"}, {"train": "b.csv", "seed": 1}, None),
+     ("text", {"train": "a.csv"}, {"train": "a.csv", "seed": 1}, "give --seed 0"),
+     ("text", {"train": "a.csv"}, {"train": "a.csv", "label": "class"}, "give --data.label label"),
+     ("text", {"train": "a.csv"}, {"train": "a.csv", "test_share": 0.3}, "give --data.test-share 0.2"),
+     ("text", {"train": "a.csv"}, {"train": "a.csv", "test": "b.csv"}, "leave out --data.test,"),
+     ("text", {"train": "a.csv", "test": "b.csv"}, {"train": "a.csv"}, "give --data.test /"),
+     ("text", {"train": "a.csv", "test": "b.csv"}, {"train": "a.csv", "test": "b.csv"}, None),
+     ("text", {"train": "a.csv", "test": "b.csv", "validation": "c.csv"},
+      {"train": "a.csv", "test": "b.csv", "validation": "c.csv", "seed": 1, "label": "class"}, None)],
+)  # fmt: skip
+def test_fine_tuning_that_would_be_judged_on_what_was_learned(
+    name: str, learned: dict[str, Any], judged: dict[str, Any], says: str | None,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    before = find_task(f"masked-{name}").preset(None, None)
+    content = content_of(f"masked-{name}", replace(before, data=replace(before.data, **learned)), tmp_path)
+    after, seed = find_task(name).preset(None, "pretrained"), judged.get("seed", 0)
+    after = replace(
+        after, data=replace(after.data, **{k: v for k, v in judged.items() if k != "seed"}), seed=seed
+    )
+    if says is None:
+        require_unseen("RUN", content, name, after)
+        return
+    with pytest.raises(UsageError, match="RUN may have learned from texts that this is judged on") as refused:
+        require_unseen("RUN", content, name, after)
+    assert says in str(refused.value)
 
 
 # --- loss and figures -------------------------------------------------------------------------------------

@@ -251,16 +251,22 @@ def _splits_of_fine_tuning(
     why = f"{train.path.name} has no column {data.label!r}"
     if data.label in columns:
         # a file that is given as a split takes nothing away from train, and may itself be without labels
-        files = {split: str(train.path) for split in ("train", "validation", "test")
-                 if split == "train" or getattr(data, split)}  # fmt: skip
-        columns_and_shares = ("text", "label", "validation_share", "test_share")
-        same = UserTextData(**files, **{name: getattr(data, name) for name in columns_and_shares})
+        path, given = str(train.path), [split for split in ("validation", "test") if getattr(data, split)]
+        same = UserTextData(
+            train=path,
+            validation=path if "validation" in given else "",
+            test=path if "test" in given else "",
+            text=data.text,
+            label=data.label,
+            validation_share=data.validation_share,
+            test_share=data.test_share,
+        )
         try:
             splits, _ = TextTask().sources(replace(config, data=same))
         except DataError as error:
             why = str(error).partition(";")[0]
         else:
-            made = {split: source for split, source in splits.items() if split not in files}
+            made = {split: source for split, source in splits.items() if split not in ("train", *given)}
             held_out = " and ".join(f"{len(made[split].rows):,} of {split}" for split in made)
             notes = [
                 f"{held_out} are left for glassformer train text to judge on: the same file, columns, shares "
