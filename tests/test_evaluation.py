@@ -264,3 +264,31 @@ def test_one_text_has_no_interval_and_none_no_figures() -> None:
     assert evaluation.grouped_interval([1], [4]) == (0.0, 1.0)
     with pytest.raises(ValueError, match="no token was left out"):
         evaluation.guesses_report([0], [0], [0.0], [1])
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_nothing_or_all_guessed_is_no_certainty(right: int) -> None:
+    counts = np.arange(1, 41)
+    found = evaluation.grouped_interval(right * counts, counts)
+    # as wide as that of forty cases, not of the 820 tokens
+    assert found == pytest.approx(evaluation.wilson_interval(40 * right, 40), abs=1e-4)
+    assert found[1] - found[0] > 0.08
+
+
+def test_texts_of_one_rate_are_no_certainty() -> None:
+    assert evaluation.grouped_interval([1, 2, 3, 4], [2, 4, 6, 8]) == pytest.approx(
+        evaluation.wilson_interval(2, 4), abs=1e-4
+    )
+    # nothing is lost, or won, by texts in which nothing was left out
+    assert evaluation.grouped_interval([1, 0, 2], [2, 0, 4]) == evaluation.grouped_interval([1, 2], [2, 4])
+    assert evaluation.grouped_interval([1, 0, 3], [2, 0, 4]) == evaluation.grouped_interval([1, 3], [2, 4])
+
+
+def test_nothing_guessed_covers_a_small_rate_as_often_as_it_says() -> None:
+    """Texts of which one in a hundred is guessed whole: without the widening nearly none would cover it."""
+    generator = np.random.default_rng(0)
+    counts = np.full(60, 20)
+    right = (generator.random((2000, 60)) < 0.01) * 20
+    silent = [row for row in right if not row.any()]
+    assert len(silent) > 800
+    assert all(low <= 0.01 <= high for low, high in (evaluation.grouped_interval(r, counts) for r in silent))

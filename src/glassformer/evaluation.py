@@ -46,13 +46,22 @@ def grouped_interval(correct: ArrayLike, counts: ArrayLike) -> tuple[float, floa
 
     correct, counts: (groups,). r ± 1.96 s, s² = G/(G - 1) sum_g (c_g - r n_g)² / (sum_g n_g)²; within [0, 1],
     and all of it for a single group. The words of a text are no independent cases: its texts are the groups.
-    Source: Cochran 1977, 'Sampling Techniques', section 6.4, the ratio estimator.
+    Groups with no case, n_g = 0, are left out.
+
+    Where all groups have one rate, of 0 and of 1 above all, s = 0 says nothing of those that were not drawn.
+    Then it is Wilson's interval of r in G cases, as though each group were one: at r = 0 up to
+    1.96² / (G + 1.96²). That is cautious, the widest for what groups may have in common.
+    Source: Cochran 1977, 'Sampling Techniques', section 6.4, the ratio estimator; `wilson_interval`.
     """
     c, n = np.asarray(correct, dtype=np.float64), np.asarray(counts, dtype=np.float64)
-    if len(n) < 2 or not n.sum():
+    c, n = c[n > 0], n[n > 0]
+    if len(n) < 2:
         return 0.0, 1.0
     rate = c.sum() / n.sum()
-    spread = np.sqrt(len(n) / (len(n) - 1) * np.square(c - rate * n).sum()) / n.sum()
+    apart = c - rate * n
+    if np.allclose(apart, 0.0, rtol=0.0, atol=1e-9):
+        return _wilson(float(rate), len(n))
+    spread = np.sqrt(len(n) / (len(n) - 1) * np.square(apart).sum()) / n.sum()
     return max(0.0, float(rate - 1.96 * spread)), min(1.0, float(rate + 1.96 * spread))
 
 
@@ -297,6 +306,14 @@ def check(probabilities: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float
             "apply softmax to logits first"
         )
     return p, y.astype(np.int64)
+
+
+def _wilson(rate: float, count: int) -> tuple[float, float]:
+    """`wilson_interval` of a rate that is no number of whole cases."""
+    z = 1.96
+    middle, reach = rate + z**2 / (2 * count), z * np.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
+    low, high = ((middle + side * reach) / (1 + z**2 / count) for side in (-1, 1))
+    return max(0.0, float(low)), min(1.0, float(high))
 
 
 def _ratio(part: Any, whole: Any) -> float:
