@@ -446,6 +446,23 @@ def test_the_command_says_what_repeats_it(
     assert first["validation"] == second["validation"]
 
 
+def test_what_tune_advises_is_a_command_that_there_is(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (
+        f"tune masked-text --data.train {file} --data.max-tokens 13 --model.layers 1 --model.d-model 8 "
+        "--model.heads 2 --model.d-ff 8 --fit.epochs 1 --threads 1 --precision fp32 --trials 1 "
+        f"--search optim.learning_rate=0.001,0.01 --study {tmp_path / 'study'}"
+    )
+    assert main(words.split()) == 0
+    (advice,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("use it: ")]
+    best = tmp_path / "study" / "best.yaml"
+    assert advice == f"use it: glassformer pretrain text --config {best}"
+    assert "\n# use: glassformer pretrain text --config best.yaml\n" in best.read_text()
+    assert main([*advice.split()[3:], "--run-dir", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
 # --- what a run can be asked ------------------------------------------------------------------------------
 
 
@@ -504,6 +521,9 @@ def test_what_works_on_such_a_run(run: Path, command: str, capsys: pytest.Captur
             "compare is for runs with a test split",
             2,
         ),
+        (["train", "masked-text", "--data.train", "FILE"], "give glassformer pretrain text", 2),
+        (["train", "masked-imdb", "--help"], "give glassformer pretrain imdb", 2),
+        (["smallest", "masked-text"], "has no finite number of inputs", 2),
         (["pretrain", "imbd"], "there is no task 'imbd' to pretrain on", 2),
         (["pretrain", "parity"], "there is no task 'parity' to pretrain on", 2),
         (["pretrain", "--seed", "1"], "pretrain wants the task first", 2),

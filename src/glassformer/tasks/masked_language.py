@@ -47,8 +47,8 @@ class MaskedLanguage(Task):
     baseline_names = ("unigram",)
 
     def command(self, name: str) -> str:
-        """pretrain imdb, of masked-imdb."""
-        return f"pretrain {name.removeprefix(PREFIX)}"
+        """pretrain imdb, of masked-imdb; train, of a class from outside, which `pretrain` does not know."""
+        return f"pretrain {name.removeprefix(PREFIX)}" if name.startswith(PREFIX) else super().command(name)
 
     def require_answers(self, doing: str) -> None:
         """Texts have no classes and no test split here."""
