@@ -41,21 +41,6 @@ def wilson_interval(correct: int, count: int, confidence: float = 0.95) -> tuple
     return float(interval.low), float(interval.high)
 
 
-def grouped_interval(correct: ArrayLike, counts: ArrayLike) -> tuple[float, float]:
-    """95% interval of sum_g c_g / sum_g n_g, where groups, and not single cases, were drawn at random.
-
-    correct, counts: (groups,). r ± 1.96 s, s² = G/(G - 1) sum_g (c_g - r n_g)² / (sum_g n_g)²; within [0, 1],
-    and all of it for a single group. The words of a text are no independent cases: its texts are the groups.
-    Source: Cochran 1977, 'Sampling Techniques', section 6.4, the ratio estimator.
-    """
-    c, n = np.asarray(correct, dtype=np.float64), np.asarray(counts, dtype=np.float64)
-    if len(n) < 2 or not n.sum():
-        return 0.0, 1.0
-    rate = c.sum() / n.sum()
-    spread = np.sqrt(len(n) / (len(n) - 1) * np.square(c - rate * n).sum()) / n.sum()
-    return max(0.0, float(rate - 1.96 * spread)), min(1.0, float(rate + 1.96 * spread))
-
-
 def student_interval(values: ArrayLike) -> tuple[float, float]:
     """Student's 95% interval of a mean: m ± t s / √n, with n - 1 degrees of freedom.
 
@@ -241,30 +226,6 @@ def sequence_report(answers: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
         "accuracy_ci95": list(wilson_interval(correct, len(given))),
         "count": len(given),
         "token_accuracy": float(right[counts].mean()),
-    }
-
-
-def guesses_report(
-    correct: ArrayLike, counts: ArrayLike, nats: ArrayLike, texts: ArrayLike
-) -> dict[str, Any]:
-    """How many of the tokens that were left out are guessed, and how surprising they are.
-
-    All: (pieces,). correct, counts: tokens guessed, and left out; nats: the sum of -ln p(true token) over
-    them; texts: equal numbers for pieces of one text. Ready for JSON: accuracy, accuracy_ci95 (of texts, see
-    `grouped_interval`), count of tokens, texts, perplexity = exp(nats a token).
-    Raises ValueError where nothing was left out.
-    """
-    c, n, loss = (np.asarray(each, dtype=np.float64) for each in (correct, counts, nats))
-    if not n.sum():
-        raise ValueError("no token was left out, so there is nothing to judge; give longer texts")
-    _, group = np.unique(np.asarray(texts), return_inverse=True)
-    interval = grouped_interval(np.bincount(group, c), np.bincount(group, n))
-    return {
-        "accuracy": float(c.sum() / n.sum()),
-        "accuracy_ci95": list(interval),
-        "count": int(n.sum()),
-        "texts": int(group.max()) + 1,
-        "perplexity": float(np.exp(loss.sum() / n.sum())),
     }
 
 

@@ -22,8 +22,10 @@ from glassformer.data.tokenizer import MASK
 from glassformer.errors import DataError, UsageError
 from glassformer.pretrained import find
 from glassformer.tasks import PRETRAINING, find_task
+from glassformer.tasks.corpus import require_unseen, seed_of_run
 from glassformer.training.callbacks import InterruptedRun, RunKeeper
 from glassformer.training.fit import resume, train
+from glassformer.training.run_folder import write_config
 
 PHRASES = [
     "the cat sat on the mat",
@@ -157,6 +159,134 @@ def test_a_file_without_labels_is_enough(tmp_path: Path) -> None:
     data = replace(config.data, text="body", validation=str(tmp_path / "b.jsonl"))
     prepared = task.prepare(replace(config, data=data), quiet)
     assert (len(prepared.examples["train"]), len(prepared.examples["validation"])) == (20, 1)
+
+
+def reviews_file(path: Path, label: str = "label", count: int = 200) -> Path:
+    """Texts in three classes of unlike size; the first twenty stand there twice."""
+    return write_csv(path, [(f"text {i % 180}", "abcbb"[i % 5]) for i in range(count)], ("text", label))
+
+
+def prepared_both(path: Path, seed: int, of_fine_tuning: int, **options: Any) -> dict[str, set[int]]:
+    """Hashes of what pretraining learns from and judges, and of the splits of `train text`."""
+    found = {}
+    for name, its_seed in (("masked-text", seed), ("text", of_fine_tuning)):
+        task = find_task(name)
+        config = task.preset(None, None)
+        config = replace(config, data=replace(config.data, train=str(path), **options), seed=its_seed)
+        for split, examples in task.prepare(config, quiet).examples.items():
+            found[f"{name} {split}"] = set(examples.hashes.tolist())
+    return found
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"test_share": 0.5, "validation_share": 0.3}, {"label": "class"}, {"test": "other"},
+     {"validation": "other"}, {"test": "other", "validation": "other"}],
+    ids=str,
+)  # fmt: skip
+def test_what_train_text_holds_out_is_not_learned_from(options: dict[str, Any], tmp_path: Path) -> None:
+    path = reviews_file(tmp_path / "a.csv", options.get("label", "label"))
+    # 20 of its texts stand in the other file too
+    other = reviews_file(tmp_path / "b.csv", count=20)
+    options = {key: str(other) if value == "other" else value for key, value in options.items()}
+    for seed in (0, 7):
+        of = prepared_both(path, seed, seed, **options)
+        assert not of["masked-text train"] & (of["text test"] | of["text validation"])
+        assert of["masked-text validation"] == of["text validation"]
+        assert of["masked-text train"] == of["text train"] - of["text test"] - of["text validation"]
+    if "test" not in options:  # the test would tell: with another seed they meet
+        of = prepared_both(path, 0, 1, **options)
+        assert of["masked-text train"] & of["text test"]
+
+
+def test_a_file_that_cannot_be_split_by_its_labels_says_what_is_not_known(tmp_path: Path) -> None:
+    task = find_task("masked-text")
+    bare = write_csv(tmp_path / "bare.csv", [(p, i) for i, p in enumerate(PHRASES * 5)], ("text", "row"))
+    empty = write_csv(tmp_path / "empty.csv", [(p, "") for p in PHRASES * 5])
+    other = write_csv(tmp_path / "other.csv", [("the cat sat on the roof", 1)], ("text", "row"))
+    for path, why in ((bare, "has no column 'label'"), (empty, "row 1 has no 'label'")):
+        config = small(path)
+        notes = task.corpus(config).notes
+        assert len(notes) == 1
+        assert why in notes[0]
+        assert "is not known here" in notes[0]
+        given = replace(config.data, validation=str(other), test=str(other))
+        assert task.corpus(replace(config, data=given)).notes == []
+    with pytest.raises(UsageError, match="has no column 'lable'"):
+        task.corpus(replace(small(bare), data=replace(small(bare).data, label="lable")))
+
+
+def test_texts_of_the_test_file_are_not_learned_from_without_labels(tmp_path: Path) -> None:
+    bare = write_csv(tmp_path / "a.csv", [(f"text {i}", i) for i in range(40)], ("text", "row"))
+    test = write_csv(tmp_path / "b.csv", [(f"text {i}", i) for i in range(10)], ("text", "row"))
+    config = small(bare)
+    prepared = find_task("masked-text").prepare(
+        replace(config, data=replace(config.data, test=str(test))), quiet
+    )
+    learned = set(prepared.examples["train"].hashes.tolist())
+    assert not learned & {text_hash(f"text {i}") for i in range(10)}
+    assert len(learned) >= 26
+
+
+# --- and how fine-tuning has to go on --------------------------------------------------------------------
+
+
+def content_of(task: str, config: Any, folder: Path) -> dict[str, Any]:
+    write_config(folder, task, find_task(task).with_absolute_paths(config), [])
+    return yaml.safe_load((folder / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "seed"),
+    [("imdb", {}, None), ("imdb", {"labelled": True}, 5), ("text", {"train": "a.csv"}, 5),
+     ("text", {"train": "a.csv", "test": "b.csv"}, 5),
+     ("text", {"train": "a.csv", "test": "b.csv", "validation": "c.csv"}, None)],
+)  # fmt: skip
+def test_the_seed_to_go_on_with(name: str, data: dict[str, Any], seed: int | None, tmp_path: Path) -> None:
+    config = find_task(f"masked-{name}").preset(None, None)
+    config = replace(config, data=replace(config.data, **data), seed=5)
+    assert seed_of_run(content_of(f"masked-{name}", config, tmp_path)) == seed
+
+
+def test_a_run_of_training_binds_nobody(tmp_path: Path) -> None:
+    assert seed_of_run(content_of("text", find_task("text").preset(None, None), tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "learned", "judged", "says"),
+    [("imdb", {"labelled": True}, {"seed": 1}, "give --seed 0, or pretrain anew"),
+     ("imdb", {"labelled": True}, {"validation_share": 0.3}, "give --data.validation-share 0.1"),
+     ("imdb", {"labelled": True}, {}, None),
+     ("imdb", {}, {"seed": 1, "validation_share": 0.3}, None),
+     ("text", {"train": "a.csv"}, {"train": "a.csv"}, None),
+     ("text", {"train": "a.csv"}, {"train": "./a.csv"}, None),
+     ("text", {"train": "a.csv"}, {"train": "b.csv", "seed": 1}, None),
+     ("text", {"train": "a.csv"}, {"train": "a.csv", "seed": 1}, "give --seed 0"),
+     ("text", {"train": "a.csv"}, {"train": "a.csv", "label": "class"}, "give --data.label label"),
+     ("text", {"train": "a.csv"}, {"train": "a.csv", "test_share": 0.3}, "give --data.test-share 0.2"),
+     ("text", {"train": "a.csv"}, {"train": "a.csv", "test": "b.csv"}, "leave out --data.test,"),
+     ("text", {"train": "a.csv", "test": "b.csv"}, {"train": "a.csv"}, "give --data.test /"),
+     ("text", {"train": "a.csv", "test": "b.csv"}, {"train": "a.csv", "test": "b.csv"}, None),
+     ("text", {"train": "a.csv", "test": "b.csv", "validation": "c.csv"},
+      {"train": "a.csv", "test": "b.csv", "validation": "c.csv", "seed": 1, "label": "class"}, None)],
+)  # fmt: skip
+def test_fine_tuning_that_would_be_judged_on_what_was_learned(
+    name: str, learned: dict[str, Any], judged: dict[str, Any], says: str | None,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    before = find_task(f"masked-{name}").preset(None, None)
+    content = content_of(f"masked-{name}", replace(before, data=replace(before.data, **learned)), tmp_path)
+    after, seed = find_task(name).preset(None, "pretrained"), judged.get("seed", 0)
+    after = replace(
+        after, data=replace(after.data, **{k: v for k, v in judged.items() if k != "seed"}), seed=seed
+    )
+    if says is None:
+        require_unseen("RUN", content, name, after)
+        return
+    with pytest.raises(UsageError, match="RUN may have learned from texts that this is judged on") as refused:
+        require_unseen("RUN", content, name, after)
+    assert says in str(refused.value)
 
 
 # --- loss and figures -------------------------------------------------------------------------------------
@@ -316,6 +446,23 @@ def test_the_command_says_what_repeats_it(
     assert first["validation"] == second["validation"]
 
 
+def test_what_tune_advises_is_a_command_that_there_is(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (
+        f"tune masked-text --data.train {file} --data.max-tokens 13 --model.layers 1 --model.d-model 8 "
+        "--model.heads 2 --model.d-ff 8 --fit.epochs 1 --threads 1 --precision fp32 --trials 1 "
+        f"--search optim.learning_rate=0.001,0.01 --study {tmp_path / 'study'}"
+    )
+    assert main(words.split()) == 0
+    (advice,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("use it: ")]
+    best = tmp_path / "study" / "best.yaml"
+    assert advice == f"use it: glassformer pretrain text --config {best}"
+    assert "\n# use: glassformer pretrain text --config best.yaml\n" in best.read_text()
+    assert main([*advice.split()[3:], "--run-dir", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
 # --- what a run can be asked ------------------------------------------------------------------------------
 
 
@@ -374,6 +521,9 @@ def test_what_works_on_such_a_run(run: Path, command: str, capsys: pytest.Captur
             "compare is for runs with a test split",
             2,
         ),
+        (["train", "masked-text", "--data.train", "FILE"], "give glassformer pretrain text", 2),
+        (["train", "masked-imdb", "--help"], "give glassformer pretrain imdb", 2),
+        (["smallest", "masked-text"], "has no finite number of inputs", 2),
         (["pretrain", "imbd"], "there is no task 'imbd' to pretrain on", 2),
         (["pretrain", "parity"], "there is no task 'parity' to pretrain on", 2),
         (["pretrain", "--seed", "1"], "pretrain wants the task first", 2),

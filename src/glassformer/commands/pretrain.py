@@ -16,7 +16,7 @@ def run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(
             "usage: glassformer pretrain TASK [options]\n       glassformer pretrain --resume RUN\n\n"
-            "Trains an encoder to guess tokens left out of texts (Devlin et al. 2019); no label is read.\n"
+            "Trains an encoder to guess tokens left out of texts (Devlin et al. 2019); no label is learned.\n"
             "Then: glassformer train TASK --model.pretrained RUN, and glassformer predict RUN TEXT.\n\n"
             f"tasks: {', '.join(TASKS)}\n\n"
             "  pretrain TASK --help   every option of the task, with its default\n"

@@ -8,7 +8,7 @@ from typing import Any, Generic
 from glassformer.commands.parsing import say, value_of, without_value
 from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.errors import UsageError
-from glassformer.tasks import TASKS
+from glassformer.tasks import PRETRAINING, TASKS, find_task
 from glassformer.tasks.config import Data, Model
 
 
@@ -39,6 +39,9 @@ def run(words: list[str]) -> int:
     name, rest = words[0], words[1:]
     if any(word.split("=")[0] == "--resume" for word in rest):
         raise UsageError("--resume takes no task: glassformer train --resume RUN")
+    if name in PRETRAINING:
+        own = find_task(name).command(name)
+        raise UsageError(f"{name} is pretraining, which has a command of its own; give glassformer {own}")
     options = task_options(TrainOptions, "train", name, rest)
     config = config_of(options)
     command = f"glassformer {shlex.join(['train', *without_value('--run-dir', words)])}"

@@ -11,7 +11,7 @@ from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import refuse, say, without_value
 from glassformer.commands.task_options import TaskOptions, configure_with, task_options, without_own
 from glassformer.errors import UsageError
-from glassformer.tasks import TASKS
+from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.config import Data, Model
 
 
@@ -89,5 +89,6 @@ def run(words: list[str]) -> int:
         share = (result["importances"] or {}).get(option)
         print(f"  {option} = {value}" + (f"   (importance {share:.2f})" if share is not None else ""))
     print(f"figure: {write_tuning(result, folder)}")
-    print(f"use it: glassformer train {name} --config {shlex.quote(str(folder / 'best.yaml'))}")
+    starting = find_task(name).command(name)
+    print(f"use it: glassformer {starting} --config {shlex.quote(str(folder / 'best.yaml'))}")
     return 0

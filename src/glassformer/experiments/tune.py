@@ -22,6 +22,7 @@ from glassformer.cache import write_atomically
 from glassformer.errors import DataError, UsageError
 from glassformer.experiments.plan import Configure
 from glassformer.experiments.space import Space
+from glassformer.tasks import find_task
 from glassformer.tasks.base import Report
 from glassformer.training.callbacks import InterruptedRun
 from glassformer.training.fit import train
@@ -267,6 +268,6 @@ def write_best(folder: Path, result: dict[str, Any]) -> None:
         f"# the best of {len(result['trials'])} trials: validation accuracy {accuracy:.4f},\n"
         "# chosen by it, so judge this configuration on test, with other seeds too\n"
         f"# found by: {result['command']}\n"
-        f"# use: glassformer train {result['task']} --config {BEST}\n"
+        f"# use: glassformer {find_task(result['task']).command(result['task'])} --config {BEST}\n"
     ) + yaml.safe_dump(kept, sort_keys=False)
     write_atomically(folder / BEST, lambda scratch: scratch.write_text(text, encoding="utf-8"))

@@ -1,17 +1,18 @@
 """Which texts are learned from without labels, and which stay unseen; their tokeniser and their tokens."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassformer.cache import cache_folder, cache_key, write_atomically
-from glassformer.errors import DataError
+from glassformer.errors import DataError, UsageError
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import TrainConfig
-from glassformer.tasks.text_classification import TOKENS_FORMAT, Source
+from glassformer.tasks.text_classification import TOKENS_FORMAT, Source, TextData
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Corpus:
-    """learned: what is learned from. validation: what is judged. never: what must stay unseen besides."""
+    """learned: what is learned from. validation: what is judged. never: what must stay unseen besides.
+
+    notes: what a reader of the results has to know of the choice.
+    """
 
     learned: list[Source]
     validation: Source
     never: list[Source]
+    notes: list[str] = field(default_factory=list)
 
 
 def source_of(file: "TextFile", rows: "np.ndarray") -> Source:
@@ -78,7 +83,60 @@ def without_unseen(corpus: Corpus, config: TrainConfig[Any, Any]) -> tuple[Corpu
     if not sum(len(each.rows) for each in learned):
         raise DataError("every text to learn from stands among those to judge on; give others")
     notes = [f"{left_out:,} texts are not learned from, since they are judged on somewhere"]
-    return replace(corpus, learned=learned), notes if left_out else []
+    return replace(corpus, learned=learned), [*corpus.notes, *(notes if left_out else [])]
+
+
+def seed_of_run(content: Mapping[str, Any]) -> int | None:
+    """The seed that fine-tuning on the same texts has to take; None where any may.
+
+    content: a run's config.yaml. Another seed holds out other texts, of which the run has learned from some.
+    """
+    data = content.get("data", {})
+    drawn = {
+        "masked-imdb": data.get("labelled", False),
+        "masked-text": not (data.get("validation") and data.get("test")),
+    }
+    return content["seed"] if drawn.get(content.get("task", ""), False) else None
+
+
+def require_unseen(run: str, content: Mapping[str, Any], task: str, config: TrainConfig[Any, Any]) -> None:
+    """Raises UsageError where fine-tuning would be judged on texts that the run has learned from.
+
+    run, content: its name and its config.yaml. task, config: the fine-tuning. The splits are the same where
+    the seed and all that they are drawn by agree. That is asked of the same data set or file alone: whether
+    another file holds the same texts is not looked into.
+    """
+    for option, value in _drawn_by(content, task, config.data).items():
+        typed: Any = config.seed if option == "seed" else getattr(config.data, option)
+        if option in ("validation", "test"):
+            value, typed = _place(value), _place(typed)
+        if value == typed:
+            continue
+        flag = "--seed" if option == "seed" else f"--data.{option.replace('_', '-')}"
+        fix = f"give {flag} {value}" if value != "" else f"leave out {flag}"
+        raise UsageError(
+            f"{run} may have learned from texts that this is judged on, since it was pretrained with another "
+            f"{flag}; {fix}, or pretrain anew"
+        )
+
+
+def _drawn_by(content: Mapping[str, Any], task: str, data: Any) -> dict[str, Any]:
+    """Option -> value of the run, of all that decides which of the same texts are held out."""
+    seed, of_run = seed_of_run(content), content.get("data", {})
+    pair = content.get("task"), task
+    if pair == ("masked-imdb", "imdb"):
+        return {} if seed is None else {"seed": seed, "validation_share": TextData().validation_share}
+    if pair != ("masked-text", "text") or _place(of_run["train"]) != _place(data.train):
+        return {}
+    files = {split: of_run[split] for split in ("validation", "test")}
+    if seed is None:
+        return files
+    shares = {f"{split}_share": of_run[f"{split}_share"] for split, path in files.items() if not path}
+    return files | {"seed": seed, "label": of_run["label"], **shares}
+
+
+def _place(path: str) -> str:
+    return str(Path(path).expanduser().absolute()) if path else ""
 
 
 def digest(rows: "np.ndarray") -> str:

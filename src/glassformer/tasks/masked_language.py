@@ -47,8 +47,8 @@ class MaskedLanguage(Task):
     baseline_names = ("unigram",)
 
     def command(self, name: str) -> str:
-        """pretrain imdb, of masked-imdb."""
-        return f"pretrain {name.removeprefix(PREFIX)}"
+        """pretrain imdb, of masked-imdb; train, of a class from outside, which `pretrain` does not know."""
+        return f"pretrain {name.removeprefix(PREFIX)}" if name.startswith(PREFIX) else super().command(name)
 
     def require_answers(self, doing: str) -> None:
         """Texts have no classes and no test split here."""
@@ -145,8 +145,8 @@ class MaskedLanguage(Task):
         class_names: list[str],
         tokenizer: "Tokenizer | None",
     ) -> dict[str, Any]:
-        """See `glassformer.evaluation.guesses_report`."""
-        from glassformer.evaluation import guesses_report
+        """See `glassformer.guesses.guesses_report`."""
+        from glassformer.guesses import guesses_report
 
         counts, correct, nats = answers.T
         return guesses_report(correct, counts, nats, examples.hashes)
@@ -169,7 +169,7 @@ class MaskedLanguage(Task):
         """unigram: the most frequent token; p(token) is its share of the training tokens, plus one."""
         import numpy as np
 
-        from glassformer.evaluation import guesses_report
+        from glassformer.guesses import guesses_report
 
         counts = np.asarray(cast(Any, train.read()[0]))
         nats = np.log(counts.sum() + len(counts)) - np.log(counts + 1)

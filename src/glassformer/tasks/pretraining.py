@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from glassformer.cache import cache_key
-from glassformer.errors import DataError, UsageError
+from glassformer.errors import DataError, UsageError, nearest
 from glassformer.models.configs import require_positive
 from glassformer.models.encoder_config import MaskedLanguageModelConfig
 from glassformer.tasks.base import Prepared, Preset, Report
@@ -22,7 +22,11 @@ from glassformer.tasks.corpus import (
 )
 from glassformer.tasks.imdb import NEIGHBOURS, ImdbTask
 from glassformer.tasks.masked_language import MaskedLanguage
-from glassformer.tasks.text_classification import TextData
+from glassformer.tasks.text import TextTask, UserTextData
+from glassformer.tasks.text_classification import Source, TextData
+
+if TYPE_CHECKING:
+    from glassformer.data.files import TextFile
 
 
 @dataclass(frozen=True)
@@ -61,18 +65,31 @@ class MaskedImdbData(MaskedTextData):
 
 @dataclass(frozen=True)
 class MaskedUserData(MaskedTextData):
-    """The file and its column, and how texts become pieces with tokens left out."""
+    """The files and their columns, and how texts become pieces with tokens left out."""
 
+    validation_share: float = 0.1
+    """Share of the texts held out to judge on, where no validation file is given; as in `train text`."""
     train: str = ""
     """FILE of texts to learn from (.csv, .tsv, .jsonl, .parquet); required."""
     validation: str = ""
     """FILE of texts to judge on; default: texts held out of train."""
+    test: str = ""
+    """FILE that is not learned from, since fine-tuning is judged on it; default: see --data.label."""
     text: str = "text"
-    """COLUMN of the text; labels are not read."""
+    """COLUMN of the text."""
+    label: str = "label"
+    """COLUMN of the label, if there is one: what `train text` would hold out by it is not learned from."""
+    test_share: float = 0.2
+    """Share of the labelled texts that `train text` holds out for test, where no test file is given."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.test_share < 1:
+            raise UsageError(f"test_share={self.test_share} leaves a split empty; choose 0.05 to 0.5")
 
 
 class Pretraining(MaskedLanguage):
-    """From files of texts to pieces, without a text that others judge by."""
+    """From files of texts to pieces, without the texts that must stay unseen; see `corpus`."""
 
     def corpus(self, config: TrainConfig[Any, Any]) -> Corpus:
         """Which texts are for what."""
@@ -182,12 +199,17 @@ imdb's preset on your file; not measured""",
 
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
         """The files of the splits."""
-        given = {split: getattr(config.data, split) for split in ("train", "validation")}
+        given = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
         absolute = {split: str(Path(path).expanduser().absolute()) for split, path in given.items() if path}
         return replace(config, data=replace(config.data, **absolute))
 
     def corpus(self, config: TrainConfig[Any, Any]) -> Corpus:
-        """The given files; without one to judge on, texts held out by the seed."""
+        """Learned from is what `train text` with the same file, options and seed trains on, judged what it
+        chooses the best epoch on; never learned from are its test and the files given as validation and test.
+
+        That takes a column of labels. Without one, texts held out by the seed are judged, and what
+        fine-tuning on another file is judged on is not known: a note says so.
+        """
         import numpy as np
 
         from glassformer.data.files import TextFile
@@ -195,10 +217,63 @@ imdb's preset on your file; not measured""",
         data = config.data
         if not data.train:
             raise UsageError("pretrain text needs a file to learn from; give --data.train FILE")
-        train = TextFile(Path(data.train).expanduser(), data.text)
-        if data.validation:
-            judged = TextFile(Path(data.validation).expanduser(), data.text)
-            rows, of_judged = (np.arange(file.count_rows()) for file in (train, judged))
-            return Corpus([source_of(train, rows)], source_of(judged, of_judged), [])
-        kept, held_out = hold_out(train, config)
-        return Corpus([source_of(train, kept)], source_of(train, held_out), [])
+        train = TextFile(Path(data.train).expanduser(), data.text, data.label)
+        given = {
+            split: source_of(file, np.arange(file.count_rows()))
+            for split, path in (("validation", data.validation), ("test", data.test))
+            if path
+            for file in [TextFile(Path(path).expanduser(), data.text, data.label)]
+        }
+        splits, notes = _splits_of_fine_tuning(train, config)
+        if not splits:
+            kept = np.arange(train.count_rows())
+            if "validation" not in given:
+                kept, held_out = hold_out(train, config)
+                splits["validation"] = source_of(train, held_out)
+            splits["train"] = source_of(train, kept)
+            if len(given) == 2:
+                notes = []
+        splits |= given
+        never = [splits["test"]] if "test" in splits else []
+        return Corpus([splits["train"]], splits["validation"], never, notes)
+
+
+def _splits_of_fine_tuning(
+    train: "TextFile", config: TrainConfig[Any, Any]
+) -> tuple[dict[str, Source], list[str]]:
+    """The splits that `train text` makes of this file, none where it cannot; and what to say of that."""
+    from glassformer.data.files import open_file
+
+    data, usual = config.data, MaskedUserData()
+    columns = open_file(train.path, data.text, data.label).schema.names
+    if data.label not in columns and data.label != usual.label:
+        raise UsageError(f"{train.path} has no column {data.label!r}; {nearest(data.label, columns)}")
+    why = f"{train.path.name} has no column {data.label!r}"
+    if data.label in columns:
+        # a file that is given as a split takes nothing away from train, and may itself be without labels
+        path, given = str(train.path), [split for split in ("validation", "test") if getattr(data, split)]
+        same = UserTextData(
+            train=path,
+            validation=path if "validation" in given else "",
+            test=path if "test" in given else "",
+            text=data.text,
+            label=data.label,
+            validation_share=data.validation_share,
+            test_share=data.test_share,
+        )
+        try:
+            splits, _ = TextTask().sources(replace(config, data=same))
+        except DataError as error:
+            why = str(error).partition(";")[0]
+        else:
+            made = {split: source for split, source in splits.items() if split not in ("train", *given)}
+            held_out = " and ".join(f"{len(made[split].rows):,} of {split}" for split in made)
+            notes = [
+                f"{held_out} are left for glassformer train text to judge on: the same file, columns, shares "
+                f"and seed {config.seed}"
+            ]
+            return {"train": splits["train"], **made}, notes if made else []
+    return {}, [
+        f"{why}: what fine-tuning will be judged on in other files is not known here; give these files as "
+        "--data.validation and --data.test"
+    ]
