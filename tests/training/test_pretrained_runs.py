@@ -238,3 +238,23 @@ def test_rates_fall_with_the_depth() -> None:
             OptimConfig(layer_decay=wrong)
     with pytest.raises(UsageError, match="layer_decay is for adamw"):
         OptimConfig(layer_decay=0.5, name="muon")
+
+
+def test_pretrained_here_and_gone_on_from_with_the_seed_of_the_splits(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = "--model.layers 1 --model.d-model 8 --model.heads 2 --model.d-ff 8"
+    sizes = f"{model} --data.max-tokens 20 --data.vocab 60"
+    run = f"{tmp_path / 'pre'}"
+    pretrain = f"pretrain text --data.train {table} {sizes} --fit.epochs 1 --threads 1 --run-dir {run}"
+    assert main(pretrain.split()) == 0
+    tune = f"train text --data.train {table} --model.pretrained {run} --data.max-tokens 20 --fit.epochs 1"
+    assert main(f"{tune} --seed 1 --run-dir {tmp_path / 'other'}".split()) == 2
+    assert "give --seed 0, or pretrain anew" in capsys.readouterr().err
+    assert main(f"{tune} --threads 1 --no-baselines --run-dir {tmp_path / 'tuned'}".split()) == 0
+    model = glassformer.load(tmp_path / "tuned").model
+    assert isinstance(model, EncoderClassifier)
+    assert (model.config.norm, model.config.vocab) == (
+        "pre",
+        len(glassformer.load(run).tokenizer.get_vocab()),
+    )  # type: ignore[union-attr]

@@ -97,14 +97,18 @@ def find(name: str) -> Source:
     return Source(name, folder, architecture, shape, checkpoint)
 
 
+def run_config(folder: Path) -> dict[str, Any]:
+    """The config.yaml of a run, as it stands there."""
+    return yaml.safe_load((folder / RUN).read_text(encoding="utf-8"))
+
+
 def shape_of_run(folder: Path) -> EncoderShape:
     """The sizes of a run of `glassformer pretrain`, whose weights are there.
 
     Raises UsageError for a run of another kind, DataError for one that is unfinished or broken.
     """
     try:
-        content = yaml.safe_load((folder / RUN).read_text(encoding="utf-8"))
-        model = content["model"]
+        model = run_config(folder)["model"]
         known = {field.name for field in fields(EncoderShape)}
         if model["name"] != "masked-lm":
             raise UsageError(

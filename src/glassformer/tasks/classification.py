@@ -37,10 +37,15 @@ class Classification(Task):
         if config.model.name != PRETRAINED:
             return config
         from glassformer.pretrained.loading import with_sizes
-        from glassformer.pretrained.sources import find
+        from glassformer.pretrained.sources import find, run_config
 
-        config = replace(config, model=with_sizes(config.model, find(config.model.pretrained)))
+        source = find(config.model.pretrained)
+        config = replace(config, model=with_sizes(config.model, source))
         self.require_published_fit(config)
+        if source.checkpoint is None:
+            from glassformer.tasks.corpus import require_unseen
+
+            require_unseen(source.name, run_config(source.folder), self.name, config)
         return config
 
     def require_published_fit(self, config: TrainConfig[Any, Any]) -> None:
