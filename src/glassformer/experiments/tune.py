@@ -262,7 +262,7 @@ def write_best(folder: Path, result: dict[str, Any]) -> None:
     """Writes best.yaml, which `train --config` takes: the best trial's model, data, optimiser and epochs."""
     best = result["best"]
     run = yaml.safe_load((folder / TRIALS / f"{best['number']:04d}" / CONFIG).read_text(encoding="utf-8"))
-    kept = {part: run[part] for part in ("task", "model", "data", "optim", "fit")}
+    kept = {part: run[part] for part in ("schema_version", "task", "model", "data", "optim", "fit")}
     accuracy = best["validation_accuracy"]
     text = (
         f"# the best of {len(result['trials'])} trials: validation accuracy {accuracy:.4f},\n"
