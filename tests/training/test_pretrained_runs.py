@@ -251,6 +251,17 @@ def test_pretrained_here_and_gone_on_from_with_the_seed_of_the_splits(
     tune = f"train text --data.train {table} --model.pretrained {run} --data.max-tokens 20 --fit.epochs 1"
     assert main(f"{tune} --seed 1 --run-dir {tmp_path / 'other'}".split()) == 2
     assert "give --seed 0, or pretrain anew" in capsys.readouterr().err
+    study = f"--vary model.pool=mean,max --seeds 2 --study {tmp_path / 'study'}"
+    assert main(f"{tune.replace('train', 'compare', 1)} {study}".split()) == 2  # before anything is trained
+    assert "give --seed 0, or pretrain anew" in capsys.readouterr().err
+    other = table.with_name("moods.csv")
+    other.write_text(table.read_text().replace("text,label", "text,mood"))
+    moods = f"{tmp_path / 'moods'}"
+    assert main(pretrain.replace(str(table), str(other)).replace(run, moods).split()) == 0
+    again = tune.replace(str(table), str(other)).replace(run, moods)
+    capsys.readouterr()
+    assert main(f"{again} --data.label mood --run-dir {tmp_path / 'mood'}".split()) == 2
+    assert "pretrain anew with --data.label mood" in capsys.readouterr().err
     assert main(f"{tune} --threads 1 --no-baselines --run-dir {tmp_path / 'tuned'}".split()) == 0
     model = glassformer.load(tmp_path / "tuned").model
     assert isinstance(model, EncoderClassifier)

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -454,3 +455,33 @@ def test_a_taken_folder_is_refused_and_untouched(run: Path, tmp_path: Path) -> N
     with pytest.raises(UsageError, match="not an empty folder"):
         train("parity", small(), str(tmp_path), report=quiet)
     assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+@pytest.mark.parametrize(("by_loss", "kept"), [(False, [1]), (True, [1, 2])])
+def test_an_epoch_is_kept_by_its_accuracy_or_by_its_loss(
+    by_loss: bool, kept: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[int] = []
+    keeper = RunKeeper(tmp_path, SimpleNamespace(position={}), by_loss=by_loss)  # type: ignore[arg-type]
+    module = SimpleNamespace(config=SimpleNamespace(fit=small().fit), best_guess=None)
+    for epoch, (share, loss) in enumerate([(0.23, 5.4), (0.17, 5.2), (0.15, 5.3)]):
+        figures = {"validation/accuracy": torch.tensor(share), "validation/loss": torch.tensor(loss)}
+        trainer = SimpleNamespace(callback_metrics=figures, current_epoch=epoch)
+        monkeypatch.setattr(
+            "glassformer.training.callbacks.save_model", lambda *words, epoch=epoch: saved.append(epoch + 1)
+        )
+        keeper.on_validation_end(trainer, module)  # type: ignore[arg-type]
+    assert saved == kept
+    assert keeper.best_epoch == kept[-1]
+
+
+def test_ctrl_c_before_the_first_file_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("glassformer.training.fit.write_config", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train("parity", small(), str(tmp_path / "run"), report=quiet)
+    assert not (tmp_path / "run").exists()

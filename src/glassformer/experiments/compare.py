@@ -9,6 +9,7 @@ from glassformer.errors import DataError, UsageError
 from glassformer.experiments.comparison import pairs, table_rows
 from glassformer.experiments.plan import Row, run_name
 from glassformer.experiments.study import RUNS, STUDY, Job, is_finished, locked, metrics_of, run_all
+from glassformer.tasks import find_task
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import MachineConfig
 from glassformer.training.machine import available_cores, prepare_machine
@@ -42,6 +43,7 @@ def compare(
     command_of: the command that repeats one run. Raises UsageError for a folder that holds a study of another
     task or that another process writes, DataError for a run in it that is broken.
     """
+    task = find_task(task_name)
     with locked(folder):
         machine = _same_machine(task_name, rows, folder)
         planned: list[list[Job]] = []
@@ -49,6 +51,7 @@ def compare(
             jobs = []
             for seed in seeds:
                 config = replace(row.config, seed=seed)
+                task.with_published_sizes(config)  # refused now, not after the others have trained
                 chosen = _on_machine(config, machine, at_once)
                 name = run_name(row, seed, config)
                 jobs.append(Job(name, task_name, chosen, command_of(row, seed)))

@@ -9,6 +9,7 @@ import yaml
 from glassformer.errors import DataError
 from glassformer.export.graph import IMAGE_INPUTS, TEXT_INPUTS
 from glassformer.models.configs import FACTS
+from glassformer.tasks.base import PRETRAINED
 from glassformer.training.loaded import LoadedRun
 from glassformer.training.run_folder import METRICS, PROVENANCE
 
@@ -85,11 +86,19 @@ def _what(card: Card) -> str:
         f" and {len(run.class_names) - CLASSES_SHOWN:,} more" if len(run.class_names) > CLASSES_SHOWN else ""
     )
     return (
-        f"A {type(run.model).__name__} of {run.parameters:,} parameters for the task {code(run.task_name)}: "
+        f"{_kind(run)} of {run.parameters:,} parameters for the task {code(run.task_name)}: "
         f"{escape(run.task.summary)}. It puts {run.task.input_word} into one of "
         f"{len(run.class_names)} classes: {names}{more}. Trained with Glassformer "
         f"{escape(card.provenance['versions']['glassformer'])}, exported by {code(card.export['command'])}."
     )
+
+
+def _kind(run: LoadedRun) -> str:
+    """What the model is, for people."""
+    if run.config.model.name == PRETRAINED:
+        return f"The published model {code(run.config.model.pretrained)}, fine-tuned,"
+    kinds = {"transformer": "A transformer encoder", "recurrent": "A recurrent network"}
+    return kinds.get(run.config.model.name, "A vision transformer")
 
 
 def _use(card: Card) -> str:

@@ -68,7 +68,8 @@ class TextClassifierConfig:
     """A transformer encoder, pooled to one vector, and a linear classifier."""
 
     name: Literal["transformer"] = "transformer"
-    """Which model: transformer or recurrent, the rival (`--model.name recurrent --help` has its options)."""
+    """Which model: transformer; recurrent, the rival (`--model.name recurrent --help` has its options); or
+    pretrained, a published one (`--model.pretrained FOLDER --help`, of imdb and text)."""
     layers: int = 2
     """Number of encoder blocks."""
     heads: int = 4
@@ -186,7 +187,8 @@ class VisionTransformerConfig:
     """A transformer encoder over the patches of an image, pooled to one vector, and a linear classifier."""
 
     name: Literal["vit"] = "vit"
-    """Which model: vit, the vision transformer."""
+    """Which model: vit, the vision transformer; or, of the task images, pretrained, a published one
+    (`--model.pretrained FOLDER --help`)."""
     layers: int = 6
     """Number of encoder blocks."""
     heads: int = 3

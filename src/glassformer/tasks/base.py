@@ -105,6 +105,8 @@ class Task(ABC):
     baseline_names: tuple[str, ...] = ()
     file_columns: tuple[str, ...] = ()
     """The columns of a file to be judged on that have names: text, label."""
+    kept_by_loss: bool = False
+    """Whether the validation loss, and not the accuracy, says which epoch is kept."""
     judged_splits: tuple[str, ...] = ("validation", "test")
     """The splits whose figures a run ends with."""
     counted: str = "examples"

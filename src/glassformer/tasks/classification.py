@@ -42,7 +42,7 @@ class Classification(Task):
         source = find(config.model.pretrained)
         config = replace(config, model=with_sizes(config.model, source))
         self.require_published_fit(config)
-        if source.checkpoint is None:
+        if source.checkpoint is None and config.model.start == "published":
             from glassformer.tasks.corpus import require_unseen
 
             require_unseen(source.name, run_config(source.folder), self.name, config)

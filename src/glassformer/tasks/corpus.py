@@ -106,13 +106,24 @@ def require_unseen(run: str, content: Mapping[str, Any], task: str, config: Trai
     the seed and all that they are drawn by agree. That is asked of the same data set or file alone: whether
     another file holds the same texts is not looked into.
     """
-    for option, value in _drawn_by(content, task, config.data).items():
+    try:
+        drawn_by = _drawn_by(content, task, config.data)
+    except KeyError as error:
+        raise DataError(
+            f"{run} is of another version (its config.yaml has no {error}); pretrain anew"
+        ) from None
+    for option, value in drawn_by.items():
         typed: Any = config.seed if option == "seed" else getattr(config.data, option)
         if option in ("validation", "test"):
             value, typed = _place(value), _place(typed)
         if value == typed:
             continue
         flag = "--seed" if option == "seed" else f"--data.{option.replace('_', '-')}"
+        if option == "label":  # of which the file may have none by the run's name
+            raise UsageError(
+                f"{run} may have learned from texts that this is judged on: it did not know that labels "
+                f"stand in the column {typed!r}; pretrain anew with --data.label {typed}"
+            )
         fix = f"give {flag} {value}" if value != "" else f"leave out {flag}"
         raise UsageError(
             f"{run} may have learned from texts that this is judged on, since it was pretrained with another "

@@ -42,6 +42,7 @@ class MaskedLanguage(Task):
     input_word = "texts"
     has_tokenizer = True
     judged_splits = ("validation",)
+    kept_by_loss = True
     counted = "tokens left out"
     headings = ("guessed", ("perplexity", "perplexity"))
     baseline_names = ("unigram",)

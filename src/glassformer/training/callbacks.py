@@ -26,13 +26,14 @@ class InterruptedRun(Exception):
 class RunKeeper(Callback):
     """Keeps the best model by validation accuracy, and the training state after every epoch and on Ctrl-C.
 
-    Equal accuracies are told apart by the validation loss. Early stopping: after `patience` epochs that were
-    no better, or once the accuracy passes `stop_above`.
+    Equal accuracies are told apart by the validation loss; by_loss: the loss alone decides. Early stopping:
+    after `patience` epochs that were no better, or once the accuracy passes `stop_above`.
     """
 
-    def __init__(self, folder: Path, batches: Batches) -> None:
+    def __init__(self, folder: Path, batches: Batches, *, by_loss: bool = False) -> None:
         self.folder = folder
         self.batches = batches
+        self.by_loss = by_loss
         self.best = -1.0
         self.best_loss = math.inf
         self.best_epoch = 0
@@ -85,7 +86,8 @@ class RunKeeper(Callback):
                 f"number; lower --optim.learning-rate, now {pl_module.config.optim.learning_rate}"
             )
         fit = pl_module.config.fit
-        if (accuracy, -loss) > (self.best, -self.best_loss):
+        better = loss < self.best_loss if self.by_loss else (accuracy, -loss) > (self.best, -self.best_loss)
+        if better:
             self.best, self.best_loss, self.best_epoch = accuracy, loss, trainer.current_epoch + 1
             self.epochs_without_better = 0
             save_model(pl_module.best_guess, self.folder)

@@ -78,6 +78,28 @@ def train(
 
     folder = claim(folder, given=run_dir is not None)
     command = command or _repeating(task, task_name, folder)
+    try:
+        _write_beginning(folder, task_name, config, machine, prepared, command)
+    except BaseException:  # Ctrl-C too: a folder without its configuration is no run, and in the way
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        return _run(task, task_name, folder, config, machine, prepared, module, None, command, report, trial)
+    except DataError:
+        if not (folder / MODEL).exists():  # it diverged before there was anything to keep
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _write_beginning(
+    folder: Path,
+    task_name: str,
+    config: TrainConfig[Any, Any],
+    machine: Machine,
+    prepared: Prepared,
+    command: str,
+) -> None:
+    """What a run folder holds before the first step."""
     write_config(folder, task_name, config, prepared.class_names)
     if (tokenizer := prepared.tokenizer) is not None:
         write_atomically(folder / TOKENIZER, lambda scratch: tokenizer.save(str(scratch)))
@@ -86,12 +108,6 @@ def train(
         folder / PROVENANCE,
         provenance(task_name, config.seed, prepared.checksums, choices) | {"command": command},
     )
-    try:
-        return _run(task, task_name, folder, config, machine, prepared, module, None, command, report, trial)
-    except DataError:
-        if not (folder / MODEL).exists():  # it diverged before there was anything to keep
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def resume(run_dir: str, *, report: Report = print) -> Path:
@@ -157,7 +173,7 @@ def _run(
     examples = prepared.examples
     here: Any = machine.device.type  # where images are augmented; 'auto' says nothing of it
     to_learn = task.batches(examples["train"], replace(config, device=here), train=True)
-    keeper = RunKeeper(folder, to_learn)
+    keeper = RunKeeper(folder, to_learn, by_loss=task.kept_by_loss)
     callbacks = [clock, history, keeper, ProgressBar(), *([Listener(trial)] if trial else [])]
     trainer = _trainer(folder, config, machine, callbacks, min(50, len(to_learn)))
     try:

@@ -39,9 +39,12 @@ class Record:
     @property
     def model_words(self) -> str:
         """The same for people."""
-        return {"vit": "vision transformer", "recurrent": "recurrent network"}.get(
-            self.model_name, self.model_name
-        )
+        words = {
+            "vit": "vision transformer",
+            "recurrent": "recurrent network",
+            "pretrained": "published model, fine-tuned",
+        }
+        return words.get(self.model_name, self.model_name)
 
     @property
     def accuracy_word(self) -> str:
