@@ -51,7 +51,7 @@ def explained(result: Mapping[str, Any]) -> str:
     return (
         f"Validation accuracy by option. Small marks: the seeds, {what}. Large marks and bars: their mean "
         "and its 95% interval over seeds (Student's t). Dashed: the best of the baselines fitted on the same "
-        f"split. The axes do not begin at zero.\nRepeat: {result['command']}"
+        f"split. The axes need not begin at zero.\nRepeat: {result['command']}"
     )
 
 

@@ -72,18 +72,22 @@ def add_axes(figure: "Figure", left: float, bottom: float, width: float, height:
 
 
 def legend_above(figure: "Figure", axes: "Axes", left: float, top: float, **how: Any) -> None:
-    """What the axes' marks mean, in one row whose upper left corner is there."""
+    """What the axes' marks mean, its upper left corner there, as many side by side as fit on the page."""
     across, up = figure.get_size_inches()
-    figure.legend(
-        handles=axes.get_legend_handles_labels()[0],
-        loc="upper left",
-        bbox_to_anchor=(left / across, top / up),
-        ncols=3,
-        frameon=False,
-        borderaxespad=0.0,
-        borderpad=0.0,
-        **how,
-    )
+    for columns in (3, 2, 1):
+        legend = figure.legend(
+            handles=axes.get_legend_handles_labels()[0],
+            loc="upper left",
+            bbox_to_anchor=(left / across, top / up),
+            ncols=columns,
+            frameon=False,
+            borderaxespad=0.0,
+            borderpad=0.0,
+            **how,
+        )
+        if columns == 1 or legend.get_window_extent().x1 <= figure.bbox.x1:
+            return
+        legend.remove()
 
 
 def write_lines(figure: "Figure", x: float, top: float, lines: list[str], size: float, **how: Any) -> None:
