@@ -426,6 +426,7 @@ def test_what_was_typed_is_checked_first(text_run: Path, tmp_path: Path, capsys)
     for words, message in (
         (["--out", taken], f"{taken} is there and not an empty folder; choose another --out"),
         (["--out", taken / "mine.txt"], "is there and not an empty folder"),
+        (["--out", taken / "mine.txt" / "x"], "mine.txt is no folder to write into; choose another --out"),
         (["--format", "hub", "--int8"], "--int8 is for ONNX, and --format hub asks for another"),
         (["--format", "onyx"], "onyx"),
         (["--int8", "--examples", 0], "examples=0 compares nothing; choose 1 or more"),
@@ -435,6 +436,10 @@ def test_what_was_typed_is_checked_first(text_run: Path, tmp_path: Path, capsys)
     ):
         assert message in refused(capsys, 2, "export", text_run, *words)
     assert "nowhere is not a run" in refused(capsys, 2, "export", "nowhere")
+    shutil.copytree(text_run, tmp_path / "unfinished")
+    (tmp_path / "unfinished" / "metrics.json").unlink()
+    said = refused(capsys, 2, "export", tmp_path / "unfinished")
+    assert "unfinished is not finished (it has no metrics.json); finish it with: glassformer train" in said
     assert [path.name for path in taken.iterdir()] == ["mine.txt"]
 
 

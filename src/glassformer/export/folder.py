@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,12 @@ WAY_OUT = "export the run anew"
 
 
 def require_free(folder: Path) -> None:
-    """Raises UsageError where something stands in the folder already."""
+    """Raises UsageError where something stands in the folder already, or none can be made there."""
+    above = next((each for each in folder.absolute().parents if each.exists()), folder)
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(
+            f"{folder} cannot be made, since {above} is no folder to write into; choose another --out"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and not an empty folder; choose another --out, or delete it")
 

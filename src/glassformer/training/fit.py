@@ -163,8 +163,10 @@ def _run(
         f"{len(prepared.examples[split]):,} {split}" for split in SPLITS if split in prepared.examples
     )
     parameters = count_parameters(module.model)
+    every = sum(each.numel() for each in module.model.parameters())
+    of_all = f" of {every:,}" if every > parameters else ""
     report(
-        f"{task_name}: {sizes} examples; {config.model.name} of {parameters:,} parameters; "
+        f"{task_name}: {sizes} examples; {config.model.name} of {parameters:,}{of_all} parameters; "
         f"{machine.device.type}, {machine.precision}, {machine.threads} thread{'s' * (machine.threads > 1)}"
     )
     for note in prepared.notes:
