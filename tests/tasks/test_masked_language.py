@@ -262,7 +262,7 @@ def test_a_run_of_training_binds_nobody(tmp_path: Path) -> None:
      ("text", {"train": "a.csv"}, {"train": "./a.csv"}, None),
      ("text", {"train": "a.csv"}, {"train": "b.csv", "seed": 1}, None),
      ("text", {"train": "a.csv"}, {"train": "a.csv", "seed": 1}, "give --seed 0"),
-     ("text", {"train": "a.csv"}, {"train": "a.csv", "label": "class"}, "give --data.label label"),
+     ("text", {"train": "a.csv"}, {"train": "a.csv", "label": "class"}, "pretrain anew with --data.label"),
      ("text", {"train": "a.csv"}, {"train": "a.csv", "test_share": 0.3}, "give --data.test-share 0.2"),
      ("text", {"train": "a.csv"}, {"train": "a.csv", "test": "b.csv"}, "leave out --data.test,"),
      ("text", {"train": "a.csv", "test": "b.csv"}, {"train": "a.csv"}, "give --data.test /"),
