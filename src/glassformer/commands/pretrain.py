@@ -3,7 +3,7 @@
 import shlex
 
 from glassformer.commands import train
-from glassformer.commands.parsing import say, value_of, without_value
+from glassformer.commands.parsing import say, without_value
 from glassformer.commands.task_options import config_of, task_options
 from glassformer.errors import UsageError, nearest
 from glassformer.tasks import PRETRAINING
@@ -23,18 +23,11 @@ def run(words: list[str]) -> int:
             "  --resume RUN           go on with a run that was stopped, in its own configuration"
         )
         return 0 if words else 2
-    if words[0] == "--resume" or words[0].startswith("--resume="):
-        folder, rest = value_of("--resume", words)
-        if rest:
-            raise UsageError(f"--resume repeats the run's own configuration and takes no {rest[0]!r}")
-        return train.finish(lambda: train.import_fit().resume(folder, report=say))
-    typed, rest = words[0], words[1:]
-    if typed.startswith("-"):
-        raise UsageError(f"pretrain wants the task first, not {typed!r}; one of {', '.join(TASKS)}")
+    if train.is_resume(words[0]):
+        return train.resume(words)
+    typed, rest = train.task_first("pretrain", words, TASKS)
     if typed not in TASKS:
         raise UsageError(f"there is no task {typed!r} to pretrain on; {nearest(typed, TASKS)}")
-    if any(word.split("=")[0] == "--resume" for word in rest):
-        raise UsageError("--resume takes no task: glassformer pretrain --resume RUN")
     name = PREFIX + typed
     options = task_options(train.TrainOptions, f"pretrain {typed}", name, rest)
     command = f"glassformer {shlex.join(['pretrain', *without_value('--run-dir', words)])}"

@@ -29,16 +29,9 @@ def run(words: list[str]) -> int:
             "  --resume RUN        go on with a run that was stopped, in its own configuration"
         )
         return 0 if words else 2
-    if words[0] == "--resume" or words[0].startswith("--resume="):
-        folder, rest = value_of("--resume", words)
-        if rest:
-            raise UsageError(f"--resume repeats the run's own configuration and takes no {rest[0]!r}")
-        return finish(lambda: import_fit().resume(folder, report=say))
-    if words[0].startswith("-"):
-        raise UsageError(f"train wants the task first, not {words[0]!r}; one of {', '.join(TASKS)}")
-    name, rest = words[0], words[1:]
-    if any(word.split("=")[0] == "--resume" for word in rest):
-        raise UsageError("--resume takes no task: glassformer train --resume RUN")
+    if is_resume(words[0]):
+        return resume(words)
+    name, rest = task_first("train", words, list(TASKS))
     if name in PRETRAINING:
         own = find_task(name).command(name)
         raise UsageError(f"{name} is pretraining, which has a command of its own; give glassformer {own}")
@@ -46,6 +39,27 @@ def run(words: list[str]) -> int:
     config = config_of(options)
     command = f"glassformer {shlex.join(['train', *without_value('--run-dir', words)])}"
     return finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))
+
+
+def is_resume(word: str) -> bool:
+    return word.split("=")[0] == "--resume"
+
+
+def resume(words: list[str]) -> int:
+    """Goes on with the run that --resume names."""
+    folder, rest = value_of("--resume", words)
+    if rest:
+        raise UsageError(f"--resume repeats the run's own configuration and takes no {rest[0]!r}")
+    return finish(lambda: import_fit().resume(folder, report=say))
+
+
+def task_first(command: str, words: list[str], tasks: list[str]) -> tuple[str, list[str]]:
+    """The task, and the options behind it."""
+    if words[0].startswith("-"):
+        raise UsageError(f"{command} wants the task first, not {words[0]!r}; one of {', '.join(tasks)}")
+    if any(map(is_resume, words[1:])):
+        raise UsageError(f"--resume takes no task: glassformer {command} --resume RUN")
+    return words[0], words[1:]
 
 
 def import_fit() -> Any:
