@@ -12,7 +12,7 @@ import yaml
 from glassformer.cli import main
 from glassformer.commands.task_options import config_of, task_options
 from glassformer.commands.train import TrainOptions
-from glassformer.config_files import flags_of_file, flags_of_mapping
+from glassformer.config_files import flags_of_mapping, options_in
 from glassformer.errors import UsageError
 from glassformer.models.configs import FACTS
 from glassformer.tasks import PRETRAINING, TASKS, find_task
@@ -228,7 +228,7 @@ def test_a_slip_in_a_file_is_answered_like_one_on_the_command_line(tmp_path: Pat
 def test_a_bad_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.yaml").write_text(content)
     with pytest.raises(UsageError, match="--config"):
-        flags_of_file(str(tmp_path / "a.yaml"), "parity")
+        options_in(str(tmp_path / "a.yaml"), "parity")
 
 
 def test_a_mapping_becomes_flags() -> None:

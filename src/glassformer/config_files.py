@@ -16,12 +16,8 @@ NOT_OPTIONS = ("schema_version", "task", "class_names")
 """What a run's own config.yaml holds besides options."""
 
 
-def flags_of_file(path: str, task: str, hidden: Collection[str] = ()) -> list[str]:
-    """The flags that a file stands for. Raises UsageError where it cannot be read or is for another task.
-
-    hidden: fields of the model that no option sets, since they are facts of the data; a run's config.yaml has
-    some, for those who start from the run.
-    """
+def options_in(path: str, task: str) -> dict[str, Any]:
+    """What a file holds. Raises UsageError where it cannot be read or is for another task."""
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -35,6 +31,15 @@ def flags_of_file(path: str, task: str, hidden: Collection[str] = ()) -> list[st
         raise UsageError(
             f"--config {path} is for the task {content['task']}, not {task}; choose one of the two"
         )
+    return content
+
+
+def flags_of_options(content: dict[str, Any], hidden: Collection[str] = ()) -> list[str]:
+    """The flags that a file's content stands for.
+
+    hidden: fields of the model that no option sets, since they are facts of the data; a run's config.yaml has
+    some, for those who start from the run.
+    """
     options = {key: value for key, value in content.items() if key not in NOT_OPTIONS}
     if "schema_version" in content and isinstance(model := options.get("model"), dict):
         options["model"] = {key: value for key, value in model.items() if key not in hidden}

@@ -7,7 +7,7 @@ from typing import Any, Generic
 from tyro.conf import UseAppendAction
 
 from glassformer.commands.parsing import all_values, parse, without_value
-from glassformer.config_files import flags_of_file, flags_of_mapping
+from glassformer.config_files import flags_of_mapping, flags_of_options, options_in
 from glassformer.models.configs import hidden_fields
 from glassformer.tasks import find_task
 from glassformer.tasks.base import PRETRAINED
@@ -30,8 +30,8 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
     command: what the task's name stands behind on the command line, or with a blank in it, all of it.
     """
     task = find_task(name)
-    files = all_values("config", words)
-    typed = [*(flag for file in files for flag in flags_of_file(file, name)), *words]
+    files = [options_in(path, name) for path in all_values("config", words)]
+    typed = [*(flag for options in files for flag in flags_of_options(options)), *words]
     preset = (all_values("preset", typed) or [None])[-1]
     model_name = (all_values("model.name", typed) or [None])[-1]
     if model_name is None and any(all_values("model.pretrained", typed)):
@@ -40,7 +40,7 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
     start = task.preset(preset, model_name, device)
     cost = task.presets[task.preset_name(preset, model_name, device)].cost
     hidden = hidden_fields(type(start.model))
-    typed = [*(flag for file in files for flag in flags_of_file(file, name, hidden)), *words]
+    typed = [*(flag for options in files for flag in flags_of_options(options, hidden)), *words]
     parts = {field.name: getattr(start, field.name) for field in fields(start)}
     return parse(
         kind[type(start.model), type(start.data)],

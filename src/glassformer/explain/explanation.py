@@ -143,10 +143,7 @@ def _encoded(run: LoadedRun, given: str) -> tuple[Any, list[str]]:
     if isinstance(run.task, TextClassification):
         assert run.tokenizer is not None
         text = run.task.check_input(given, run.config)
-        count, most = (
-            len(run.tokenizer.encode(text).ids),
-            run.task.longest(run.config),
-        )
+        count, most = len(run.tokenizer.encode(text).ids), run.task.longest(run.config)
         if count > most:
             raise UsageError(
                 f"the text has {count:,} tokens, the model reads {most:,}; "

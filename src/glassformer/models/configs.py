@@ -12,7 +12,7 @@ from tyro.conf import Suppress
 
 from glassformer.errors import UsageError
 
-FACTS = ("vocab", "classes", "max_tokens", "max_targets", "channels", "height", "width", "run")
+FACTS = ("vocab", "classes", "max_tokens", "max_targets", "channels", "height", "width", "tokenizer_folder")
 
 Positions = Literal["none", "sinusoidal", "learned", "rotary", "alibi"]
 PatchPositions = Literal["none", "learned", "sinusoidal", "rotary"]
@@ -39,6 +39,14 @@ def require_fraction(config: object, *fields: str) -> None:
         value = getattr(config, field)
         if not 0 <= value < 1:
             raise UsageError(f"{field}={value} is not a probability below 1; choose 0 <= {field} < 1")
+
+
+def require_share(config: object, *fields: str) -> None:
+    """Raises UsageError for the first of these fields that leaves nothing on one side of a split."""
+    for field in fields:
+        value = getattr(config, field)
+        if not 0 < value < 1:
+            raise UsageError(f"{field}={value} leaves a split empty; choose 0.05 to 0.5")
 
 
 def require_heads(heads: int, d_model: int) -> None:

@@ -112,7 +112,7 @@ class PretrainedClassifierConfig(EncoderConfig):
     frozen: int = 0
     """Lowest blocks, and with them the embeddings, that do not learn; -1 all of them."""
     unknown: Suppress[int] = 1
-    run: Suppress[str] = ""
+    tokenizer_folder: Suppress[str] = ""
     classes: Suppress[int] = 0
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """Published checkpoints mapped onto Glassformer's own parts.
 
 >>> from glassformer import pretrained
->>> model, left = pretrained.load("FOLDER or NAME")  # doctest: +SKIP
+>>> model = pretrained.load("FOLDER or NAME")  # doctest: +SKIP
 """
 
 from importlib import import_module

@@ -73,7 +73,7 @@ class Fields:
         return height, width
 
     def number(self, name: str, default: float) -> float:
-        """A number above 0."""
+        """A number between 0 and 1."""
         value = self.config.get(name, default)
         if not isinstance(value, int | float) or not 0 < value < 1:
             raise DataError(f"config.json says {name}={value!r}, which is no number between 0 and 1")

@@ -54,8 +54,9 @@ def planned(source: Source, dropout: float = 0.0) -> tuple[Model, Plan]:
     head = head_of(checkpoint.config)
     with torch.device("meta"):
         model = build(source, head, _classes(checkpoint.config) if head == "classifier" else 0, dropout)
-    heads, others = _heads(source.architecture, head)
-    made = plan(checkpoint, source.architecture, model.state_dict(), heads, others)
+    layout = LAYOUTS[source.architecture]
+    heads = {"classifier": layout.classifier, "masked-lm": layout.masked_lm}.get(head, {})
+    made = plan(checkpoint, source.architecture, model.state_dict(), heads)
     if head in ("masked-lm", "causal-lm") and (misfit := _untied(source)):
         made.misfits.append(misfit)
     return model, made
@@ -100,7 +101,7 @@ def _of_checkpoint(source: Source, model: nn.Module, ours: dict[str, Tensor]) ->
     encoder = {name: tensor for name, tensor in ours.items() if not name.startswith("head")}
     published = None
     if isinstance(model, VisionTransformer) and isinstance(source.shape, VisionShape):
-        published = _published_positions(model, source.shape)
+        published = _published_positions(source.shape)
         encoder["positions.embedding.weight"] = published.embedding.weight
     heads: Table = {}
     dense = layout.classifier.get("head.hidden")
@@ -164,7 +165,7 @@ def _pixel_scale(path: Path, channels: int) -> tuple[Tensor, Tensor]:
     return scale[0], scale[1]
 
 
-def _published_positions(model: VisionTransformer, shape: VisionShape) -> LearnedGridPositions:
+def _published_positions(shape: VisionShape) -> LearnedGridPositions:
     grid = (shape.height // shape.patch, shape.width // shape.patch)
     return LearnedGridPositions(shape.d_model, *grid, prefix=1)
 
@@ -185,16 +186,6 @@ def _of_run(source: Source, ours: dict[str, Tensor]) -> dict[str, Tensor]:
             f"{source.folder / WEIGHTS} does not fit its config.yaml at {wrong[0]}; pretrain anew"
         )
     return filled
-
-
-def _heads(architecture: str, head: Head) -> tuple[Table, tuple[Table, ...]]:
-    """Of the head that is there, and of those that nobody asks for."""
-    layout = LAYOUTS[architecture]
-    if head == "classifier":
-        return layout.classifier, ()
-    if head == "masked-lm":
-        return layout.masked_lm, ()
-    return {}, ()
 
 
 def _classes(config: dict[str, Any]) -> int:
@@ -236,5 +227,6 @@ def with_sizes(model: Any, source: Source) -> Any:
         given = getattr(model, name)
         if given not in (size, getattr(default, name)):
             raise UsageError(f"model.{name}={given} cannot be chosen: {source.name} has {size}; leave it out")
-    more = {"unknown": source.unknown} if wanted is EncoderShape else {}
+    words = {"unknown": source.unknown, "tokenizer_folder": str(source.folder)}
+    more = words if wanted is EncoderShape else {}
     return replace(model, **source.sizes, **more, pretrained=source.name)

@@ -30,7 +30,8 @@ from glassformer.reports.page import (
     wrapped,
     write_lines,
 )
-from glassformer.training.run_folder import CONFIG, METRICS, PROVENANCE, read_json
+from glassformer.tasks import find_task
+from glassformer.training.run_folder import CONFIG, METRICS, PROVENANCE, last_split, read_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,9 +89,9 @@ def run_figures(folder: Path) -> list[Path]:
         raise UsageError(f"{folder} is not a run (it has no {CONFIG}); give the folder that `train` printed")
     metrics, provenance = read_json(folder / METRICS), read_json(folder / PROVENANCE)
     try:
-        split = "test" if "test" in metrics else "validation"
+        split = last_split(metrics)
         test = metrics[split]
-        counted = "tokens left out" if "perplexity" in test else "examples"
+        counted = find_task(metrics["task"]).counted
         low, high = test["accuracy_ci95"]
         run = f"Task {metrics['task']}, seed {metrics['seed']}."
         result = (

@@ -1,24 +1,18 @@
-"""Which texts are learned from without labels, and which stay unseen; their tokeniser and their tokens."""
+"""Which texts are learned from without labels, and which stay unseen."""
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glassformer.cache import cache_folder, cache_key, write_atomically
 from glassformer.errors import DataError, UsageError
-from glassformer.tasks.base import Report
 from glassformer.tasks.config import TrainConfig
-from glassformer.tasks.text_classification import TOKENS_FORMAT, Source, TextData
+from glassformer.tasks.text_classification import TextData
+from glassformer.tasks.text_sources import Source
 
 if TYPE_CHECKING:
     import numpy as np
-    from tokenizers import Tokenizer
 
-    from glassformer.data.encoded import Encoded
     from glassformer.data.files import TextFile
     from glassformer.data.masking import Pieces
 
@@ -148,49 +142,6 @@ def _drawn_by(content: Mapping[str, Any], task: str, data: Any) -> dict[str, Any
 
 def _place(path: str) -> str:
     return str(Path(path).expanduser().absolute()) if path else ""
-
-
-def digest(rows: "np.ndarray") -> str:
-    """Tells one choice of rows from another."""
-    from hashlib import sha256
-
-    return sha256(rows.tobytes()).hexdigest()
-
-
-def learned_tokenizer(
-    learned: list[Source], checksum: str, config: TrainConfig[Any, Any], report: Report
-) -> tuple["Tokenizer", str]:
-    """A tokeniser with [MASK], learned from these texts or found in the cache, and the key of its texts."""
-    from tokenizers import Tokenizer
-
-    from glassformer.data.tokenizer import LEFT_OUT, train_tokenizer
-
-    data = config.data
-    key = cache_key("masked", TOKENS_FORMAT, checksum, data.tokenizer, data.vocab)
-    path = cache_folder() / "tokenizers" / f"{key}.json"
-    with suppress(Exception):  # the library raises bare Exceptions; a missing or broken file is made anew
-        return Tokenizer.from_file(str(path)), key
-    count = sum(len(source.rows) for source in learned)
-    report(f"learning a vocabulary of at most {data.vocab:,} tokens from {count:,} texts")
-    texts: Iterator[list[str]] = chain.from_iterable(source.texts() for source in learned)
-    tokenizer = train_tokenizer(texts, data.tokenizer, data.vocab, [LEFT_OUT])
-    write_atomically(path, lambda scratch: tokenizer.save(str(scratch)))
-    return tokenizer, key
-
-
-def encode_whole(
-    file: "TextFile", checksum: str, tokenizer: "Tokenizer", key: str, report: Report
-) -> "Encoded":
-    """All of every text, however long."""
-    from glassformer.data.encoded import encode, open_encoded
-    from glassformer.progress import with_progress
-
-    folder = cache_folder() / "encoded" / cache_key(TOKENS_FORMAT, checksum, key, "whole")
-    if folder.is_dir():
-        return open_encoded(folder)
-    report(f"encoding {file.path.name}")
-    texts = with_progress(file.texts(), len, file.count_rows(), f"encoding {file.path.name}")
-    return encode(texts, tokenizer, sys.maxsize, folder)
 
 
 def token_counts(examples: "Pieces") -> "np.ndarray":

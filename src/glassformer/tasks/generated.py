@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glassformer.errors import UsageError
+from glassformer.models.configs import require_share
 from glassformer.tasks.base import Prepared, Report
 from glassformer.tasks.config import TrainConfig
 from glassformer.tasks.sequence_to_sequence import SequenceToSequence
@@ -34,10 +35,7 @@ class GeneratedData:
             raise UsageError(f"judged={self.judged} is out of range; choose 1 to {MANY}")
         if not 4 <= self.sequences <= MANY:
             raise UsageError(f"sequences={self.sequences} is out of range; choose 4 to {MANY}")
-        if not 0 < self.validation_share < 1:
-            raise UsageError(
-                f"validation_share={self.validation_share} leaves a split empty; choose 0.05 to 0.5"
-            )
+        require_share(self, "validation_share")
 
 
 class GeneratedTask(SequenceToSequence):

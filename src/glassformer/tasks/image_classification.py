@@ -10,7 +10,7 @@ from tyro.conf import arg
 
 from glassformer.cache import cache_folder, cache_key
 from glassformer.errors import UsageError
-from glassformer.models.configs import require_fraction
+from glassformer.models.configs import require_fraction, require_share
 from glassformer.tasks.base import PRETRAINED, Prepared, Report, evenly
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.config import TrainConfig
@@ -70,10 +70,7 @@ class ImageData:
             raise UsageError(
                 f"fraction={self.fraction} is not a share of the images; choose 0 < fraction <= 1"
             )
-        if not 0 < self.validation_share < 1:
-            raise UsageError(
-                f"validation_share={self.validation_share} leaves a split empty; choose 0.05 to 0.5"
-            )
+        require_share(self, "validation_share")
         require_fraction(self, "colour", "erase")
         for name, highest in (("crop", 1024), ("rand_augment", 16), ("magnitude", 30)):
             if not 0 <= getattr(self, name) <= highest:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from glassformer.errors import DataError, UsageError
-from glassformer.models.configs import VisionTransformerConfig
+from glassformer.models.configs import VisionTransformerConfig, require_share
 from glassformer.models.vision_config import PretrainedVisionConfig
 from glassformer.tasks.base import Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
@@ -41,8 +41,7 @@ class UserImageData(ImageData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.test_share < 1:
-            raise UsageError(f"test_share={self.test_share} leaves a split empty; choose 0.05 to 0.5")
+        require_share(self, "test_share")
         if min(self.image_size) < 1:
             raise UsageError(f"image_size={self.image_size} is not a size; choose 1 pixel or more")
 

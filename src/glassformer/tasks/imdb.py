@@ -8,7 +8,8 @@ from glassformer.models.configs import RecurrentClassifierConfig, TextClassifier
 from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.tasks.base import Preset
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
-from glassformer.tasks.text_classification import Source, TextClassification, TextData
+from glassformer.tasks.text_classification import TextClassification, TextData
+from glassformer.tasks.text_sources import Source
 
 if TYPE_CHECKING:
     import numpy as np

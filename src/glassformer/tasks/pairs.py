@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from glassformer.errors import DataError, UsageError, nearest
-from glassformer.models.configs import EncoderDecoderConfig, require_positive
+from glassformer.models.configs import EncoderDecoderConfig, require_positive, require_share
 from glassformer.tasks.base import Prepared, Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.sequence_to_sequence import SequenceToSequence
@@ -51,9 +51,7 @@ class PairsData:
 
     def __post_init__(self) -> None:
         require_positive(self, "vocab", "max_tokens")
-        for name in ("validation_share", "test_share"):
-            if not 0 < getattr(self, name) < 1:
-                raise UsageError(f"{name}={getattr(self, name)} leaves a split empty; choose 0.05 to 0.5")
+        require_share(self, "validation_share", "test_share")
         if not 0 < self.fraction <= 1:
             raise UsageError(f"fraction={self.fraction} is not a share of the rows; choose 0 < fraction <= 1")
 

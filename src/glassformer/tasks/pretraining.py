@@ -1,21 +1,19 @@
 """Pretraining on the texts of a task: film reviews without labels, or a file of your own."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from glassformer.cache import cache_key
 from glassformer.errors import DataError, UsageError, nearest
-from glassformer.models.configs import require_positive
+from glassformer.models.configs import require_positive, require_share
 from glassformer.models.encoder_config import MaskedLanguageModelConfig
 from glassformer.tasks.base import Prepared, Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.corpus import (
     Corpus,
-    digest,
-    encode_whole,
     hold_out,
-    learned_tokenizer,
     source_of,
     token_counts,
     without_unseen,
@@ -23,7 +21,8 @@ from glassformer.tasks.corpus import (
 from glassformer.tasks.imdb import NEIGHBOURS, ImdbTask
 from glassformer.tasks.masked_language import MaskedLanguage
 from glassformer.tasks.text import TextTask, UserTextData
-from glassformer.tasks.text_classification import Source, TextData
+from glassformer.tasks.text_classification import TextData
+from glassformer.tasks.text_sources import TOKENS_FORMAT, Source, encoded_file, learned_tokenizer
 
 if TYPE_CHECKING:
     from glassformer.data.files import TextFile
@@ -84,8 +83,7 @@ class MaskedUserData(MaskedTextData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.test_share < 1:
-            raise UsageError(f"test_share={self.test_share} leaves a split empty; choose 0.05 to 0.5")
+        require_share(self, "test_share")
 
 
 class Pretraining(MaskedLanguage):
@@ -101,13 +99,17 @@ class Pretraining(MaskedLanguage):
 
         from glassformer.baselines.cache import SplitSource
         from glassformer.data.masking import pieces
+        from glassformer.data.tokenizer import LEFT_OUT
 
         corpus, notes = without_unseen(self.corpus(config), config)
         files = dict.fromkeys(each.file for each in (*corpus.learned, corpus.validation))
         sums = {file: file.checksum() for file in files}
-        of_train = cache_key(*(f"{sums[each.file]} {digest(each.rows)}" for each in corpus.learned))
-        tokenizer, key = learned_tokenizer(corpus.learned, of_train, config, report)
-        encoded = {file: encode_whole(file, sums[file], tokenizer, key, report) for file in files}
+        of_train = cache_key(*(f"{sums[each.file]} {each.digest}" for each in corpus.learned))
+        data = config.data
+        key = cache_key("masked", TOKENS_FORMAT, of_train, data.tokenizer, data.vocab)
+        tokenizer = learned_tokenizer(corpus.learned, key, data, report, [LEFT_OUT])
+        whole = sys.maxsize  # all of every text; it is cut into pieces below
+        encoded = {file: encoded_file(file, sums[file], tokenizer, key, whole, report) for file in files}
         sources = {"train": corpus.learned, "validation": [corpus.validation]}
         examples = {
             split: pieces(
@@ -121,7 +123,7 @@ class Pretraining(MaskedLanguage):
             if not len(of_split):
                 raise DataError(f"the {split} texts hold no known word; give more or longer texts")
         validation = examples["validation"]
-        judged = cache_key(key, sums[corpus.validation.file], digest(corpus.validation.rows))
+        judged = cache_key(key, sums[corpus.validation.file], corpus.validation.digest)
 
         def left_out() -> Any:
             batches = list(self.batches(validation, config, train=False))
@@ -199,9 +201,7 @@ imdb's preset on your file; not measured""",
 
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
         """The files of the splits."""
-        given = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
-        absolute = {split: str(Path(path).expanduser().absolute()) for split, path in given.items() if path}
-        return replace(config, data=replace(config.data, **absolute))
+        return TextTask().with_absolute_paths(config)
 
     def corpus(self, config: TrainConfig[Any, Any]) -> Corpus:
         """Learned from is what `train text` with the same file, options and seed trains on, judged what it

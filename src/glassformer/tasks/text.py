@@ -5,15 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from glassformer.errors import UsageError
-from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig
+from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig, require_share
 from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.tasks.base import Preset
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
-from glassformer.tasks.text_classification import (
-    Source,
-    TextClassification,
-    TextData,
-)
+from glassformer.tasks.text_classification import TextClassification, TextData
+from glassformer.tasks.text_sources import Source
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,7 @@ class UserTextData(TextData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.test_share < 1:
-            raise UsageError(f"test_share={self.test_share} leaves a split empty; choose 0.05 to 0.5")
+        require_share(self, "test_share")
 
 
 class TextTask(TextClassification):

@@ -1,20 +1,18 @@
 """What the tasks on labelled texts share: from files to encoded splits, model, loss."""
 
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from glassformer.cache import cache_folder, cache_key, write_atomically
+from glassformer.cache import cache_key
 from glassformer.errors import UsageError
-from glassformer.models.configs import require_fraction, require_positive
+from glassformer.models.configs import require_fraction, require_positive, require_share
 from glassformer.tasks.base import PRETRAINED, Prepared, Report, evenly
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.config import TrainConfig
+from glassformer.tasks.text_sources import TOKENS_FORMAT, Source, encoded_file, learned_tokenizer
 
 if TYPE_CHECKING:
-    import numpy as np
     from tokenizers import Tokenizer
     from torch import Tensor, nn
 
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
 
 JUDGED_AT_ONCE = 256
 """Examples at most in a batch without gradients."""
-
-TOKENS_FORMAT = 1
-"""Rises when the tokeniser or the encoding changes, so that no older cache entry is read."""
 
 
 @dataclass(frozen=True)
@@ -52,32 +47,8 @@ class TextData:
         require_positive(self, "vocab", "max_tokens")
         if not 0 < self.fraction <= 1:
             raise UsageError(f"fraction={self.fraction} is not a share of the rows; choose 0 < fraction <= 1")
-        if not 0 < self.validation_share < 1:
-            raise UsageError(
-                f"validation_share={self.validation_share} leaves a split empty; choose 0.05 to 0.5"
-            )
+        require_share(self, "validation_share")
         require_fraction(self, "token_dropout")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the rows of one split come from: some rows of a file. rows: (examples,)."""
-
-    file: "TextFile"
-    rows: "np.ndarray"
-    labels: "np.ndarray"
-
-    def texts(self) -> Iterator[list[str]]:
-        """The texts of these rows, in the file's order, some thousand file rows at a time."""
-        import numpy as np
-
-        first = 0
-        for batch in self.file.texts():
-            wanted = self.rows[
-                np.searchsorted(self.rows, first) : np.searchsorted(self.rows, first + len(batch))
-            ]
-            yield [batch[row - first] for row in wanted]
-            first += len(batch)
 
 
 class TextClassification(Classification):
@@ -107,7 +78,7 @@ class TextClassification(Classification):
         examples = {}
         for split, source in sources.items():
             if source.file not in encoded:
-                encoded[source.file] = self._encode(
+                encoded[source.file] = encoded_file(
                     source.file, sums[split], tokenizer, tokenizer_key, config.data.max_tokens, report
                 )
             examples[split] = Examples(encoded[source.file], source.rows, source.labels)
@@ -260,7 +231,7 @@ class TextClassification(Classification):
         labels = self.label_numbers(given.labels(), class_names, given.path)
         checksum = given.checksum()
         key = cache_key(tokenizer.to_str())
-        encoded = self._encode(given, checksum, tokenizer, key, config.data.max_tokens, lambda line: None)
+        encoded = encoded_file(given, checksum, tokenizer, key, config.data.max_tokens, lambda line: None)
         rows = np.arange(len(labels))
         source = _text_source(Source(given, rows, labels), checksum, class_names)
         return Examples(encoded, rows, labels), source, []
@@ -278,31 +249,17 @@ class TextClassification(Classification):
     def _tokenizer(
         self, train: Source, checksum: str, config: TrainConfig[Any, Any], report: Report
     ) -> tuple["Tokenizer", str]:
-        from tokenizers import Tokenizer
-
-        from glassformer.data.tokenizer import train_tokenizer
-
         data = config.data
         if config.model.name == PRETRAINED:
             return self._published_tokenizer(config)
-        key = cache_key("tokenizer", TOKENS_FORMAT, checksum, _digest(train), data.tokenizer, data.vocab)
-        path = cache_folder() / "tokenizers" / f"{key}.json"
-        with suppress(Exception):  # the library raises bare Exceptions; a missing or broken file is made anew
-            return Tokenizer.from_file(str(path)), key
-        report(f"learning a vocabulary of at most {data.vocab:,} tokens from {len(train.rows):,} texts")
-        tokenizer = train_tokenizer(train.texts(), data.tokenizer, data.vocab)
-        write_atomically(path, lambda scratch: tokenizer.save(str(scratch)))
-        return tokenizer, key
+        key = cache_key("tokenizer", TOKENS_FORMAT, checksum, train.digest, data.tokenizer, data.vocab)
+        return learned_tokenizer([train], key, data, report), key
 
     def _published_tokenizer(self, config: TrainConfig[Any, Any]) -> tuple["Tokenizer", str]:
         """That of the published model, or of the run once there is one."""
-        from glassformer.pretrained.sources import find
         from glassformer.pretrained.tokenizers import read_tokenizer
 
-        model = config.model
-        tokenizer = (
-            read_tokenizer(Path(model.run), model.vocab) if model.run else find(model.pretrained).tokenizer()
-        )
+        tokenizer = read_tokenizer(Path(config.model.tokenizer_folder), config.model.vocab)
         special = tokenizer.num_special_tokens_to_add(is_pair=False)
         if config.data.max_tokens <= special:
             raise UsageError(
@@ -311,36 +268,11 @@ class TextClassification(Classification):
             )
         return tokenizer, cache_key("published", tokenizer.to_str())
 
-    def _encode(
-        self,
-        file: "TextFile",
-        checksum: str,
-        tokenizer: "Tokenizer",
-        key: str,
-        max_tokens: int,
-        report: Report,
-    ) -> "Encoded":
-        from glassformer.data.encoded import encode, open_encoded
-        from glassformer.progress import with_progress
-
-        folder = cache_folder() / "encoded" / cache_key(TOKENS_FORMAT, checksum, key, max_tokens)
-        if folder.is_dir():
-            return open_encoded(folder)
-        report(f"encoding {file.path.name}")
-        texts = with_progress(file.texts(), len, file.count_rows(), f"encoding {file.path.name}")
-        return encode(texts, tokenizer, max_tokens, folder)
-
-
-def _digest(source: Source) -> str:
-    from hashlib import sha256
-
-    return sha256(source.rows.tobytes()).hexdigest()
-
 
 def _text_source(source: Source, checksum: str, class_names: list[str]) -> "SplitSource":
     from glassformer.baselines.cache import SplitSource
 
     return SplitSource(
-        cache_key(checksum, _digest(source), *class_names),
+        cache_key(checksum, source.digest, *class_names),
         lambda: ([text for batch in source.texts() for text in batch], source.labels),
     )

@@ -1,6 +1,5 @@
 """Judges a model on splits and sets it beside the baselines: the figures of metrics.json, and their table."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,12 @@ from glassformer.nn.packed import can_pack, packed
 from glassformer.progress import with_progress
 from glassformer.tasks.base import Batches, Report, Task
 from glassformer.training.machine import Machine
+from glassformer.training.run_folder import last_split
 
 LINE = 110
 CLASSES_SHOWN = 10
+PACKED_FROM = 256
+"""Examples from which on packing the weights costs less than it saves: it copies them, anew at every call."""
 MILESTONES_SHOWN = (0.25, 0.5, 0.7, 0.8, 0.9)
 """Validation accuracies whose times are printed; metrics.json has every twentieth."""
 
@@ -29,7 +31,7 @@ def answers(
     task: Task, model: nn.Module, batches: Batches, machine: Machine, doing: str = "predicting"
 ) -> np.ndarray:
     """(examples, ...) in the order of the examples, whatever order the batches have."""
-    model = for_inference(model, machine)
+    model = for_inference(model, machine) if len(batches.examples) >= PACKED_FROM else model.eval()
     device = machine.device
     rows = []
     with torch.autocast(device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
@@ -88,11 +90,6 @@ def judge_baselines(
         slug: {key: by_split[last_split(by_split)][key] for key in ("accuracy", "accuracy_ci95")} | by_split
         for slug, by_split in scores.items()
     }
-
-
-def last_split(figures: Mapping[str, Any]) -> str:
-    """The split whose figures are the result: test, or validation where there is no other."""
-    return "test" if "test" in figures else "validation"
 
 
 def print_table(

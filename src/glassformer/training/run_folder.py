@@ -1,6 +1,7 @@
 """A run is a folder. What stands where in it, and how it is written so that nothing is ever half there."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -79,6 +80,7 @@ def write_config(folder: Path, task: str, config: TrainConfig[Any, Any], class_n
         content[part] = {k: list(v) if isinstance(v, tuple) else v for k, v in content[part].items()}
     # facts of the data are found anew, facts of a published model are not: it may be gone by then
     content["model"] = {k: v for k, v in content["model"].items() if v or k not in FACTS}
+    content["model"].pop("tokenizer_folder", None)  # the run has its own
     text = yaml.safe_dump(content, sort_keys=False)
     write_atomically(folder / CONFIG, lambda scratch: scratch.write_text(text, encoding="utf-8"))
 
@@ -121,8 +123,8 @@ def read_config(folder: Path) -> RunConfig:
         name, class_names = content.pop("task"), content.pop("class_names")
         task = find_task(name)
         preset = task.preset(None, content["model"]["name"])
-        if hasattr(preset.model, "run"):  # the published folder may be gone, or another one, by now
-            content["model"]["run"] = str(folder)
+        if hasattr(preset.model, "tokenizer_folder"):  # the published one may be gone, or another, by now
+            content["model"]["tokenizer_folder"] = str(folder)
         for part in ("model", "data", "optim", "fit"):
             content[part] = {k: tuple(v) if isinstance(v, list) else v for k, v in content[part].items()}
         return RunConfig(
@@ -150,6 +152,11 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is missing or broken ({error}); the run is incomplete") from error
+
+
+def last_split(figures: Mapping[str, Any]) -> str:
+    """The split whose figures are the result: test, or validation where there is no other."""
+    return "test" if "test" in figures else "validation"
 
 
 def same_choices(folder: Path, config: TrainConfig[Any, Any]) -> MachineConfig:
