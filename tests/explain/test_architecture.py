@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from glassformer.errors import DataError
 from glassformer.explain.architecture import Architecture, describe
 from glassformer.explain.shapes import resized, size_at, symbolic
+from glassformer.models.encoder_config import MaskedLanguageModelConfig
+from glassformer.models.language_model import MaskedLanguageModel
 from glassformer.tasks import TASKS, find_task
 from tests.helpers import cifar10_folder, image_folder, reviews, write_csv, write_parquet
 
@@ -177,6 +179,15 @@ def test_the_decoder_reads_the_encoder(data: Path, monkeypatch: pytest.MonkeyPat
     tied = [part for part in root.children if part.tied]
     assert [part.parameters for part in tied] == [0, 0]
     assert tied[-1].output == ("batch", "targets", model.config.vocab)
+
+
+def test_a_product_is_told_by_its_matrix_before_its_bias() -> None:
+    config = MaskedLanguageModelConfig(layers=1, d_model=8, heads=2, d_ff=8, vocab=9, max_tokens=8)
+    batch = {"ids": torch.zeros(2, 4, dtype=torch.int64)}
+    root = describe(MaskedLanguageModel(config), batch, lambda model, batch: model(batch["ids"])).root
+    (head,) = [part for part in root.children if part.name == "head"]
+    assert head.children[-1].detail == "by the weights of encoder.embed.embedding and bias"
+    assert head.children[-1].parameters == 9, "the matrix is counted where it is an embedding"
 
 
 @pytest.mark.parametrize("pool", ["mean", "last"])

@@ -1,14 +1,20 @@
 """A card's figures are the run's, and a user's words stay words."""
 
 import json
+import re
+import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from glassformer.commands.task_options import TaskOptions, task_options
 from glassformer.export.card import code, escape
-from tests.export.test_onnx_folder import refused
+from glassformer.models.configs import hidden_fields
+from glassformer.training.loaded import load
+from tests.export.test_onnx_folder import CPU, refused
 
 
 def test_every_figure_is_the_run_s(text_run: Path, exported: Path) -> None:
@@ -32,6 +38,17 @@ def test_every_figure_is_the_run_s(text_run: Path, exported: Path) -> None:
         slug for slug, each in metrics["baselines"].items() if each["accuracy"] > metrics["test"]["accuracy"]
     ]
     assert ("Cheaper models did better" in card) == bool(better)
+
+
+def test_its_options_are_those_that_make_the_run(text_run: Path, exported: Path) -> None:
+    card, config = (exported / "README.md").read_text(), load(text_run, CPU).config
+    typed = [
+        word for options in re.findall("`(--(?:data|model)[^`]*)`", card) for word in shlex.split(options)
+    ]
+    again = task_options(TaskOptions, "train", "text", typed)
+    assert again.data == config.data
+    facts = {name: getattr(config.model, name) for name in hidden_fields(type(config.model))}
+    assert replace(again.model, **facts) == config.model
 
 
 @pytest.mark.parametrize("form", ["onnx", "hub"])

@@ -12,6 +12,7 @@ import torch
 
 from glassformer.errors import DataError, UsageError
 from glassformer.export import hub
+from glassformer.export.card import Card, model_card
 from glassformer.export.forms import hub_form
 from glassformer.models.encoder import EncoderClassifier
 from glassformer.models.encoder_config import PretrainedClassifierConfig
@@ -130,6 +131,24 @@ def test_a_tuned_run_is_a_pipeline(tuned_run: Path, published: Path, tmp_path: P
     ask = pipeline("text-classification", model=str(folder))
     (answer,) = ask(TEXTS[0])
     assert answer["label"] == run.predict(TEXTS[:1])[0].label
+
+
+def test_the_card_says_where_the_weights_began(tuned_run: Path) -> None:
+    run = load(tuned_run, CPU)
+    metrics, provenance = (
+        json.loads((tuned_run / f"{name}.json").read_text()) for name in ("metrics", "provenance")
+    )
+    export = {"format": "onnx", "command": "", "check": None, "versions": {}, "sha256": {}}
+    source = run.config.model.pretrained
+    card = model_card(Card(run, metrics, provenance, export))
+    assert f"The pretrained model `{source}`, fine-tuned, of" in card
+    assert f"- Started from the weights of `{source}`" in card
+    assert f"; of layers {run.config.model.layers}, heads {run.config.model.heads}, " in card
+    assert "--data.tokenizer" not in card, "its own is used whatever that option says"
+    run.config = replace(run.config, model=replace(run.config.model, start="random"))
+    card = model_card(Card(run, metrics, provenance, export))
+    assert f"A model with the sizes of `{source}`, from random weights, of" in card
+    assert "Started from" not in card
 
 
 def test_the_card_s_call_takes_a_text_beyond_the_positions(tuned_run: Path, tmp_path: Path) -> None:

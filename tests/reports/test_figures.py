@@ -102,6 +102,20 @@ def test_learning_curves_show_both_splits_and_the_kept_epoch(epochs: int) -> Non
     assert_no_overlap(figure)
 
 
+@pytest.mark.parametrize(
+    ("figures", "label"),
+    [
+        ({"test": {"token_accuracy": 0.5}}, "exact match (share)"),
+        ({"validation": {"perplexity": 9.0}}, "guessed (share of tokens left out)"),
+    ],
+)
+def test_curves_say_what_the_share_is_of(figures: dict, label: str) -> None:
+    figure = draw_learning_curves({"task": "t", "history": history(3)} | figures, caption=CAPTION)
+    assert figure.axes[1].get_ylabel() == label
+    assert_nothing_clipped(figure)
+    assert_no_overlap(figure)
+
+
 def test_curves_say_what_was_not_recorded_and_refuse_an_empty_history() -> None:
     entries = [entry | {"train_accuracy": None} for entry in history(3)]
     figure = draw_learning_curves({"task": "digits", "history": entries}, caption=CAPTION)

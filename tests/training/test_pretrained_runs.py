@@ -177,6 +177,8 @@ def test_every_command_works_on_it(
     ):
         assert main(words.split()) == 0, capsys.readouterr().err
     assert "[CLS]" in (tmp_path / "explained.html").read_text(encoding="utf-8")
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "text: a pretrained model, fine-tuned and judged" in report
     assert "model.frozen=-1" in capsys.readouterr().out
 
 

@@ -8,9 +8,10 @@ from tyro.conf import UseAppendAction
 
 from glassformer.commands.parsing import all_values, parse, without_value
 from glassformer.config_files import flags_of_mapping, flags_of_options, options_in
+from glassformer.errors import UsageError
 from glassformer.models.configs import hidden_fields
 from glassformer.tasks import find_task
-from glassformer.tasks.base import PRETRAINED
+from glassformer.tasks.base import PRETRAINED, Task
 from glassformer.tasks.config import Data, Model, TrainConfig
 
 
@@ -34,13 +35,15 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
     typed = [*(flag for options in files for flag in flags_of_options(options)), *words]
     preset = (all_values("preset", typed) or [None])[-1]
     model_name = (all_values("model.name", typed) or [None])[-1]
-    if model_name is None and any(all_values("model.pretrained", typed)):
+    no_value = typed[-1:] == ["--model.pretrained"]  # which the answer is to say
+    if model_name is None and (no_value or any(all_values("model.pretrained", typed))):
         model_name = PRETRAINED
     device = (all_values("device", typed) or [None])[-1]
     start = task.preset(preset, model_name, device)
     cost = task.presets[task.preset_name(preset, model_name, device)].cost
     hidden = hidden_fields(type(start.model))
     typed = [*(flag for options in files for flag in flags_of_options(options, hidden)), *words]
+    _require_own_options(task, start.model, typed)
     parts = {field.name: getattr(start, field.name) for field in fields(start)}
     return parse(
         kind[type(start.model), type(start.data)],
@@ -49,6 +52,22 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
         default=kind(**parts),
         description=f"{task.summary}\n\n{cost.strip()}",
     )
+
+
+def _require_own_options(task: Task, model: Any, typed: list[str]) -> None:
+    """Raises UsageError for an option that nobody chooses, or one that another model of the task has."""
+    hidden = hidden_fields(type(model))
+    others = [task.presets[preset].config.model for preset in task.default_preset.values()]
+    for word in typed:
+        flag = word.partition("=")[0]
+        field = flag.removeprefix("--").removeprefix("model.").replace("-", "_")
+        if flag.startswith("--model.") and field in hidden:
+            raise UsageError(f"{flag} cannot be chosen: the data or the published model say it; leave it out")
+        for other in others if flag.startswith("--") and not hasattr(model, field) else ():
+            if hasattr(other, field) and field not in hidden_fields(type(other)):
+                option = f"--model.{field.replace('_', '-')}"
+                choice = f"{option} is one of --model.name {other.name}"
+                raise UsageError(f"{flag} is no option of the model {model.name}; {choice}")
 
 
 def config_of(options: Any) -> TrainConfig[Any, Any]:

@@ -173,8 +173,10 @@ class Recorder(TorchDispatchMode):
         if name in ADDITIONS and len(read) == 2 and read[0].shape == read[1].shape:
             self.additions.add(node)
             self._look_for_residual(frame, before)
-        elif weights := [self.weights[s] for s in (_storage(each) for each in read) if s in self.weights]:
-            self._operation(frame, func, weights, read, made[0], node)
+        elif weights := [each for each in read if _storage(each) in self.weights]:
+            weights.sort(key=lambda each: -each.ndim)  # the matrix of a product before its bias
+            names = [self.weights[_storage(each)] for each in weights]
+            self._operation(frame, func, names, read, made[0], node)
 
     def _look_for_residual(self, frame: _Frame, operands: tuple[int, ...]) -> None:
         """An operand, or what it is a sum of, that the other one was computed from by a part here."""
@@ -195,9 +197,9 @@ class Recorder(TorchDispatchMode):
         """A function called on a parameter itself, such as an output layer tied to the embedding."""
         short = func._schema.name.split("::")[-1].rstrip("_")
         self.clock += 1
-        name = ", ".join(dict.fromkeys(weights))
-        told = name.removeprefix(f"{frame.part.name}.")  # the same in every repeat
-        part = Recorded(name, short, *_told(short, told), self.clock)
+        names = list(dict.fromkeys(weights))
+        told = [name.removeprefix(f"{frame.part.name}.") for name in names]  # the same in every repeat
+        part = Recorded(", ".join(names), short, *_told(short, told), self.clock)
         data = [each for each in read if _storage(each) not in self.weights]
         part.reads = self._sources(frame, [self._node(each) for each in data])
         part.inputs = [tuple(each.shape) for each in data]
@@ -291,13 +293,13 @@ def _is_open(module: nn.Module) -> bool:
     return not native and not is_known(module) and any(True for _ in module.children())
 
 
-def _told(operation: str, name: str) -> tuple[str, str]:
-    if operation == "cat" and "cls" in name.split(".")[-1].lower():
+def _told(operation: str, names: list[str]) -> tuple[str, str]:
+    if operation == "cat" and "cls" in names[-1].split(".")[-1].lower():
         return "CLS token put first", ""
     if operation in PRODUCTS:
-        return "linear", f"by the weights of {name.removesuffix('.weight')}"
+        return "linear", f"by the weights of {' and '.join(name.removesuffix('.weight') for name in names)}"
     plain = operation.strip("_").replace("_", " ")
-    return f"{OPERATIONS.get(operation, plain)} a parameter", name
+    return f"{OPERATIONS.get(operation, plain)} a parameter", ", ".join(names)
 
 
 def _output_of(frame: _Frame, number: int) -> tuple[int, ...]:

@@ -1,14 +1,16 @@
 """A model card (Mitchell et al. 2019, 'Model Cards for Model Reporting'), its figures the run's own."""
 
 import re
-from dataclasses import asdict, dataclass, fields
+import shlex
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import yaml
 
+from glassformer.config_files import flags_of_mapping
 from glassformer.errors import DataError
 from glassformer.export.graph import IMAGE_INPUTS, TEXT_INPUTS
-from glassformer.models.configs import FACTS
+from glassformer.models.configs import FACTS, hidden_fields
 from glassformer.tasks.base import PRETRAINED
 from glassformer.training.loaded import LoadedRun
 from glassformer.training.run_folder import METRICS, PROVENANCE
@@ -96,7 +98,10 @@ def _what(card: Card) -> str:
 def _kind(run: LoadedRun) -> str:
     """What the model is, for people."""
     if run.config.model.name == PRETRAINED:
-        return f"The published model {code(run.config.model.pretrained)}, fine-tuned,"
+        source = code(run.config.model.pretrained)
+        if run.config.model.start == "published":
+            return f"The pretrained model {source}, fine-tuned,"
+        return f"A model with the sizes of {source}, from random weights,"
     kinds = {"transformer": "A transformer encoder", "recurrent": "A recurrent network"}
     return kinds.get(run.config.model.name, "A vision transformer")
 
@@ -186,11 +191,6 @@ def _precision(card: Card) -> str:
 
 def _training(card: Card) -> str:
     run, metrics, provenance = card.run, card.metrics, card.provenance
-    options = {
-        field.name: getattr(run.config.model, field.name)
-        for field in fields(run.config.model)
-        if field.name not in FACTS
-    }
     machine, choices = provenance["machine"], provenance["choices"]
     fit, optim = run.config.fit, run.config.optim
     stopped = (
@@ -203,16 +203,38 @@ def _training(card: Card) -> str:
         f"- Command: {code(provenance['command'])}",
         f"- Seed {metrics['seed']}; {len(metrics['epoch_seconds'])} of at most {fit.epochs} epochs{stopped}; "
         f"batches of {fit.batch_size}; {escape(optim.name)}, learning rate {optim.learning_rate:g}",
-        f"- Data: {code(asdict(run.config.data))}",
-        f"- Model: {code(options)}",
+        f"- Data: {code(_options(run, 'data'))}",
+        f"- Model: {code(_options(run, 'model'))}" + _sizes(run),
         f"- {metrics['train_seconds']:.3g} s on {choices['threads']} thread(s), {escape(choices['device'])}, "
         f"{escape(choices['precision'])}: {escape(machine.get('processor'))}, "
         f"{escape(machine.get('system'))}, {escape(provenance['date'])}",
         f"- Versions: {escape(versions)}" + (f"; revision {code(revision)}" if revision else ""),
     ]
-    if published := getattr(run.config.model, "pretrained", ""):
-        lines.insert(1, f"- Started from the published weights {code(published)}")
+    if getattr(run.config.model, "start", None) == "published":
+        lines.insert(1, f"- Started from the weights of {code(run.config.model.pretrained)}")
     return "\n".join(lines) + "\n\nSHA-256 of the data:\n\n" + table(["split", "checksum"], checksums)
+
+
+def _options(run: LoadedRun, part: str) -> str:
+    """The options of data or model as they are typed, without facts and what has no value or no effect."""
+    options, silent = asdict(getattr(run.config, part)), set(hidden_fields(type(getattr(run.config, part))))
+    if part == "data" and run.config.model.name == PRETRAINED:
+        silent |= {"tokenizer", "vocab"}  # it brought its own
+    said = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in options.items()
+        if name not in silent and value not in (None, "", ())
+    }
+    return shlex.join(flags_of_mapping(said, f"{part}."))
+
+
+def _sizes(run: LoadedRun) -> str:
+    """What a published model fixed."""
+    if run.config.model.name != PRETRAINED:
+        return ""
+    model = asdict(run.config.model)
+    fixed = [name for name in model if name in hidden_fields(type(run.config.model)) - set(FACTS)]
+    return "; of " + ", ".join(f"{escape(name)} {escape(model[name])}" for name in fixed)
 
 
 def _limits(card: Card) -> list[str]:

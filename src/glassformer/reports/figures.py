@@ -157,8 +157,11 @@ def draw_learning_curves(
     before, below, legend = 0.95, 0.6, 0.35
     width = 2 * (before + panel) + 2 * MARGIN
     figure, top = new_page(width, legend + height + below, f"{metrics['task']}: learning curves", caption)
-    whole = "token_accuracy" in metrics.get("test", {})  # an answer is a sequence, right as a whole or not
-    accuracy = "exact match (share)" if whole else "accuracy (share of examples)"
+    accuracy = "accuracy (share of examples)"
+    if "token_accuracy" in metrics.get("test", {}):  # an answer is a sequence, right as a whole or not
+        accuracy = "exact match (share)"
+    elif "perplexity" in metrics.get("validation", {}):
+        accuracy = "guessed (share of tokens left out)"
     for number, (what, label) in enumerate({"loss": "loss (nats)", "accuracy": accuracy}.items()):
         left = before + number * (panel + before)
         axes = add_axes(figure, left, top - legend - height, panel, height)

@@ -135,8 +135,8 @@ def _document(
 def _title(record: Record, study: dict[str, Any] | None) -> str:
     if study is not None:
         return f"{record.run.task_name}: what the choices change"
-    words = record.model_words
-    return f"{record.run.task_name}: a{'n' * words.startswith('e')} {words}, trained and judged"
+    words, done = record.model_words, "fine-tuned" if record.fine_tuned else "trained"
+    return f"{record.run.task_name}: a{'n' * words.startswith('e')} {words}, {done} and judged"
 
 
 def _of_study(study: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from glassformer.errors import DataError, UsageError
 from glassformer.explain.architecture import Architecture, describe
 from glassformer.models.configs import hidden_fields
-from glassformer.tasks.base import Prepared, Report
+from glassformer.tasks.base import PRETRAINED, Prepared, Report
 from glassformer.tasks.config import MachineConfig
 from glassformer.training.loaded import LoadedRun, load
 from glassformer.training.run_folder import METRICS, PROVENANCE, SPLITS, read_json, require_same_data
@@ -42,9 +42,14 @@ class Record:
         words = {
             "vit": "vision transformer",
             "recurrent": "recurrent network",
-            "pretrained": "published model, fine-tuned",
+            PRETRAINED: "pretrained model" if self.fine_tuned else "model of a published one's sizes",
         }
         return words.get(self.model_name, self.model_name)
+
+    @property
+    def fine_tuned(self) -> bool:
+        """Whether training began with weights that were there before."""
+        return getattr(self.run.config.model, "start", None) == "published"
 
     @property
     def accuracy_word(self) -> str:
