@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 import yaml
 
@@ -33,6 +34,8 @@ def test_every_figure_is_the_run_s(text_run: Path, exported: Path) -> None:
     assert provenance["data_sha256"]["test"] in card
     assert provenance["versions"]["torch"] in card
     assert "INT8" not in card
+    opset = onnx.load(exported / "model.onnx").opset_import[0].version
+    assert f"wherever ONNX's operators of opset {opset} do" in card
     assert "A text is cut after 24 tokens." in card
     better = [
         slug for slug, each in metrics["baselines"].items() if each["accuracy"] > metrics["test"]["accuracy"]

@@ -111,7 +111,7 @@ def test_a_tuned_run_is_a_pipeline(tuned_run: Path, published: Path, tmp_path: P
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md",
     }  # fmt: skip
-    assert f"Started from the published weights `{published}`" in (folder / "README.md").read_text()
+    assert f"Started from the weights of `{published}`" in (folder / "README.md").read_text()
     found = inspect(str(folder))
     assert (found.runs, found.faults) == (True, [])
     run = load(tuned_run, CPU)
@@ -138,7 +138,7 @@ def test_the_card_says_where_the_weights_began(tuned_run: Path) -> None:
     metrics, provenance = (
         json.loads((tuned_run / f"{name}.json").read_text()) for name in ("metrics", "provenance")
     )
-    export = {"format": "onnx", "command": "", "check": None, "versions": {}, "sha256": {}}
+    export = {"format": "onnx", "command": "", "opset": 23, "check": None, "versions": {}, "sha256": {}}
     source = run.config.model.pretrained
     card = model_card(Card(run, metrics, provenance, export))
     assert f"The pretrained model `{source}`, fine-tuned, of" in card

@@ -100,6 +100,15 @@ def test_text_classifier(options) -> None:
     assert [module.attention for module in model.modules() if hasattr(module, "rotary")] == before
 
 
+def test_attention_is_one_operator_and_a_row_of_padding_gives_zeros() -> None:
+    model = randomised(TextClassifier(TextClassifierConfig(**TEXT | TEXTS[4])))
+    graph = onnx_graph(model)
+    kinds = [node.op_type for node in graph.graph.node]
+    assert (kinds.count("Attention"), kinds.count("Softmax")) == (1, 0)
+    ids, real = torch.randint(29, (3, 6)), torch.tensor([[6], [0], [2]])
+    assert_same(model, OnnxModel(graph.SerializeToString()), ids, torch.arange(6) < real)
+
+
 @pytest.mark.parametrize("options", RECURRENTS, ids=lambda options: "-".join(map(str, options.values())))
 def test_recurrent_classifier(options) -> None:
     model = randomised(RecurrentClassifier(RecurrentClassifierConfig(**RECURRENT | options)))

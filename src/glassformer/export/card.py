@@ -52,7 +52,7 @@ def model_card(card: Card) -> str:
 
 def require_told(run: LoadedRun, metrics: dict[str, Any], provenance: dict[str, Any]) -> None:
     """Raises DataError where these do not hold what a card tells: asked for before the export is computed."""
-    export = {"format": "onnx", "command": "", "check": None, "versions": {}, "sha256": {}}
+    export = {"format": "onnx", "command": "", "opset": 0, "check": None, "versions": {}, "sha256": {}}
     try:
         model_card(Card(run, metrics, provenance, export))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -130,8 +130,9 @@ def _use(card: Card) -> str:
     return (
         f'```\npip install "glassformer[export]"\nglassformer predict FOLDER "{given}"\n```\n\n'
         f'```python\nimport glassformer\n\nglassformer.load("FOLDER").predict(["{given}"])\n```\n\n'
-        f"`model.onnx` runs anywhere without Glassformer. It takes {told}; it gives `logits`, "
-        "(batch, classes) float32, in the order of `class_names` in `config.yaml`. A softmax turns them "
+        f"`model.onnx` runs without Glassformer, wherever ONNX's operators of opset "
+        f"{card.export['opset']} do. It takes {told}; it gives `logits`, (batch, "
+        "classes) float32, in the order of `class_names` in `config.yaml`. A softmax turns them "
         "into probabilities."
     )
 

@@ -12,18 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from glassformer.errors import DataError, UsageError
+from glassformer.export.attention import OnnxAttention
 from glassformer.models.encoder import EncoderClassifier
 from glassformer.models.recurrent import RecurrentClassifier
 from glassformer.models.text_classifier import TextClassifier
 from glassformer.models.vision_transformer import VisionTransformer
-from glassformer.nn.attention import explicit_attention
 from glassformer.nn.multihead import MultiHeadAttention
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 EXPORTABLE = (TextClassifier, EncoderClassifier, VisionTransformer, RecurrentClassifier)
-OPSET = 20
+OPSET = 23
+"""The first that has attention as one operator."""
 LOUD = ("torch.onnx", "torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")
 TEXT_INPUTS, IMAGE_INPUTS, OUTPUT = ("ids", "mask"), ("images",), "logits"
 
@@ -56,7 +57,7 @@ def onnx_graph(model: nn.Module) -> "ModelProto":
     with _quiet():
         try:
             program = torch.onnx.export(
-                _written_out(model),
+                _with_onnx_attention(model),
                 example,
                 dynamo=True,
                 dynamic_shapes=(sizes,) * len(names),
@@ -84,12 +85,13 @@ def _forget_traces(graph: "ModelProto") -> None:
         del each.metadata_props[:]
 
 
-def _written_out(model: nn.Module) -> nn.Module:
-    """A copy whose attention is explicit: tiled attention looks at values, which a trace cannot follow."""
+def _with_onnx_attention(model: nn.Module) -> nn.Module:
+    """A copy with ONNX's own attention; tiled attention looks at values, which a trace cannot follow."""
     copied = copy.deepcopy(model).cpu().float().eval()
-    for module in copied.modules():
-        if isinstance(module, MultiHeadAttention):
-            module.attention = explicit_attention
+    for module in list(copied.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, MultiHeadAttention):
+                setattr(module, name, OnnxAttention(child))
     return copied
 
 

@@ -10,6 +10,8 @@ from glassformer.models.recurrent import RecurrentClassifier
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
+OPSET, FORMAT = 20, 9
+"""The operators, and the version of the file that came with them: older runtimes refuse a newer one."""
 CELLS = {"gru": ("GRU", (1, 0, 2)), "lstm": ("LSTM", (0, 3, 1, 2))}
 """ONNX's operator, and the place of each of its gates in torch: z r h of r z n, i o f c of i f g o."""
 
@@ -32,7 +34,7 @@ class _Writer:
     def graph(self) -> "ModelProto":
         from onnx import TensorProto, helper, numpy_helper
 
-        from glassformer.export.graph import OPSET, OUTPUT
+        from glassformer.export.graph import OUTPUT
 
         # axes as the recurrent operators have them: tokens, batch, features
         lengths = self.add(
@@ -52,8 +54,8 @@ class _Writer:
         logits = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", classes])
         constants = [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
         graph = helper.make_graph(self.nodes, "recurrent", [ids, mask], [logits], constants)
-        # the version of the format that this opset came with: older runtimes refuse a newer one
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+        operators = [helper.make_opsetid("", OPSET)]
+        return helper.make_model(graph, opset_imports=operators, ir_version=FORMAT)
 
     def recurrent(self, x: str, lengths: str, layer: int) -> tuple[str, str]:
         """States (tokens batch directions·d_hidden), and the last of each direction (batch the same)."""

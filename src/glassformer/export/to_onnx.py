@@ -97,6 +97,7 @@ def export_onnx(
         "format": "onnx",
         "command": command,
         "parameters": run.parameters,
+        "opset": graph.opset_import[0].version,
         "check": {**vars(checked), "tolerance": TOLERANCE},
         "int8": None if smaller is None else vars(smaller),
         "versions": {package: version(package) for package in PACKAGES},
