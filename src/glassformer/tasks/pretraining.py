@@ -42,7 +42,7 @@ class MaskedTextData:
     """Entries of the trained vocabulary at most, tokens."""
     max_tokens: int = 256
     """Longer texts are cut into pieces of this many tokens at most; all of them are read."""
-    masked: float = 0.15
+    masked: float = 0.3
     """Share of a piece's tokens that are to be guessed."""
 
     def __post_init__(self) -> None:
@@ -153,12 +153,13 @@ class MaskedImdbTask(Pretraining):
     presets = {
         "cpu": Preset(
             cost="""glassformer pretrain imdb --data-dir DATA
-not measured""",
+0.335 of the tokens left out are guessed, perplexity 60 where frequencies alone have 900;
+64 minutes and 7.8 GiB on two cores of an AMD EPYC with bf16, 2026-11-26""",
             config=TrainConfig(
                 model=MaskedLanguageModelConfig(layers=2, attention="tiled", dropout=0.0),
-                data=MaskedImdbData(max_tokens=512),
-                optim=OptimConfig(learning_rate=1e-3, weight_decay=0.01, warmup=0.05),
-                fit=FitConfig(epochs=3, batch_size=16),
+                data=MaskedImdbData(),
+                optim=OptimConfig(name="muon", learning_rate=1e-3, weight_decay=0.01, warmup=0.05),
+                fit=FitConfig(epochs=2, batch_size=16),
             ),
         ),
     }
@@ -194,7 +195,7 @@ class MaskedTextTask(Pretraining):
         "cpu": Preset(
             cost="""glassformer pretrain text --data.train FILE
 imdb's preset on your file; not measured""",
-            config=replace(MaskedImdbTask.presets["cpu"].config, data=MaskedUserData(max_tokens=512)),
+            config=replace(MaskedImdbTask.presets["cpu"].config, data=MaskedUserData()),
         ),
     }
     default_preset = {"masked-lm": "cpu"}

@@ -142,12 +142,7 @@ class TextClassification(Classification):
         return facts
 
     def require_published_fit(self, config: TrainConfig[Any, Any]) -> None:
-        """Refuses texts that are cut later than the encoder has positions, or lose their [CLS]."""
-        if config.data.token_dropout:
-            raise UsageError(
-                f"data.token_dropout={config.data.token_dropout} would leave [CLS] and [SEP] out of texts, "
-                "and the published model has never seen one without; choose 0"
-            )
+        """Refuses texts that are cut later than the encoder has positions."""
         if config.data.max_tokens > config.model.max_tokens:
             raise UsageError(
                 f"data.max_tokens={config.data.max_tokens} is more than the {config.model.max_tokens} "
@@ -265,6 +260,11 @@ class TextClassification(Classification):
             raise UsageError(
                 f"data.max_tokens={config.data.max_tokens} leaves no room beside the {special} tokens that "
                 f"the tokeniser puts around a text; choose {special + 1} or more, such as 128"
+            )
+        if special and config.data.token_dropout:
+            raise UsageError(
+                f"data.token_dropout={config.data.token_dropout} would leave out [CLS] and [SEP], or what "
+                "else the tokeniser puts around a text, and the model has never seen one without; choose 0"
             )
         return tokenizer, cache_key("published", tokenizer.to_str())
 
