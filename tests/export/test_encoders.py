@@ -19,7 +19,7 @@ from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.pretrained.inspecting import inspect
 from glassformer.training.loaded import load
 from tests.export.conftest import exported_from
-from tests.export.test_graph import as_onnx, assert_same, assert_same_on_texts, randomised
+from tests.export.test_graph import as_onnx, assert_same_on_texts, randomised
 from tests.export.test_onnx_folder import CPU, TEXTS
 
 SIZES: dict[str, Any] = {"layers": 1, "heads": 3, "d_model": 12, "d_ff": 17, "vocab": 29, "max_tokens": 37}
@@ -101,10 +101,7 @@ def test_what_stands_in_the_way(change, message) -> None:
 )
 def test_onnx(change) -> None:
     model = classifier(replace(BERT, **change))
-    graph = as_onnx(model)
-    assert_same_on_texts(model, graph)
-    # in a row of padding alone BERT's first token, which the logits are made of, may attend to nothing
-    assert_same(model, graph, torch.randint(29, (3, 6)), torch.arange(6) < torch.tensor([[6], [0], [2]]))
+    assert_same_on_texts(model, as_onnx(model))
 
 
 def test_a_tuned_run_is_a_pipeline(tuned_run: Path, published: Path, tmp_path: Path) -> None:
