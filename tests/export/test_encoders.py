@@ -144,6 +144,7 @@ def test_the_card_says_where_the_weights_began(tuned_run: Path) -> None:
     assert f"The pretrained model `{source}`, fine-tuned, of" in card
     assert f"- Started from the weights of `{source}`" in card
     assert f"; of layers {run.config.model.layers}, heads {run.config.model.heads}, " in card
+    assert "unknown" not in card, "which token stands for what is none of its sizes"
     assert "--data.tokenizer" not in card, "its own is used whatever that option says"
     run.config = replace(run.config, model=replace(run.config.model, start="random"))
     card = model_card(Card(run, metrics, provenance, export))

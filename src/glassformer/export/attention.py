@@ -1,7 +1,7 @@
 """Self-attention as ONNX has it: one operator, where its parts would be fifteen."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassformer.nn.masks import Mask
@@ -52,11 +52,4 @@ class OnnxAttention(nn.Module):
         else:
             q, k, v = (each.unflatten(2, (self.heads, -1)).transpose(1, 2) for each in (q, k, v))
             y = torch.onnx.ops.attention(*self.rotary(q, k), v, allowed)[0].transpose(1, 2).flatten(2)
-        return self.output(y if may_attend is None else _where_any(may_attend, y))
-
-
-def _where_any(
-    may_attend: Bool[Tensor, "#batch 1 tokens tokens"], y: Float[Tensor, "batch tokens inner"]
-) -> Float[Tensor, "batch tokens inner"]:
-    """Zeros for a token that may attend to nothing, as everywhere here; runtimes have NaN."""
-    return torch.where(may_attend[:, 0].any(-1, keepdim=True), y, 0.0)
+        return self.output(y)

@@ -10,7 +10,8 @@ import yaml
 from glassformer.config_files import flags_of_mapping
 from glassformer.errors import DataError
 from glassformer.export.graph import IMAGE_INPUTS, TEXT_INPUTS
-from glassformer.models.configs import FACTS, hidden_fields
+from glassformer.models.configs import hidden_fields
+from glassformer.pretrained.inspecting import SIZES
 from glassformer.tasks.base import PRETRAINED
 from glassformer.training.loaded import LoadedRun
 from glassformer.training.run_folder import METRICS, PROVENANCE
@@ -234,8 +235,8 @@ def _sizes(run: LoadedRun) -> str:
     if run.config.model.name != PRETRAINED:
         return ""
     model = asdict(run.config.model)
-    fixed = [name for name in model if name in hidden_fields(type(run.config.model)) - set(FACTS)]
-    return "; of " + ", ".join(f"{escape(name)} {escape(model[name])}" for name in fixed)
+    sizes = {name: model[name] for name in SIZES if model.get(name)}
+    return "; of " + ", ".join(f"{escape(name)} {escape(value)}" for name, value in sizes.items())
 
 
 def _limits(card: Card) -> list[str]:
