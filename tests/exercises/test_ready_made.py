@@ -93,6 +93,43 @@ def test_what_only_shows_when_it_computes(body: str, zygote: Zygote | None) -> N
     assert "attention.py, line 3" in found.message
 
 
+HIDDEN = "getattr(torch.nn.functional, 'scaled_dot_' + 'product_attention')"
+SUBCLASS = """
+class Hides(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        with torch._C.DisableTorchFunctionSubclass():
+            return args[0].hidden()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        ("", f"torch.overrides.handle_torch_function(lambda *qkvm: {HIDDEN}(*qkvm), (q,), q, k, v, mask)"),
+        (
+            f"inner = torch.overrides.wrap_torch_function(lambda *a: a)(lambda *a: {HIDDEN}(*a))\n",
+            "inner(q, k, v, mask)",
+        ),
+        (SUBCLASS, f"Hides.of(q, lambda: {HIDDEN}(q, k, v, mask)).exp()"),
+    ],
+)
+def test_what_runs_in_place_of_torch_s_functions_is_for_a_person(
+    text: str, body: str, zygote: Zygote | None
+) -> None:
+    of = """    @classmethod
+    def of(cls, q, hidden):
+        made = q.as_subclass(cls)
+        made.hidden = hidden
+        return made
+"""
+    text = f"import torch\nimport torch.overrides\n{text}{of if text == SUBCLASS else ''}"
+    found = judged(zygote, attention=text + USES.replace("attend(q, k, v, mask)", body))
+    assert (found.got, found.word) == (0, "inconclusive"), found
+    assert "functions of one's own run there" in found.message
+    assert "attention.py, line" in found.message
+
+
 def test_leaving_before_it_is_asked_gains_nothing(zygote: Zygote | None) -> None:
     leaves = "(None if q.dtype != torch.bfloat16 else os._exit(0)) or attend(q, k, v, mask)"
     text = "import os\nimport torch\n" + WRITTEN + USES.replace("attend(q, k, v, mask)", leaves)

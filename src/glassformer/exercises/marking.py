@@ -14,6 +14,7 @@ from glassformer.checking.questions import explained
 from glassformer.checking.runner import CodeError
 from glassformer.checking.targets import Target, target
 from glassformer.checking.telling import told
+from glassformer.checking.usage import REPLACES
 from glassformer.checking.verdict import SCHEMA_VERSION, Verdict, Word
 from glassformer.checking.zygote import Zygote
 from glassformer.errors import UsageError
@@ -31,6 +32,10 @@ READY_MADE_ID = "ready-made-attention"
 REPLACED = (
     "once the file has run, {0} is neither a class nor a plain function: a decorator (torch.jit.script is "
     "one), or a later line, makes something else of it; take that away to have it judged, or judge it by hand"
+)
+UNSEEN = (
+    "{0}: functions of one's own run there in place of torch's (torch.overrides, or a class of tensors), and "
+    "what those compute is not seen; take that away to have it judged, or judge it by hand"
 )
 NOT_FINAL = ("TimeLimit", "Killed")
 """A machine that is busy may do this to code that is right."""
@@ -256,10 +261,14 @@ class _Marking:
                 if verdict.correct and criterion.written_out:
                     told = f"whether it is ready-made attention could not be seen: {error}"
                     return replace(lost, word="inconclusive", message=told, final=False)
+        unseen = used.pop(REPLACES, None)
         if used and criterion.written_out:
             name, line = next(iter(used.items()))
             self.ready[found.name] = found.path, line, name
             return _ready_made(lost, *self.ready[found.name])
+        if unseen is not None and verdict.correct and criterion.written_out:
+            place = f"{found.path}, line {unseen}" if unseen else found.path
+            return replace(lost, word="inconclusive", message=UNSEEN.format(place))
         (self.right if verdict.correct else self.wrong).add(found.name)
         if follows and verdict.unexplained:
             parts = " and ".join(sorted(follows))
