@@ -561,13 +561,29 @@ class MultiHeadAttention(nn.Module):
         q, k = self.{turn}(q), self.{turn}(k)
         y = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1) @ v
         return self.wo(y.transpose(1, 2).flatten(2))
+
+
+class MyBlock(nn.Module):
+    def __init__(self, dim, n_heads, hidden_dim):
+        super().__init__()
+        self.attention = MultiHeadAttention(dim, n_heads)
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.ff1, self.ff2 = nn.Linear(dim, hidden_dim), nn.Linear(hidden_dim, dim)
+
+    def forward(self, x):
+        x = x + self.attention(self.norm1(x))
+        return x + self.ff2(self.ff1(self.norm2(x)).relu())
 """
 
 
+@pytest.mark.parametrize("target", ["MultiHeadAttention", "MyBlock"])
 @pytest.mark.parametrize(("turn", "word"), [("apply_rope", "inconclusive"), ("apply_europe", "incorrect")])
-def test_what_no_contract_has_is_said_and_blamed_for_nothing(turn: str, word: str, tmp_path: Path) -> None:
+def test_what_no_contract_has_is_said_and_blamed_for_nothing(
+    target: str, turn: str, word: str, tmp_path: Path
+) -> None:
     file = tmp_path / "mha.py"
     file.write_text(ROTARY.format(turn=turn))
-    verdict = check_file(file, "multi-head-attention", patience=0.2)
+    verdict = check_file(f"{file}:{target}", patience=0.2)
+    assert verdict.contract == {"MyBlock": "transformer-block"}.get(target, "multi-head-attention")
     assert verdict.word == word
     assert ("rotary positions" in told(verdict)) == (word == "inconclusive")

@@ -144,6 +144,16 @@ def test_anything_else_is_refused(
             " def __init__(self, d_model, num_heads): pass\n def forward(self, x): pass",
             "multi-head-attention",
         ),
+        (
+            "from torch import nn\nclass LlamaBlock(nn.Module):\n"
+            " def __init__(self, dim, n_heads): pass\n def forward(self, x, mask=None): pass",
+            "transformer-block",
+        ),
+        (
+            "from torch import nn\nclass CrossBlock(nn.Module):\n"
+            " def __init__(self, dim, n_heads): pass\n def forward(self, x, memory): pass",
+            "decoder-block",
+        ),
         ("class SelfAttention2d:\n def __init__(self, channels): pass", "self-attention-2d"),
         ("def simple_self_attention(x): pass", "parameter-free-self-attention"),
     ],

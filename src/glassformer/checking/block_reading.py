@@ -23,6 +23,7 @@ from glassformer.checking.forms import Form, Slot, forms, mask_arguments
 from glassformer.checking.judging import Session
 from glassformer.checking.layered import LayeredJudge
 from glassformer.checking.layouts import block_weights, layout, read_attentions
+from glassformer.checking.names import inner_widths
 from glassformer.checking.projections import Assignment, random_values
 from glassformer.checking.runner import CodeError, Offer
 from glassformer.checking.said import said_activation, said_norms
@@ -68,6 +69,7 @@ class BlockReader(LayeredJudge):
         sizes = {
             "d_ff": D_FF, "d_model": D_MODEL, "heads": 3, "d_head": 8, "max_len": 32, "dropout": 0.3,
             "bias": True, "batch_first": True, "layers": 2,
+            **dict.fromkeys(inner_widths(each.name for each in self.offer.arguments), D_FF),
         }  # fmt: skip
         for keywords in constructions(self.offer, sizes) if self.is_built else ({},):
             built = self.build(keywords)

@@ -25,7 +25,9 @@ AMBIGUOUS = ("d", "e", "c", "k", "h", "p", "size", "length", "tokens")
 
 
 def constructions(offer: Offer, sizes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Keyword arguments to try, the likeliest first. sizes: role -> value, or a list of values to try.
+    """Keyword arguments to try, the likeliest first.
+
+    sizes: role, or the name of an argument itself -> value, or a list of values to try.
 
     Arguments with a default keep it unless their name says a size that the contract needs.
     """
@@ -57,7 +59,7 @@ def _options(argument: Argument, sizes: Mapping[str, Any]) -> list[Any] | None:
     name = argument.name.lower().strip("_")
     if argument.required and (name in CONFIGURATIONS or _CONFIGURED.search(argument.annotation)):
         return [Namespace(_everything(sizes))]
-    role = size_role(argument.name)
+    role = argument.name if argument.name in sizes else size_role(argument.name)
     if role == "d_model" and name in ("k", "d", "e", "c", "size", "hidden") and "d_model" not in sizes:
         role = None
     if role is None or role not in sizes:

@@ -39,6 +39,10 @@ def guesses(offer: Offer) -> list[tuple[str, str]]:
         return [(slug, "its name and signature") for slug in (*ordered, *rest)]
     if found:
         return list(found.items())
+    if attentions == ["multi-head-attention"] and re.search("(block|layer)$", name):
+        crosses = "context" in {forward_role(each.name) for each in offer.forward}
+        block = "decoder-block" if crosses else "transformer-block"
+        return [(slug, "its name and signature") for slug in (block, *attentions)]
     return [(slug, "its signature") for slug in attentions]
 
 

@@ -14,7 +14,7 @@ from glassformer.checking.layouts import (
     norm_parts,
     read_attentions,
 )
-from glassformer.checking.names import size_role
+from glassformer.checking.names import inner_widths, size_role
 from glassformer.checking.runner import Argument, Built, Namespace
 
 VOCAB, TARGET_VOCAB, CLASSES, LENGTH, LAYERS = 29, 31, 5, 20, 2
@@ -44,7 +44,7 @@ ROLES = {
 def keywords(arguments: tuple[Argument, ...]) -> dict[str, Any]:
     """What to build a model with: a value for each argument whose name says a size."""
     found: dict[str, Any] = {}
-    widths = [each.name for each in arguments if size_role(each.name) == "d_model"]
+    inner = inner_widths(each.name for each in arguments)
     for each in arguments:
         if each.kind in ("args", "kwargs"):
             continue
@@ -52,7 +52,7 @@ def keywords(arguments: tuple[Argument, ...]) -> dict[str, Any]:
         value = next((value for pattern, value in NAMED if re.search(pattern, name)), None)
         if value is None:
             value = ROLES.get(size_role(name) or "")
-            if each.name in widths and len(widths) > 1 and "hidden" in name:  # beside the width of the model
+            if each.name in inner:
                 value = D_FF
         if value is None and each.required:
             value = _configuration() if re.fullmatch(r"config|cfg|conf|hparams|args", name) else D_FF

@@ -1,6 +1,7 @@
 """What names say: of constructor arguments, of what forward takes, of parameters. Hints, never a verdict."""
 
 import re
+from collections.abc import Iterable
 
 SIZES: dict[str, tuple[str, ...]] = {
     "d_model": (
@@ -97,6 +98,16 @@ def size_role(name: str) -> str | None:
         if bare in known:
             return role
     return None
+
+
+def inner_widths(names: Iterable[str]) -> list[str]:
+    """Of several arguments that are a width by their names, those that the feed-forward layer's has.
+
+    >>> inner_widths(["dim", "n_heads", "hidden_dim"]), inner_widths(["hidden_dim"])
+    (['hidden_dim'], [])
+    """
+    widths = [each for each in names if size_role(each) == "d_model"]
+    return [each for each in widths if "hidden" in each.lower()] if len(widths) > 1 else []
 
 
 def forward_role(name: str) -> str | None:

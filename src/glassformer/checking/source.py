@@ -39,6 +39,7 @@ LENGTH = {
 }
 
 
+DEFINES = ast.ClassDef, ast.FunctionDef
 LONGEST = 500
 """Characters of a line that patterns look at: it is somebody's text, and they may take their time over it."""
 
@@ -89,13 +90,17 @@ class Code:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """What the code calls things: variables, attributes, functions and classes."""
+        """What the code, and what of its file it uses, call things: variables, attributes, functions."""
         try:
-            nodes = list(ast.walk(ast.parse(self.text)))
+            own, whole = ast.parse(self.text), ast.parse(self.whole)
         except (SyntaxError, ValueError):
             return frozenset()
-        found = (getattr(node, part, "") for node in nodes for part in ("attr", "id", "name"))
-        return frozenset(each for each in found if isinstance(each, str) and each)
+        defined = {each.name: each for each in whole.body if isinstance(each, DEFINES)}
+        names, found = _names(own), set[str]()
+        while names:
+            found |= names
+            names = frozenset().union(*(_names(defined[each]) for each in names & defined.keys())) - found
+        return frozenset(found)
 
     @cached_property
     def batch_first(self) -> bool | None:
@@ -143,3 +148,8 @@ class Code:
 
 def _first_line(node: ast.ClassDef | ast.FunctionDef) -> int:
     return min([each.lineno for each in node.decorator_list], default=node.lineno)
+
+
+def _names(tree: ast.AST) -> frozenset[str]:
+    found = (getattr(node, part, "") for node in ast.walk(tree) for part in ("attr", "id", "name"))
+    return frozenset(each for each in found if isinstance(each, str) and each)
