@@ -22,8 +22,9 @@ import pytest
 import torch
 
 from glassformer.checking import isolation, limits
+from glassformer.checking.exchange import CodeError, Namespace
 from glassformer.checking.isolation import IsolatedRunner
-from glassformer.checking.runner import CodeError, Namespace, Runner
+from glassformer.checking.runner import Runner
 from glassformer.checking.zygote import FORKS, Zygote, environment
 
 HOSTILE = {path.stem: path for path in sorted((Path(__file__).parent / "hostile").glob("*.py"))}
@@ -272,7 +273,7 @@ def modules_after(statement: str) -> set[str]:
 def test_a_worker_imports_nothing_heavy() -> None:
     """Every start would wait for it."""
     found = modules_after("from glassformer.checking import worker, zygote")
-    needed = ("limits", "runner", "usage", "wire", "worker", "zygote")
+    needed = ("exchange", "limits", "plain", "runner", "usage", "wire", "worker", "zygote")
     assert {each for each in found if each.startswith("glassformer.checking.")} == {
         f"glassformer.checking.{each}" for each in needed
     }

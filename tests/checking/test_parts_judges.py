@@ -13,6 +13,7 @@ from torch.nn import functional
 from glassformer.baselines import network
 from glassformer.checking.backward import LOSSES, ROLES, Backward, Loss, forward
 from glassformer.checking.contracts import CONTRACTS
+from glassformer.checking.exchange import Argument
 from glassformer.checking.feed_forward import ACTIVATIONS
 from glassformer.checking.feeding import feed, feedings
 from glassformer.checking.isolation import IsolatedRunner
@@ -24,7 +25,7 @@ from glassformer.checking.parts import PartJudge
 from glassformer.checking.patches import Cut, Embedding
 from glassformer.checking.pooling import Mean
 from glassformer.checking.positions import Sinusoid
-from glassformer.checking.runner import Argument, Runner
+from glassformer.checking.runner import Runner
 from glassformer.checking.source import Code
 from tests.checking.seeded import backward, rest
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from glassformer.checking import wire
-from glassformer.checking.runner import Argument, Built, Namespace, Offer, Result
+from glassformer.checking.exchange import Argument, Built, Namespace, Offer, Result
 from glassformer.checking.wire import LENGTHS, WireError, fits, pack, unpack
 
 ARRAYS = st.sampled_from(sorted(wire.DTYPES)).flatmap(

@@ -13,12 +13,12 @@ import torch
 from glassformer.checking.attention import Steps
 from glassformer.checking.attention_mistakes import BUILT_IN, CONVENTIONS, CORE, Seeded, together
 from glassformer.checking.attention_reading import KEYS, TOKENS, Found, Reader, Reading
+from glassformer.checking.exchange import Step
 from glassformer.checking.forms import Form, mask_arguments
 from glassformer.checking.judging import ALMOST, EXACT, SINGLE, Place, distance
 from glassformer.checking.localise import QUANTITIES, localise
 from glassformer.checking.names import forward_role
 from glassformer.checking.projections import Assignment
-from glassformer.checking.runner import Step
 
 SINGLES_SECONDS, PAIRS_SECONDS = 4.0, 3.0
 PLACED = 30

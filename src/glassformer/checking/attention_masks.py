@@ -21,9 +21,9 @@ from glassformer.checking.attention_mistakes import (
     together,
 )
 from glassformer.checking.attention_reading import BATCH, KEYS, TOKENS, Found, Reader
+from glassformer.checking.exchange import Argument, Built
 from glassformer.checking.forms import Form, Inputs, Slot, mask_arguments, mask_said, slots, words_about
 from glassformer.checking.judging import ALMOST, distance
-from glassformer.checking.runner import Argument, Built
 
 UNMASKABLE = ("qk", "11qk", "1qk", "k", "lengths")
 """Shapes in which one row of a batch cannot be hidden alone."""

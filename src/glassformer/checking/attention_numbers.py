@@ -7,9 +7,9 @@ import torch
 
 from glassformer.checking.attention import Weights, attend
 from glassformer.checking.attention_reading import TOKENS, Found, Reader
+from glassformer.checking.exchange import CodeError, cotangent
 from glassformer.checking.forms import first_array
 from glassformer.checking.judging import EXACT, distance
-from glassformer.checking.runner import CodeError, cotangent
 
 
 class NumberStage(Reader):

@@ -10,11 +10,11 @@ import torch
 from glassformer.checking.attention import BARE, Masks, Sizes, Steps, Weights, attend
 from glassformer.checking.attention_kinds import Kind
 from glassformer.checking.constructions import constructions
+from glassformer.checking.exchange import Built, CodeError, Namespace, Offer, Step
 from glassformer.checking.forms import Form, Inputs, forms
 from glassformer.checking.judging import EXACT, Judge, Session, described
 from glassformer.checking.names import size_role
 from glassformer.checking.projections import Assignment, assignments, random_values
-from glassformer.checking.runner import Built, CodeError, Namespace, Offer, Step
 from glassformer.checking.source import Code
 
 BATCH, TOKENS, KEYS = 4, 7, 11

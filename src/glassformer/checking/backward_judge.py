@@ -25,10 +25,10 @@ from glassformer.checking.backward_names import (
     meaning,
     role_of,
 )
+from glassformer.checking.exchange import Built, CodeError, Namespace
 from glassformer.checking.feeding import Probe, Way, feed
 from glassformer.checking.judging import Outcome
 from glassformer.checking.parts import PartJudge, Reading, apart
-from glassformer.checking.runner import Built, CodeError, Namespace
 
 N, FEATURES, HIDDEN, RATE = 6, 4, 3, 0.37
 FORWARD = r"forward\w*|feed_?forward|predict_proba|predict|propagate|__call__|run"

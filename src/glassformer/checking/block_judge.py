@@ -11,10 +11,10 @@ from glassformer.checking.block_masks import BlockMasks
 from glassformer.checking.block_mistakes import (
     flows,
 )
+from glassformer.checking.exchange import CodeError, cotangent
 from glassformer.checking.forms import Form
 from glassformer.checking.judging import EXACT, Outcome
 from glassformer.checking.layered import compare_gradients, name_plans
-from glassformer.checking.runner import CodeError, cotangent
 from glassformer.checking.searching import RIGHT_SECONDS, Plan, Probe, mistakes, search
 
 SECONDS, IN_ALL = 2.5, 7.5

@@ -19,13 +19,13 @@ from glassformer.checking.block_mistakes import (
 )
 from glassformer.checking.blocks import BlockSteps, run_block
 from glassformer.checking.constructions import constructions
+from glassformer.checking.exchange import CodeError, Offer
 from glassformer.checking.forms import Form, Slot, forms, mask_arguments
 from glassformer.checking.judging import Session
 from glassformer.checking.layered import LayeredJudge
 from glassformer.checking.layouts import block_weights, layout, read_attentions
 from glassformer.checking.names import inner_widths
 from glassformer.checking.projections import Assignment, random_values
-from glassformer.checking.runner import CodeError, Offer
 from glassformer.checking.said import said_activation, said_norms
 from glassformer.checking.searching import Plan, option
 from glassformer.checking.source import Code

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 
 from glassformer.checking.contracts import CONTRACTS
+from glassformer.checking.exchange import CodeError, Offer
 from glassformer.checking.guess import contract_named, guesses
 from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.judging import STOPPED, Judge, Outcome, Session
 from glassformer.checking.questions import BEYOND, asks, beyond, doubtful, explained, question
-from glassformer.checking.runner import CodeError, Offer, Runner, quiet_torch
+from glassformer.checking.runner import Runner, quiet_torch
 from glassformer.checking.source import Code
 from glassformer.checking.targets import Target, target
 from glassformer.checking.telling import told

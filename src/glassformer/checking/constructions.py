@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from glassformer.checking.exchange import Argument, Namespace, Offer
 from glassformer.checking.names import SIZES, size_role
-from glassformer.checking.runner import Argument, Namespace, Offer
 
 CONFIGURATIONS = (
     "config",

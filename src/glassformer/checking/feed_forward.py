@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glassformer.checking.exchange import Built
 from glassformer.checking.feeding import Probe, Way, feed, sized
 from glassformer.checking.names import FORWARD
 from glassformer.checking.parts import Mistake, PartJudge, Reading, mistake
-from glassformer.checking.runner import Built
 
 BATCH, TOKENS, D_MODEL, D_FF = 3, 5, 8, 20
 Activation = Callable[[Tensor], Tensor]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from glassformer.checking.exchange import Argument, Built
 from glassformer.checking.names import SIZES
-from glassformer.checking.runner import Argument, Built
 
 Probe = Mapping[str, Any]
 """What is given, by name: arrays and numbers."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from glassformer.checking.exchange import Argument
 from glassformer.checking.names import ATTENDS, FLAG_WORDS, IGNORES, SHUT, forward_role, is_mask
-from glassformer.checking.runner import Argument
 
 Inputs = Mapping[str, Any]
 """What a probe gives: q, k and v, arrays (batch, tokens, d_model); padding (batch, keys) and causal."""

@@ -3,8 +3,8 @@
 import re
 
 from glassformer.checking.contracts import CONTRACTS
+from glassformer.checking.exchange import Offer
 from glassformer.checking.names import forward_role, size_role
-from glassformer.checking.runner import Offer
 from glassformer.errors import UsageError, nearest
 
 

@@ -24,7 +24,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from glassformer.checking import wire
-from glassformer.checking.runner import Built, CodeError, Offer, Result
+from glassformer.checking.exchange import Built, CodeError, Offer, Result
 from glassformer.checking.worker import CONNECTION_LOST, PRINTED_UNTIL_HERE
 from glassformer.checking.zygote import FORKS, STARTING_SECONDS, Ended, Forked, Process, Spawned, Zygote
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from glassformer.checking.exchange import Built, CodeError, Offer
 from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.names import size_role
-from glassformer.checking.runner import Built, CodeError, Offer, Runner
+from glassformer.checking.runner import Runner
 from glassformer.checking.source import Code
 
 Session = Runner | IsolatedRunner

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
+from glassformer.checking.exchange import Built, CodeError, Offer
 from glassformer.checking.judging import LARGEST_EPS, Judge, Outcome, Run, Session, distance
-from glassformer.checking.runner import Built, CodeError, Offer
 from glassformer.checking.searching import Option, Plan, mistakes
 from glassformer.checking.source import Code
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from glassformer.checking.attention import Projection, Sizes
 from glassformer.checking.blocks import BlockWeights, Norm
+from glassformer.checking.exchange import Built
 from glassformer.checking.projections import LINEAR, Assignment, Values, assignments
-from glassformer.checking.runner import Built
 
 CROSS = re.compile(r"cross|src|mem|enc|context|multihead_attn|inter|attn_?2|attention_?2", re.I)
 Shapes = Mapping[str, tuple[int, ...]]

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from glassformer.checking.exchange import Step
 from glassformer.checking.judging import EXACT, Place
-from glassformer.checking.runner import Step
 
 QUANTITIES = ("queries", "keys", "values", "scores", "weights", "context", "output")
 """In the order in which attention computes them."""

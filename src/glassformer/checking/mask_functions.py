@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glassformer.checking.exchange import Offer
 from glassformer.checking.feeding import Feed, Probe, Way, feed
 from glassformer.checking.forms import Said, mask_said
 from glassformer.checking.parts import Mistake, PartJudge, Reading, mistake
-from glassformer.checking.runner import Offer
 
 SIZE, BATCH, TOKENS = 7, 4, 9
 LENGTHS = (5, 3, 9, 2)

@@ -1,15 +1,13 @@
 """Judges whole models: text classifier, Vision Transformer, encoder-decoder. See `searching` for the way."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from glassformer.checking.attention import Masks
 from glassformer.checking.block_mistakes import (
     ACTIVATIONS,
     activations,
@@ -19,11 +17,10 @@ from glassformer.checking.block_mistakes import (
     norm_functions,
     norm_maps,
 )
-from glassformer.checking.blocks import BlockSteps, BlockWeights, moments, normed, right_steps, run_block
+from glassformer.checking.exchange import Built, CodeError, Offer, cotangent
 from glassformer.checking.forms import first_array
 from glassformer.checking.judging import EXACT, Outcome, Session
 from glassformer.checking.layered import LayeredJudge, compare_gradients, name_plans
-from glassformer.checking.layouts import Part, block_weights, norm, projection
 from glassformer.checking.model_options import (
     last_norms,
     paddings,
@@ -45,10 +42,9 @@ from glassformer.checking.model_parts import (
     keywords,
     model_parts,
 )
-from glassformer.checking.models import pooled, shifted
+from glassformer.checking.model_reference import ModelReference
 from glassformer.checking.names import size_role
 from glassformer.checking.projections import random_values
-from glassformer.checking.runner import Built, CodeError, Offer, cotangent
 from glassformer.checking.said import said_activation, said_norms, said_shift, says_padding
 from glassformer.checking.searching import RIGHT_SECONDS, Option, Plan, Probe, mistakes, option, search
 from glassformer.checking.source import Code
@@ -183,6 +179,7 @@ class ModelJudge(LayeredJudge):
             made["head"] = [option(name, each) for name, each in ACTIVATIONS.items()] if two else [option("")]
         made["patches"] = patchings(self.parts) if self.parts.patch else [option("")]
         self.questions = made
+        self.reference = ModelReference(self.kind.takes, self.parts, stacks, made)
         return True
 
     def _stack_questions(self, letter: str, stack: Stack) -> dict[str, list[Option]]:
@@ -207,170 +204,6 @@ class ModelJudge(LayeredJudge):
             f"{letter} padding": paddings(self.padded),
         }
 
-    # ------------------------------------------------------------------ the reference
-
-    def expected(
-        self,
-        plan: Plan,
-        inputs: Sequence[np.ndarray],
-        tensors: Mapping[str, Tensor],
-        memo: dict | None = None,
-    ) -> Tensor:
-        """What a model made after this plan gives.
-
-        memo: keeps what stages give, for plans that agree so far.
-        """
-
-        def value(question: str) -> Any:
-            return plan.get(question, self.questions[question][0]).value
-
-        def kept(stage: str, questions: Sequence[str], make: Any, *also: object) -> Any:
-            if memo is None:
-                return make()
-            key = (stage, *also, *(id(plan.get(each)) for each in questions))
-            if key not in memo:
-                memo[key] = make()
-            return memo[key]
-
-        if self.kind.takes == "pairs":
-            return self._pairs(value, inputs, tensors, kept)
-        ends = value("ends")
-        entering = ("scale", "table", "place", "patches", "norm")
-        own = (ends[0], value("pool")[0])
-
-        def entered() -> tuple[Tensor, Tensor]:
-            x, real = self._entered(value, inputs[0], tensors)
-            return self._after_norm(value, ends[0], x, tensors), real
-
-        x, real = kept("entered", entering, entered, *own)
-        masks = (Masks(real if (inputs[0] == 0).any() and self.kind.takes == "ids" else None), Masks())
-        x = kept(
-            "layers",
-            (*entering, *_of("e")),
-            lambda: self._layers(value, "e", x, None, tensors, masks, kept),
-            *own,
-        )
-        x = self._after_norm(value, ends[1], x, tensors)
-        place, how = value("pool")
-        counted = real.clone()
-        if place:
-            counted[:, 0 if place == "first" else -1] = False
-        y = self._after_norm(value, ends[2], pooled(x, how, counted.to(x.dtype)), tensors)
-        for number, each in enumerate(self.parts.heads):
-            y = value("head")(y) if number else y
-            y = projection(each, tensors, False)(y)
-        return y
-
-    def _entered(self, value: Any, given: np.ndarray, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Tokens with their positions and the CLS token, and which of them are real."""
-        raw = torch.from_numpy(given)
-        if self.kind.takes == "images":
-            patch = self.parts.patch
-            assert patch
-            assert patch.weight
-            bias = tensors[patch.bias] if patch.bias else None
-            x = value("patches")(raw, tensors[patch.weight], bias)
-            real = torch.ones(x.shape[:2], dtype=torch.bool)
-        else:
-            x, real = tensors[self.parts.embeddings[0]][raw] * value("scale"), raw != 0
-        place, _ = value("pool")
-        axis, which = value("place")
-        table = value("table")
-        skipped = which != "all" and bool(place)
-        if skipped and table is not None:
-            start = 1 if "from 1" in which else 0
-            x = x + table(x.shape[1] + start, tensors)[start:]
-        if place:
-            cls = tensors[self.parts.cls].reshape(1, 1, -1).expand(len(x), 1, -1)  # type: ignore[index]
-            true = torch.ones(len(x), 1, dtype=torch.bool)
-            x = torch.cat((cls, x) if place == "first" else (x, cls), 1)
-            real = torch.cat((true, real) if place == "first" else (real, true), 1)
-        if not skipped and table is not None:
-            rows = table(x.shape[1] if axis == 1 else len(x), tensors)
-            x = x + (rows if axis == 1 else rows[:, None])
-        return x, real
-
-    def _after_norm(self, value: Any, part: Part | None, x: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
-        if part is None:
-            return x
-        normalise, eps = value("norm")
-        if part in self.parts.wide_norms:
-            return moments(x, eps, (1, 2)) * tensors[part.weight] + tensors[part.bias]  # type: ignore[index]
-        steps = replace(right_steps("pre"), normalise=normalise, eps=eps)
-        return normed(x, norm(part, tensors), steps)
-
-    def _layers(
-        self,
-        value: Any,
-        letter: str,
-        x: Tensor,
-        memory: Tensor | None,
-        tensors: Mapping[str, Tensor],
-        masks: tuple[Masks, Masks],
-        kept: Any,
-    ) -> Tensor:
-        stack = self.stacks[letter]
-        chosen = [value(f"{letter} self"), *([value(f"{letter} cross")] if stack.crosses else [])]
-        steps = [each[1] for each in chosen]
-        change = value(f"{letter} padding")
-        padded = 1 if stack.crosses else 0
-        if change is not None:
-            steps[padded] = change.on(steps[padded])
-        steps[0] = value(f"{letter} causal")(steps[0])
-        normalise, eps = value("norm")
-        block = BlockSteps(
-            value(f"{letter} flow"), value(f"{letter} norms"), tuple(steps), value(f"{letter} activation"),
-            normalise, eps,
-        )  # fmt: skip
-
-        def weights(prefix: str) -> BlockWeights:
-            own = {n.removeprefix(prefix): each for n, each in tensors.items() if n.startswith(prefix)}
-            own |= {alias: own[name] for alias, name in stack.attentions.aliases.items()}
-            return block_weights(stack.layout, tuple(each[0] for each in chosen), own)
-
-        for number in range(value(f"{letter} layers")):
-            prefix = stack.prefixes[number % len(stack.prefixes)]
-            read = (f"{letter} self", f"{letter} cross")
-            mine = kept("weights", read, lambda prefix=prefix: weights(prefix), prefix)
-            x = run_block(x, memory, mine, stack.attentions.sizes, block, masks)
-        return x
-
-    def _pairs(
-        self, value: Any, inputs: Sequence[np.ndarray], tensors: Mapping[str, Tensor], kept: Any
-    ) -> Tensor:
-        source, target = (torch.from_numpy(each) for each in inputs)
-        start, by = value("shift")
-        target = shifted(target, start, by) if by else target
-        tables_of = self.parts.embeddings
-        ends = value("ends")
-        embedded = []
-        for ids, name in ((source, tables_of[0]), (target, tables_of[-1])):
-            x = tensors[name][ids] * value("scale")
-            axis, _ = value("place")
-            table = value("table")
-            if table is not None:
-                rows = table(x.shape[1] if axis == 1 else len(x), tensors)
-                x = x + (rows if axis == 1 else rows[:, None])
-            embedded.append(x)
-        real = source != 0 if (source == 0).any() else None
-        before = ("scale", "table", "place", "norm")
-
-        def encoded() -> Tensor:
-            memory = self._layers(value, "e", embedded[0], None, tensors, (Masks(real), Masks()), kept)
-            return self._after_norm(value, ends[0], memory, tensors)
-
-        def decoded() -> Tensor:
-            memory = kept("encoded", (*before, *_of("e")), encoded, ends[0])
-            return self._layers(
-                value, "d", embedded[1], memory, tensors, (Masks(causal=True), Masks(real)), kept
-            )
-
-        x = kept("decoded", (*before, "shift", *_of("e"), *_of("d")), decoded, ends[0])
-        x = self._after_norm(value, ends[1], x, tensors)
-        if not self.parts.heads:
-            return x @ tensors[tables_of[-1]].T
-        return projection(self.parts.heads[-1], tensors, False)(x)
-
     # ------------------------------------------------------------------ the search
 
     def _probe(
@@ -385,7 +218,7 @@ class ModelJudge(LayeredJudge):
         def expect(plan: Plan) -> np.ndarray | None:
             try:
                 with torch.no_grad():
-                    return self.expected(plan, inputs, tensors, memo).numpy()
+                    return self.reference.expected(plan, inputs, tensors, memo).numpy()
             except (RuntimeError, IndexError, ValueError):
                 return None
 
@@ -503,7 +336,7 @@ class ModelJudge(LayeredJudge):
             self.outcome.mistake("gradient-stopped")
             return
         leaves = {key: torch.from_numpy(each.copy()).requires_grad_() for key, each in self.values.items()}
-        output = self.expected(plan, inputs, leaves)
+        output = self.reference.expected(plan, inputs, leaves)
         (output * torch.from_numpy(cotangent(output.shape))).sum().backward()
         compare_gradients(self.outcome, got.gradients, leaves, self.bar)
 
@@ -523,12 +356,6 @@ class ModelJudge(LayeredJudge):
             except CodeError as error:
                 self.errors.append(error)
         self.outcome.remark("positions-odd-width")
-
-
-def _of(letter: str) -> tuple[str, ...]:
-    """The questions about one stack."""
-    names = ("flow", "norms", "activation", "layers", "causal", "self", "cross", "padding")
-    return tuple(f"{letter} {each}" for each in names)
 
 
 def _only_nan(probes: Sequence[Probe]) -> bool:

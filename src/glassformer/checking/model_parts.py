@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from glassformer.checking.exchange import Argument, Built, Namespace
 from glassformer.checking.layouts import (
     Attentions,
     Layout,
@@ -15,7 +16,6 @@ from glassformer.checking.layouts import (
     read_attentions,
 )
 from glassformer.checking.names import inner_widths, size_role
-from glassformer.checking.runner import Argument, Built, Namespace
 
 VOCAB, TARGET_VOCAB, CLASSES, LENGTH, LAYERS = 29, 31, 5, 20, 2
 IMAGE, PATCH, CHANNELS, D_MODEL, D_FF, HEADS = 12, 4, 2, 24, 40, 3

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glassformer.checking.exchange import Built
 from glassformer.checking.feeding import Probe, Way, feed, sized
 from glassformer.checking.judging import LARGEST_EPS
 from glassformer.checking.names import FORWARD, size_role
 from glassformer.checking.parts import Mistake, PartJudge, Reading, mistake
-from glassformer.checking.runner import Built
 
 BATCH, TOKENS, D_MODEL = 4, 7, 24
 EPS = 1e-5

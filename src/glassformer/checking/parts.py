@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from glassformer.checking.constructions import CONFIGURATIONS
+from glassformer.checking.exchange import Argument, Built, CodeError, Namespace, Offer, cotangent
 from glassformer.checking.feeding import Feed, Probe, Way, feedings
 from glassformer.checking.judging import EXACT, SINGLE, Judge, Outcome, distance
 from glassformer.checking.names import SIZES, size_role
 from glassformer.checking.projections import random_values
-from glassformer.checking.runner import Argument, Built, CodeError, Namespace, Offer, cotangent
 
 SECONDS = 4.0
 """For mistakes, and again for pairs of them."""

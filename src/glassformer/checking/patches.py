@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glassformer.checking.exchange import Built
 from glassformer.checking.feeding import Probe, Way, feed, sized
 from glassformer.checking.parts import PartJudge, Reading, mistake
-from glassformer.checking.runner import Built
 
 BATCH, CHANNELS, D_MODEL = 2, 3, 20
 Sides = tuple[int, int]

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from glassformer.checking.attention import Projection, Sizes, Weights
+from glassformer.checking.exchange import Built
 from glassformer.checking.names import projection_roles
-from glassformer.checking.runner import Built
 
 Values = Mapping[str, Tensor]
 LINEAR = ("Linear", "NonDynamicallyQuantizableLinear", "LazyLinear")

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from glassformer.checking.constructions import CONFIGURATIONS
 from glassformer.checking.contracts import CONTRACTS
+from glassformer.checking.exchange import Argument, CodeError, Offer
 from glassformer.checking.judging import Outcome
 from glassformer.checking.names import forward_role, size_role
-from glassformer.checking.runner import Argument, CodeError, Offer
 from glassformer.checking.targets import Target
 
 TRIED = ("TypeError", "AttributeError", "RuntimeError", "IndexError", "KeyError", "ValueError", "Returned")

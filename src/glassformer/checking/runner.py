@@ -13,8 +13,7 @@ import random
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -23,112 +22,31 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from glassformer.checking.exchange import Built, CodeError, Offer, Result, Step, cotangent
+from glassformer.checking.plain import (
+    arguments_of,
+    arrays_of,
+    first_tensor,
+    hidden_modules,
+    hidden_parameters,
+    needs_arguments,
+    offered,
+    plain,
+    received,
+    settings,
+)
 from glassformer.checking.usage import Usage
 
 MODULE = "code_under_check"
-SCALARS = (bool, int, float, str)
 DTYPES = {
     "float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Namespace:
-    """A configuration object: what a constructor reads as `config.d_model`."""
-
-    values: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a signature. kind: positional, either, keyword, args or kwargs."""
-
-    name: str
-    kind: str
-    default: Any
-    required: bool
-    annotation: str
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A class or function of the code under check. arguments: of its constructor, or of the function."""
-
-    name: str
-    kind: str
-    line: int
-    arguments: tuple[Argument, ...]
-    forward: tuple[Argument, ...]
-    doc: str
-    is_module: bool
-
-
-@dataclass(frozen=True)
-class Built:
-    """An instance. modules: name -> class name of its submodules; settings: name -> plain attributes.
-
-    forward: what it takes when it is called; empty where Python cannot say. hidden: parameters in plain lists
-    and dictionaries, which torch does not see, and hidden_modules: the modules there; neither is among the
-    others.
-    """
-
-    handle: int
-    parameters: dict[str, tuple[int, ...]]
-    buffers: dict[str, tuple[int, ...]]
-    modules: dict[str, str]
-    settings: dict[str, dict[str, Any]]
-    forward: tuple[Argument, ...] = ()
-    hidden: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    hidden_modules: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Step:
-    """A tensor computed on the way. line: of the file under check, 0 where none of its lines asked for it."""
-
-    line: int
-    value: np.ndarray
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a call gave. gradients: of sum(output * cotangent), by name of parameter or argument."""
-
-    output: Any
-    gradients: dict[str, np.ndarray] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
-
-
-class Record(SimpleNamespace):
-    """A namespace that can be unpacked and asked by key or place too, as a named tuple or a dict."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(vars(self).values())
-
-    def __getitem__(self, key: str | int) -> Any:
-        return vars(self)[key] if isinstance(key, str) else list(self)[key]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return vars(self).get(key, default)
 
 
 def quiet_torch() -> None:
     """Torch's own warnings are about what a check gives, and are not shown as the code's."""
     warnings.filterwarnings("ignore", module=r"torch(\.|$)")
     warnings.filterwarnings("ignore", message=r"(?s).*(Triggered internally at|enable_nested_tensor)")
-
-
-class CodeError(Exception):
-    """The code under check raised. line: of its own file, 0 where unknown."""
-
-    def __init__(self, kind: str, message: str, line: int = 0) -> None:
-        super().__init__(f"{kind}: {message}" if message else kind)
-        self.kind, self.message, self.line = kind, message, line
-
-
-def cotangent(shape: Sequence[int]) -> np.ndarray:
-    """What the gradient of an output of this shape is taken against: fixed, so that both sides know it."""
-    return np.cos(1.0 + 1.7 * np.arange(int(np.prod(shape)), dtype=np.float64)).reshape(tuple(shape))
 
 
 class Runner:
@@ -185,7 +103,7 @@ class Runner:
             self._filename = inspect.getsourcefile(found if callable(found) else type(found)) or ""
         except TypeError:
             self._filename = ""
-        return [_offer(name, found)]
+        return [offered(name, found)]
 
     def build(
         self,
@@ -199,28 +117,28 @@ class Runner:
         So is one named build that is given nothing and needs something, as `build_causal_mask(size)` does.
         """
         found = getattr(self._module, name)
-        given_something = arguments or keywords or not _needs_arguments(found)
+        given_something = arguments or keywords or not needs_arguments(found)
         if isinstance(found, type) or (name.startswith("build") and given_something):
-            given = [_received(each, torch.float64, False) for each in arguments]
-            named = {key: _received(each, torch.float64, False) for key, each in (keywords or {}).items()}
+            given = [received(each, torch.float64, False) for each in arguments]
+            named = {key: received(each, torch.float64, False) for key, each in (keywords or {}).items()}
             found = self._guarded(lambda: found(*given, **named), seed)
         self._built.append(found)
         handle = len(self._built) - 1
         if not isinstance(found, nn.Module):
             called = found if inspect.isfunction(found) else vars(type(found)).get("__call__")
-            takes = _arguments(called, drop_first=not inspect.isfunction(found))
-            return Built(handle, {}, {}, {}, {"": _settings(found)}, takes)
+            takes = arguments_of(called, drop_first=not inspect.isfunction(found))
+            return Built(handle, {}, {}, {}, {"": settings(found)}, takes)
         return Built(
             handle,
             {key: tuple(each.shape) for key, each in found.named_parameters()},
             {key: tuple(each.shape) for key, each in found.named_buffers()},
             {key: type(each).__name__ for key, each in found.named_modules()},
-            {key: _settings(each) for key, each in found.named_modules()},
-            _arguments(type(found).forward, drop_first=True),
-            {key: tuple(each.shape) for key, each in _hidden_parameters(found).items()},
+            {key: settings(each) for key, each in found.named_modules()},
+            arguments_of(type(found).forward, drop_first=True),
+            {key: tuple(each.shape) for key, each in hidden_parameters(found).items()},
             {
                 f"{key}.{name}" if name else key: type(each).__name__
-                for key, module in _hidden_modules(found).items()
+                for key, module in hidden_modules(found).items()
                 for name, each in module.named_modules()
             },
         )
@@ -230,11 +148,11 @@ class Runner:
         found = self._built[handle]
         if not isinstance(found, nn.Module):
             return {}
-        return {key: _plain(each.detach()) for key, each in found.named_parameters()}
+        return {key: plain(each.detach()) for key, each in found.named_parameters()}
 
     def arrays(self, handle: int) -> dict[str, np.ndarray]:
         """The NumPy arrays that an instance keeps as attributes; "name.key" for those in a dictionary."""
-        return self._guarded(lambda: dict(_arrays(self._built[handle])))
+        return self._guarded(lambda: dict(arrays_of(self._built[handle])))
 
     def assign(self, handle: int, values: Mapping[str, np.ndarray]) -> None:
         """Sets attributes under the names that `arrays` gives them."""
@@ -282,9 +200,9 @@ class Runner:
             named = dict(found.named_parameters())
             if parameters is not None:
                 if not set(parameters) <= set(named):
-                    for module in _hidden_modules(found).values():
+                    for module in hidden_modules(found).values():
                         module.to(kind).train(train)
-                    named |= _hidden_parameters(found)
+                    named |= hidden_parameters(found)
                 with torch.no_grad():
                     for key, values in parameters.items():
                         named[key].data = named[key].to(kind)
@@ -292,8 +210,8 @@ class Runner:
             for each in named.values():
                 each.requires_grad_(True)
                 each.grad = None
-        given = [_received(each, kind, as_numpy) for each in arguments]
-        named_given = {key: _received(each, kind, as_numpy) for key, each in (keywords or {}).items()}
+        given = [received(each, kind, as_numpy) for each in arguments]
+        named_given = {key: received(each, kind, as_numpy) for key, each in (keywords or {}).items()}
         leaves = {f"argument {place}": each for place, each in enumerate(given)}
         leaves |= {f"argument {key}": each for key, each in named_given.items()}
         leaves = {k: v for k, v in leaves.items() if isinstance(v, Tensor) and v.is_floating_point()}
@@ -316,15 +234,15 @@ class Runner:
             return output, self._gradients(output, leaves | named) if gradient else {}
 
         output, gradients = self._guarded(execute, seed, kind)
-        return Result(_plain(output), gradients, watched.steps if isinstance(watched, _Watched) else [])
+        return Result(plain(output), gradients, watched.steps if isinstance(watched, _Watched) else [])
 
     def _gradients(self, output: Any, leaves: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-        first = _first_tensor(output)
+        first = first_tensor(output)
         if first is None or not first.requires_grad:
             return {}
         aim = torch.from_numpy(cotangent(first.shape)).to(first.dtype)
         (first * aim).sum().backward()
-        return {key: _plain(each.grad) for key, each in leaves.items() if each.grad is not None}
+        return {key: plain(each.grad) for key, each in leaves.items() if each.grad is not None}
 
     def _guarded(self, work: Callable[[], Any], seed: int = 0, dtype: torch.dtype = torch.float64) -> Any:
         """Runs a piece of the code under check; whatever it raises becomes a CodeError with its line."""
@@ -347,7 +265,7 @@ class Runner:
 
     def _offers(self, names: Mapping[str, Any], counts: Callable[[Any], bool]) -> list[Offer]:
         found = [
-            _offer(name, each)
+            offered(name, each)
             for name, each in names.items()
             if (inspect.isclass(each) or inspect.isfunction(each) or isinstance(each, nn.Module))
             and (
@@ -377,7 +295,7 @@ class _Watched(TorchFunctionMode):
         for each in given if isinstance(given, (tuple, list)) else (given,):
             small = type(each) is Tensor and each.is_floating_point() and each.numel() <= self.SIZE
             if small and len(self.steps) < self.COUNT:
-                self.steps.append(Step(self._asked_from(), _plain(each)))
+                self.steps.append(Step(self._asked_from(), plain(each)))
         return given
 
     def _asked_from(self) -> int:
@@ -393,168 +311,3 @@ def _line(error: BaseException, filename: str) -> int:
         frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename
     ]
     return lines[-1] if lines else 0
-
-
-def _offer(name: str, found: Any) -> Offer:
-    is_class = isinstance(found, type)
-    is_module = issubclass(found, nn.Module) if is_class else isinstance(found, nn.Module)
-    try:
-        line = inspect.getsourcelines(found)[1] if is_class or inspect.isfunction(found) else 0
-    except (OSError, TypeError):
-        line = 0
-    forward: tuple[Argument, ...] = ()
-    if is_class or is_module:
-        owner: Any = found if is_class else type(found)
-        called = owner.forward if is_module else vars(owner).get("__call__")
-        forward = _arguments(called, drop_first=True) if inspect.isfunction(called) else ()
-    own = (
-        _arguments(found.__init__, drop_first=True)
-        if is_class
-        else _arguments(found)
-        if not is_module
-        else ()
-    )
-    return Offer(
-        name,
-        "class" if is_class else "instance" if is_module else "function",
-        line,
-        own,
-        forward,
-        inspect.getdoc(found) or "" if not (is_class and found.__doc__ is None) else "",
-        is_module,
-    )
-
-
-KINDS = {
-    inspect.Parameter.POSITIONAL_ONLY: "positional",
-    inspect.Parameter.POSITIONAL_OR_KEYWORD: "either",
-    inspect.Parameter.KEYWORD_ONLY: "keyword",
-    inspect.Parameter.VAR_POSITIONAL: "args",
-    inspect.Parameter.VAR_KEYWORD: "kwargs",
-}
-
-
-def _arguments(function: Any, drop_first: bool = False) -> tuple[Argument, ...]:
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return ()
-    empty = inspect.Parameter.empty
-    return tuple(
-        Argument(
-            each.name,
-            KINDS[each.kind],
-            each.default
-            if isinstance(each.default, (*SCALARS, type(None))) and each.default is not empty
-            else None,
-            each.default is empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD),
-            "" if each.annotation is empty else inspect.formatannotation(each.annotation),
-        )
-        for each in parameters[1 if drop_first else 0 :]
-    )
-
-
-def _needs_arguments(found: Any) -> bool:
-    return any(each.required for each in _arguments(found))
-
-
-def _settings(found: Any) -> dict[str, Any]:
-    """Plain attributes: eps, p, batch_first."""
-    try:
-        attributes = dict(vars(found))
-    except TypeError:
-        return {}
-    return {
-        key: value
-        for key, value in attributes.items()
-        if not key.startswith("_") and (value is None or type(value) in SCALARS)
-    }
-
-
-def _hidden(found: nn.Module, kind: type) -> dict[str, Any]:
-    """What of a kind stands in lists, tuples and dictionaries of its modules and is not registered."""
-    known = {id(each) for each in (*found.modules(), *found.parameters())}
-    hidden: dict[str, Any] = {}
-
-    def look(name: str, value: Any, depth: int) -> None:
-        if isinstance(value, kind) and id(value) not in known:
-            known.add(id(value))
-            hidden[name] = value
-        elif type(value) in (list, tuple, dict) and depth < 3:
-            entries = value.items() if isinstance(value, dict) else enumerate(value)
-            for key, each in entries:
-                look(f"{name}.{key}", each, depth + 1)
-
-    for owner, module in found.named_modules():
-        for key, value in vars(module).items():
-            if not key.startswith("_") and type(value) in (list, tuple, dict):
-                look(f"{owner}.{key}" if owner else key, value, 0)
-    return hidden
-
-
-def _hidden_modules(found: nn.Module) -> dict[str, nn.Module]:
-    return _hidden(found, nn.Module)
-
-
-def _hidden_parameters(found: nn.Module) -> dict[str, Tensor]:
-    inside = {
-        f"{key}.{name}": each
-        for key, module in _hidden_modules(found).items()
-        for name, each in (*module.named_parameters(), *_hidden_parameters(module).items())
-    }
-    return inside | _hidden(found, nn.Parameter)
-
-
-def _arrays(found: Any) -> Iterator[tuple[str, np.ndarray]]:
-    for name, value in (vars(found) if hasattr(found, "__dict__") else {}).items():
-        held = value if isinstance(value, dict) else {"": value}
-        for key, each in held.items():
-            if isinstance(each, (np.ndarray, np.floating)) and np.asarray(each).dtype.kind in "fiub":
-                yield f"{name}.{key}" if key != "" else name, np.array(each)
-
-
-def _received(value: Any, dtype: torch.dtype, as_numpy: bool) -> Any:
-    if isinstance(value, np.ndarray) and not as_numpy:
-        tensor = torch.from_numpy(value.copy())
-        return tensor.to(dtype) if tensor.is_floating_point() else tensor
-    if isinstance(value, Namespace):
-        return Record(**{key: _received(each, dtype, as_numpy) for key, each in value.values.items()})
-    if isinstance(value, (list, tuple)):
-        return type(value)(_received(each, dtype, as_numpy) for each in value)
-    return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """Tensors as arrays, half precision as float32; anything that is no plain value as its type's name."""
-    if isinstance(value, Tensor):
-        with torch._C.DisableTorchFunctionSubclass():
-            bare = value.detach().as_subclass(Tensor).to("cpu")
-            if bare.is_sparse or bare.is_quantized:
-                bare = bare.to_dense() if bare.is_sparse else bare.dequantize()
-            if bare.dtype in (torch.bfloat16, torch.float16):
-                bare = bare.float()
-            return np.array(bare.resolve_conj().resolve_neg().numpy())
-    if isinstance(value, np.ndarray):
-        return np.array(value) if value.dtype.kind in "fiub" else f"<array of {value.dtype}>"
-    if isinstance(value, np.generic):
-        return _plain(value.item(), depth)
-    if value is None or type(value) in SCALARS:
-        return value
-    if depth < 4 and isinstance(value, (list, tuple)) and len(value) <= 1000:
-        return [_plain(each, depth + 1) for each in value]
-    if depth < 4 and isinstance(value, Mapping) and len(value) <= 1000:
-        return {str(key): _plain(each, depth + 1) for key, each in value.items()}
-    return f"<{type(value).__name__}>"
-
-
-def _first_tensor(value: Any) -> Tensor | None:
-    if isinstance(value, Tensor):
-        return value if value.is_floating_point() else None
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for each in value:
-            found = _first_tensor(each)
-            if found is not None:
-                return found
-    return None

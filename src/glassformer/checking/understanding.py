@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from glassformer.checking.exchange import Argument, Offer
 from glassformer.checking.judging import Outcome
 from glassformer.checking.names import FLAG_WORDS, is_mask
-from glassformer.checking.runner import Argument, Offer
 
 TAKEN = {
     "x": "the input", "input": "the input", "memory": "the other sequence (the encoder's output)",

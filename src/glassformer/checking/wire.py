@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from glassformer.checking.runner import Argument, Built, Namespace, Offer, Result, Step
+from glassformer.checking.exchange import Argument, Built, Namespace, Offer, Result, Step
 
 TOTAL = 64 * 2**20
 HEADER = 8 * 2**20

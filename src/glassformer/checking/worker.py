@@ -12,8 +12,9 @@ from io import TextIOWrapper
 from typing import Any, NoReturn
 
 from glassformer.checking import wire
+from glassformer.checking.exchange import CodeError
 from glassformer.checking.limits import confine
-from glassformer.checking.runner import CodeError, Runner, quiet_torch
+from glassformer.checking.runner import Runner, quiet_torch
 
 METHODS = ("load", "load_module", "build", "parameters", "arrays", "assign", "call", "usage")
 PRINTED_UNTIL_HERE = b"\x00glassformer\x00"

@@ -9,10 +9,10 @@ from math import prod
 from typing import Any
 
 from glassformer.checking.constructions import constructions
+from glassformer.checking.exchange import CodeError, Offer
 from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.judging import STOPPED
 from glassformer.checking.names import size_role
-from glassformer.checking.runner import CodeError, Offer
 from glassformer.checking.targets import Target
 
 D_MODEL, HEADS, D_FF, CHANNELS, PATCH, IMAGE, CLASSES, LAYERS = 24, 3, 40, 5, 4, 12, 7, 2

@@ -9,9 +9,9 @@ from typing import Any
 
 from glassformer.checking.checks import check_in
 from glassformer.checking.contracts import CONTRACTS
+from glassformer.checking.exchange import CodeError
 from glassformer.checking.isolation import IsolatedRunner
 from glassformer.checking.questions import explained
-from glassformer.checking.runner import CodeError
 from glassformer.checking.targets import Target, target
 from glassformer.checking.telling import told
 from glassformer.checking.usage import REPLACES

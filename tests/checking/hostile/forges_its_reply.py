@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from glassformer.checking import wire
-from glassformer.checking.runner import Result
+from glassformer.checking.exchange import Result
 
 
 def attention(query, key, value):
