@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from glassformer.cache import write_atomically
 from glassformer.errors import UsageError
+from glassformer.reports.letters import families, missing_letters_told
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +28,6 @@ LINE = 1.3
 # two colours of Okabe & Ito 2008, 'Color Universal Design', that differ in lightness too
 ORANGE, BLUE = "#D55E00", "#0072B2"
 STYLE: dict[str, Any] = {
-    "font.family": ["DejaVu Sans"],
     "font.size": TEXT,
     "text.parse_math": False,  # a class may be called '$5 to $10'
     "axes.spines.top": False,
@@ -41,7 +41,7 @@ def styled() -> Iterator[None]:
     """Our style alone, whatever the reader's matplotlibrc says; given back afterwards."""
     from matplotlib import style
 
-    with style.context(["default", STYLE]):
+    with style.context(["default", STYLE | {"font.family": families()}]), missing_letters_told():
         yield
 
 
@@ -108,7 +108,7 @@ def text_width(text: str, size: float) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(family=STYLE["font.family"], size=100)
+    font = FontProperties(family=families(), size=100)
     return 1.02 * text_to_path.get_text_width_height_descent(text, font, False)[0] / 100 * size / 72
 
 
