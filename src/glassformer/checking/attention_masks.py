@@ -322,7 +322,7 @@ class MaskStage(Reader):
             anywhere[row, places] = False
         if way.slot and way.slot.shape != "lengths":
             probes.append(("padding in every position", self._inputs(TOKENS, TOKENS), anywhere))
-        if self.reading.form.crosses:
+        if self.reading.form.crosses and "equal-lengths-only" not in dict(self.outcome.mistakes):
             hidden = torch.arange(KEYS)[None] < torch.tensor([[9], [4], [11], [2]])
             probes.append(("padding, more keys than queries", self._inputs(TOKENS, KEYS), hidden))
         if self.reading.form.batched:

@@ -92,6 +92,17 @@ def _batch() -> Sides:
     )
 
 
+def _unequal() -> Sides:
+    """A view of three keys as if they were two, as there are queries."""
+    keys, names, said = floats([11], [12], [13]), ["key 1", "key 2", "key 3"], ""
+    try:
+        keys.view(2, 1)
+    except RuntimeError as error:
+        said = f"RuntimeError: {error}"
+    what = "2 queries, 3 keys of one feature each: 11, 12, 13; the keys, cut for the heads"
+    return Sides(what, table(keys.view(3, 1), 0, names), said)
+
+
 def _grid(slug: str) -> Sides:
     wrong = next(each for each in known.GRID if each.slug == slug).on(GRID)
     what = "two channels of 2 x 2 pixels, 23 is pixel 3 of channel 2; the tokens, a row each"
@@ -105,5 +116,6 @@ EXAMPLES: dict[str, Callable[[], Sides]] = {
     "one-big-head": _one_head,
     "heads-attend-to-heads": _heads_to_heads,
     "batch-length-swapped": _batch,
+    "equal-lengths-only": _unequal,
     **{slug: (lambda slug=slug: _grid(slug)) for slug in ("grid-flattened-by-view", "grid-columns-first")},
 }

@@ -732,6 +732,15 @@ MISTAKES: dict[str, dict[str, Edits]] = {
             ("key_mask.repeat_interleave(self.num_heads, dim=0)", "key_mask"),
         ],
     },
+    # the queries' length stands for all of them
+    "equal-lengths-only": {
+        "multihead_separate": [("keys = context.shape[1]", "keys = queries")],
+        "multihead_sdpa": [
+            ("torch.ones(query.size(1), key.size(1),", "torch.ones(query.size(1), query.size(1),")
+        ],
+        "multihead_heads_list": [("torch.ones(q.size(1), k.size(1),", "torch.ones(q.size(1), q.size(1),")],
+        "multihead_fold_length": [("src_len = key.size(1)", "src_len = tgt_len")],
+    },
     "batch-length-swapped": {
         # the memory read as if the length came first
         "multihead_separate": [
