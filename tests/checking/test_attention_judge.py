@@ -41,6 +41,26 @@ def test_right_attention_is_found_right(path: Path) -> None:
     assert all(check.passed for check in outcome.checks)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "slug"),
+    [
+        (" / np.sqrt(k.shape[-1])", "", "no-scale"),
+        (
+            "return softmax(scores)",
+            "return softmax(scores.swapaxes(-1, -2)).swapaxes(-1, -2)",
+            "softmax-over-queries",
+        ),
+    ],
+)
+def test_attention_in_numpy_is_given_arrays(old: str, new: str, slug: str) -> None:
+    text = (CORRECT[0].parent / "attention_numpy.py").read_text(encoding="utf-8")
+    assert old in text
+    outcome = judged(text.replace(old, new), "mine.py")
+    assert [found for found, _ in outcome.mistakes] == [slug]
+    assert outcome.found["given"] == "NumPy's arrays"
+    assert not any("gradient" in check.name for check in outcome.checks)
+
+
 @pytest.mark.parametrize("pair", list(itertools.combinations(THREE, 2)), ids="+".join)
 def test_where_masks_are_only_two_mistakes_explain_them(pair: tuple[str, str]) -> None:
     """Without masks the two would be the third."""

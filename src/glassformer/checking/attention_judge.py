@@ -12,6 +12,7 @@ from glassformer.checking.attention_kinds import KINDS
 from glassformer.checking.attention_masks import MaskStage
 from glassformer.checking.attention_numbers import NumberStage
 from glassformer.checking.judging import Outcome
+from glassformer.checking.understanding import ARRAYS
 
 __all__ = ["KINDS", "AttentionJudge"]
 
@@ -31,9 +32,12 @@ class AttentionJudge(CoreStage, MaskStage, NumberStage):
         found = self._core(kept)
         if found is None:
             return outcome
-        if not found.wrong:
+        if self.arrays:
+            outcome.found["given"] = ARRAYS
+        tensors = not self.arrays  # only these have gradients and half precision
+        if tensors and not found.wrong:
             self._gradients(found)
         self._fully_masked(self._masks(found))
-        if not found.wrong:
+        if tensors and not found.wrong:
             self._precision(found)
         return outcome

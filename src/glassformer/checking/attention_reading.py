@@ -56,6 +56,8 @@ class Reader(Judge):
         self.tensors: dict[str, torch.Tensor] = {}
         self.inner_heads = 0
         self.d_model, self.heads = 24, 3
+        self.arrays = offer.kind == "function" and code.numpy_alone
+        """Whether it is given NumPy's arrays, as its file knows no tensors."""
         self.actual: dict[Form, list] = {}
         """What the forms gave, probe by probe."""
         self.bar = EXACT
@@ -175,7 +177,7 @@ class Reader(Judge):
         try:
             result = self.session.call(
                 built.handle, arguments, {**keywords, **(given or {})},
-                parameters=self.values if values is None else values, **options,
+                parameters=self.values if values is None else values, as_numpy=self.arrays, **options,
             )  # fmt: skip
         except CodeError as error:
             self.errors.append(error)

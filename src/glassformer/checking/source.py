@@ -103,6 +103,18 @@ class Code:
         return frozenset(found)
 
     @cached_property
+    def numpy_alone(self) -> bool:
+        """Whether its file imports NumPy and not torch, so that it works on arrays."""
+        try:
+            nodes = list(ast.walk(ast.parse(self.whole)))
+        except (SyntaxError, ValueError):
+            return False
+        modules = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+        modules |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+        packages = {each.partition(".")[0] for each in modules}
+        return "numpy" in packages and "torch" not in packages
+
+    @cached_property
     def batch_first(self) -> bool | None:
         """What the code itself calls the first two axes of its input; None where it does not say."""
         for line in self.text.splitlines():

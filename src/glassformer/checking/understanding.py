@@ -41,6 +41,10 @@ WITHOUT_GRADIENTS = ("causal-mask", "padding-mask", "numpy-backward")
 MODELS = ("text-classifier", "vision-transformer", "encoder-decoder")
 
 
+ARRAYS = "NumPy's arrays"
+"""What is given to code that knows no tensors."""
+
+
 def understood(found: Mapping[str, Any]) -> tuple[str, ...]:
     """`Outcome.found` as lines, one thing each."""
     return tuple(_lines(found))
@@ -149,7 +153,9 @@ def left_out(offer: Offer, outcome: Outcome, slug: str) -> tuple[str, ...]:
     grouped = [each.name for each in offer.arguments if re.search("kv_?heads|heads_?kv", each.name.lower())]
     found += [f"`{name}` other than the number of heads: grouped queries" for name in grouped]
     compared = any("gradient" in each.name for each in outcome.checks)
-    if outcome.mistakes and not compared and slug not in WITHOUT_GRADIENTS:
+    if outcome.found.get("given") == ARRAYS:
+        found.append("gradients: NumPy has none")
+    elif outcome.mistakes and not compared and slug not in WITHOUT_GRADIENTS:
         found.append("gradients: they are compared once the output is right")
     return tuple(found)
 
