@@ -28,3 +28,14 @@ def test_several_of_one_name_are_told_apart_by_their_line() -> None:
     assert (inner.first, inner.words.strip()) == (6, "Of B.")
     assert inner.line(("y =",)) == 8
     assert Code.of("@f\n@g\nclass A:\n    x = 1\n", "A", 1).first == 3
+
+
+def test_its_names_are_those_of_all_that_it_uses() -> None:
+    text = (
+        "def turn(x):\n    return roped(x)\n\n\ndef other(y):\n    return y.beside\n\n\n"
+        "class Heads:\n    def forward(self, x):\n        return turn(x)\n\n\n"
+        "class Block:\n    def __init__(self):\n        self.heads = Heads()\n"
+    )
+    names = Code.of(text, "Block").names
+    assert {"heads", "Heads", "turn", "roped"} <= names
+    assert "beside" not in names

@@ -8,6 +8,7 @@ import pytest
 
 from glassformer.checking import targets
 from glassformer.checking.guess import contract_named, guesses
+from glassformer.checking.names import inner_widths
 from glassformer.checking.runner import Runner
 from glassformer.checking.targets import CODE_BYTES, target
 from glassformer.errors import UsageError
@@ -150,6 +151,16 @@ def test_anything_else_is_refused(
             "transformer-block",
         ),
         (
+            "from torch import nn\nclass LlamaLayer(nn.Module):\n"
+            " def __init__(self, dim, n_heads): pass\n def forward(self, x, mask=None): pass",
+            "transformer-block",
+        ),
+        (
+            "from torch import nn\nclass FirstLayer(nn.Module):\n"
+            " def __init__(self, dim): pass\n def forward(self, x): pass",
+            "self-attention",
+        ),
+        (
             "from torch import nn\nclass CrossBlock(nn.Module):\n"
             " def __init__(self, dim, n_heads): pass\n def forward(self, x, memory): pass",
             "decoder-block",
@@ -161,6 +172,31 @@ def test_anything_else_is_refused(
 def test_the_contract_is_guessed(text: str, slug: str) -> None:
     offer = Runner().load(text, "f.py")[-1]
     assert guesses(offer)[0][0] == slug
+
+
+@pytest.mark.parametrize("name", ["AttentionLayer", "AttnBlock", "MyLayer"])
+def test_a_layer_may_be_attention_alone(name: str) -> None:
+    text = (
+        f"from torch import nn\nclass {name}(nn.Module):\n def __init__(self, dim, heads): pass\n"
+        " def forward(self, x, context=None): pass"
+    )
+    slugs = [slug for slug, _ in guesses(Runner().load(text, "f.py")[-1])]
+    assert "multi-head-attention" in slugs
+
+
+@pytest.mark.parametrize(
+    ("names", "inner"),
+    [
+        (["dim", "n_heads", "hidden_dim"], ["hidden_dim"]),
+        (["hidden_size", "num_heads", "hidden_dim"], ["hidden_dim"]),
+        (["input_dim", "hidden_dim", "heads"], ["hidden_dim"]),
+        (["hidden_size", "num_heads", "intermediate_size"], []),
+        (["hidden_dim", "n_heads", "ff_dim", "input_dim"], []),
+        (["hidden_size", "num_heads"], []),
+    ],
+)
+def test_which_width_is_the_feed_forward_layer_s(names: list[str], inner: list[str]) -> None:
+    assert inner_widths(names) == inner
 
 
 def test_a_contract_by_its_title_or_slug() -> None:

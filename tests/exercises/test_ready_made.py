@@ -94,40 +94,122 @@ def test_what_only_shows_when_it_computes(body: str, zygote: Zygote | None) -> N
 
 
 HIDDEN = "getattr(torch.nn.functional, 'scaled_dot_' + 'product_attention')"
+OVERRIDDEN = "torch.overrides.handle_torch_function(lambda *a: {0}(*a), (q,), q, k, v, mask)"
+WRAPPED = "inner = torch.overrides.wrap_torch_function(lambda *a: a)(lambda *a: {0}(*a))\n"
 SUBCLASS = """
 class Hides(torch.Tensor):
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         with torch._C.DisableTorchFunctionSubclass():
             return args[0].hidden()
+
+    @classmethod
+    def of(cls, q, hidden):
+        made = q.as_subclass(cls)
+        made.hidden = hidden
+        return made
+
 """
+CUSTOM = """
+@torch.library.custom_op("eve::a", mutates_args=())
+def inner(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    return {0}(q, k, v).clone()
+
+
+"""
+THREAD = """
+from concurrent.futures import ThreadPoolExecutor
+
+POOL = ThreadPoolExecutor(1)
+POOL.submit(int).result()
+
+
+def inner(q, k, v):
+    return POOL.submit(lambda: {0}(q, k, v)).result()
+
+
+"""
+TRACED = "inner = torch.jit.trace(lambda q, k, v: {0}(q, k, v), (torch.ones(1, 2, 2),) * 3)\n"
 
 
 @pytest.mark.parametrize(
     ("text", "body"),
     [
-        ("", f"torch.overrides.handle_torch_function(lambda *qkvm: {HIDDEN}(*qkvm), (q,), q, k, v, mask)"),
-        (
-            f"inner = torch.overrides.wrap_torch_function(lambda *a: a)(lambda *a: {HIDDEN}(*a))\n",
-            "inner(q, k, v, mask)",
-        ),
-        (SUBCLASS, f"Hides.of(q, lambda: {HIDDEN}(q, k, v, mask)).exp()"),
+        ("", OVERRIDDEN),
+        (WRAPPED, "inner(q, k, v, mask)"),
+        (SUBCLASS, "Hides.of(q, lambda: {0}(q, k, v, mask)).exp()"),
+        (CUSTOM, "inner(q, k, v) if mask is None else {1}(q, k, v, mask)"),
+        (THREAD, "inner(q, k, v) if mask is None else {1}(q, k, v, mask)"),
+        (TRACED, "inner(q, k, v) if mask is None else {1}(q, k, v, mask)"),
+    ],
+)
+def test_however_it_hides_its_kernels_are_seen(text: str, body: str, zygote: Zygote | None) -> None:
+    text = f"import torch\nimport torch.overrides\n{WRITTEN}\n" + text.format(HIDDEN)
+    body = body.format(HIDDEN, "attend")
+    found = judged(zygote, attention=text + USES.replace("attend(q, k, v, mask)", body))
+    assert (found.got, found.word) == (0, "incorrect"), found
+    assert [each["id"] for each in found.mistakes] == ["ready-made-attention"]
+
+
+OURS = "getattr(__import__('glassformer' + '.nn').nn, 'explicit' + '_attention')"
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        ("", OVERRIDDEN),
+        (WRAPPED, "inner(q, k, v, mask)"),
+        (SUBCLASS, "Hides.of(q, lambda: {0}(q, k, v, mask)).exp()"),
     ],
 )
 def test_what_runs_in_place_of_torch_s_functions_is_for_a_person(
     text: str, body: str, zygote: Zygote | None
 ) -> None:
-    of = """    @classmethod
-    def of(cls, q, hidden):
-        made = q.as_subclass(cls)
-        made.hidden = hidden
-        return made
-"""
-    text = f"import torch\nimport torch.overrides\n{text}{of if text == SUBCLASS else ''}"
-    found = judged(zygote, attention=text + USES.replace("attend(q, k, v, mask)", body))
+    text = "import torch\nimport torch.overrides\n" + text.format(OURS)
+    found = judged(zygote, attention=text + USES.replace("attend(q, k, v, mask)", body.format(OURS)))
     assert (found.got, found.word) == (0, "inconclusive"), found
     assert "functions of one's own run there" in found.message
     assert "attention.py, line" in found.message
+
+
+def test_but_only_where_it_is_right(zygote: Zygote | None) -> None:
+    own = OVERRIDDEN.format("(lambda q, k, v, mask: q * 2)")
+    text = "import torch\nimport torch.overrides\n" + USES.replace("attend(q, k, v, mask)", own)
+    found = judged(zygote, attention=text)
+    assert (found.got, found.word) == (0, "incorrect")
+    assert "functions of one's own" not in found.message
+
+
+HONEST = """
+import torch
+from torch import nn
+
+
+class Weights(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.eye(3))
+        self.turn = nn.utils.parametrizations.orthogonal(nn.Linear(3, 3, bias=False))
+
+
+def attend(q, k, v, mask=None):
+    w, one = WEIGHTS.w, torch.ones(1, 3)
+    w.T, w.mT, w.shape, w.data, w.t(), w.detach(), list(w)
+    WEIGHTS.turn(one.to(w.dtype)), nn.Linear(2, 2), nn.LazyLinear(2)(one)
+    s = torch.vmap(lambda one: one / k.shape[-1] ** 0.5)(q @ k.transpose(-2, -1))
+    if mask is not None:
+        s = s.masked_fill(~mask, float("-inf"))
+    s = torch.utils.checkpoint.checkpoint(lambda x: x.softmax(-1), s, use_reentrant=False)
+    return (s @ v).nan_to_num()
+
+
+WEIGHTS = Weights()
+"""
+
+
+def test_what_torch_itself_puts_in_place_is_no_hiding(zygote: Zygote | None) -> None:
+    found = judged(zygote, attention=HONEST + USES)
+    assert (found.got, found.word) == (1, "correct"), found
 
 
 def test_leaving_before_it_is_asked_gains_nothing(zygote: Zygote | None) -> None:

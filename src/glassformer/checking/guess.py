@@ -38,7 +38,7 @@ def guesses(offer: Offer) -> list[tuple[str, str]]:
         rest = [slug for slug in (*found, *attentions) if slug not in ordered]
         return [(slug, "its name and signature") for slug in (*ordered, *rest)]
     if found:
-        return list(found.items())
+        return [*found.items(), *((slug, "its signature") for slug in attentions if slug not in found)]
     if attentions == ["multi-head-attention"] and re.search("(block|layer)$", name):
         crosses = "context" in {forward_role(each.name) for each in offer.forward}
         block = "decoder-block" if crosses else "transformer-block"

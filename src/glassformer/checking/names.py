@@ -101,13 +101,19 @@ def size_role(name: str) -> str | None:
 
 
 def inner_widths(names: Iterable[str]) -> list[str]:
-    """Of several arguments that are a width by their names, those that the feed-forward layer's has.
+    """Of several arguments that are a width by their names, those that are the feed-forward layer's.
 
-    >>> inner_widths(["dim", "n_heads", "hidden_dim"]), inner_widths(["hidden_dim"])
-    (['hidden_dim'], [])
+    >>> inner_widths(["dim", "n_heads", "hidden_dim"]), inner_widths(["hidden_size", "heads", "hidden_dim"])
+    (['hidden_dim'], ['hidden_dim'])
+    >>> inner_widths(["hidden_dim"]), inner_widths(["hidden_dim", "heads", "ff_dim", "input_dim"])
+    ([], [])
     """
-    widths = [each for each in names if size_role(each) == "d_model"]
-    return [each for each in widths if "hidden" in each.lower()] if len(widths) > 1 else []
+    roles = {each: size_role(each) for each in names}
+    widths = [each for each, role in roles.items() if role == "d_model"]
+    inner = [each for each in widths if "hidden" in each.lower()]
+    if "d_ff" in roles.values():
+        return []
+    return inner[1:] if inner == widths else inner
 
 
 def forward_role(name: str) -> str | None:

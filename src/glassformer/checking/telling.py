@@ -31,6 +31,11 @@ def _lines(verdict: Verdict, solution: bool) -> Iterator[str]:
         yield from _finding(finding, solution)
         if finding.id == "unknown" and verdict.located:
             yield from _located(verdict.located)
+        if finding.id == "unknown" and contract and "signature" in verdict.guessed:
+            yield from _wrapped(
+                f"That {contract.title} is meant was guessed. If it is something else, none of this holds: "
+                "give --as and what it is, where there is a contract for it."
+            )
     if verdict.remarks:
         yield ""
         yield "remarks: no mistakes, but worth knowing"

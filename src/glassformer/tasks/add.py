@@ -1,6 +1,6 @@
 """Add two decimal numbers, a digit at a time. Generated, and judged on sums never trained on.
 
->>> 58+964 -> 1022
+    58+964 -> 1022
 
 The model reads both numbers with leading zeros, 058+964, and writes the sum from its last digit on, 2201: a
 carry is then known before it is needed (Lee et al. 2024, 'Teaching arithmetic to small transformers').
