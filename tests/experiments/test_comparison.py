@@ -19,6 +19,7 @@ from glassformer.experiments.comparison import (
     table_rows,
 )
 from glassformer.experiments.plan import Row, parse_vary, plan, run_name
+from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.tasks import find_task
 
 BASE = find_task("parity").preset(None, None)
@@ -43,10 +44,14 @@ def seeds(*accuracies: float, count: int = 10_000) -> dict[int, dict[str, Any]]:
 def test_the_interval_is_students() -> None:
     values = [0.81, 0.84, 0.79, 0.88]
     expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    assert mean_interval(values) == pytest.approx((expected.low, expected.high))
-    assert mean_interval([0.8]) is None
-    low, high = mean_interval([0.01, 0.99]) or (9, 9)
+    assert mean_interval(values, 0.0) == pytest.approx((expected.low, expected.high))
+    assert mean_interval([0.8], 0.0) is None
+    low, high = mean_interval([0.01, 0.99], 0.0) or (9, 9)
     assert (low, high) == (0.0, 1.0), "an accuracy is a share"
+
+
+def test_a_difference_of_accuracies_is_at_most_one() -> None:
+    assert paired_test([0.9, -0.9], resolution=0.01)[1] == (-1.0, 1.0)
 
 
 def test_the_paired_test_is_scipys() -> None:
@@ -58,6 +63,9 @@ def test_the_paired_test_is_scipys() -> None:
 
 
 def test_seeds_that_agree_to_the_last_example_prove_no_spread_of_zero() -> None:
+    low, high = mean_interval([0.5, 0.5, 0.5], resolution=0.01) or (9, 9)
+    assert high - 0.5 == pytest.approx(stats.t.ppf(0.975, 2) * 0.01 / 3**0.5)
+    assert low == pytest.approx(1 - high)
     p, interval = paired_test([0.01, 0.01, 0.01], resolution=0.01)
     assert p > 0.05
     assert interval is not None
@@ -221,3 +229,12 @@ def test_names_of_runs_are_readable_and_their_own() -> None:
     assert run_name(base, 0, changed) != run_name(base, 0, base.config)
     odd = Row({}, {"data.train": "../a b/ü.csv"}, BASE)
     assert "/" not in run_name(odd, 0, BASE)
+
+
+def test_an_option_that_the_base_lacks_is_refused_with_the_way_out() -> None:
+    base = find_task("imdb").presets["cpu"].config
+    other = replace(base, model=PretrainedClassifierConfig(pretrained="there"))
+    with pytest.raises(
+        UsageError, match=r"--vary model\.pretrained: transformer, .* model\.start=published,random"
+    ):
+        plan({"model.pretrained": ["there"]}, lambda settings: other if settings else base, grid=False)

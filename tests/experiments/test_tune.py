@@ -127,3 +127,32 @@ def test_a_search_is_refused_before_anything_is_trained(
     assert "heads=3 does not divide" in capsys.readouterr().err
     assert main([*words, "--trials", "0"]) == 2
     assert not (tmp_path / "new").exists()
+
+
+def test_a_search_under_other_options_is_another_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = str(tmp_path / "study")
+    words = ["tune", "parity", "--fit.epochs", "1", "--trials", "1", "--threads", "1", "--study", study]
+    assert main([*words, "--data.bits", "6"]) == 0
+    assert "note: validation has " in capsys.readouterr().out
+    best = (tmp_path / "study" / "best.yaml").read_text(encoding="utf-8")
+    assert main([*words, "--data.bits", "7"]) == 2
+    assert (
+        "is a study of another data.bits (6 there, 7 here); give another --study" in capsys.readouterr().err
+    )
+    assert (tmp_path / "study" / "best.yaml").read_text(encoding="utf-8") == best
+    assert main([*words, "--data.bits", "6"]) == 0, "the same goes on"
+    capsys.readouterr()
+    assert main(["compare", "parity", "--vary", "model.layers=1,2", "--study", study]) == 2
+    assert "is a search of glassformer tune" in capsys.readouterr().err
+    assert not (tmp_path / "study" / "study.json").exists()
+
+
+def test_the_folder_of_a_comparison_is_none_of_a_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "study.json").write_text("{}", encoding="utf-8")
+    assert main(["tune", "parity", "--study", str(tmp_path)]) == 2
+    assert "is a study of glassformer compare" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["study.json"]

@@ -46,7 +46,7 @@ def run(words: list[str]) -> int:
         raise UsageError(f"tune wants the task first, not {name!r}; one of {', '.join(TASKS)}")
     options = task_options(TuneOptions, "tune", name, rest)
     if options.trials < 1:
-        raise UsageError(f"trials={options.trials} is no search; choose 10 or more")
+        raise UsageError(f"trials={options.trials} is no search; choose 1 or more")
     from glassformer.experiments.space import parse_search, usual_space
 
     shared = without_own(rest, ("trials", "search", "study", "storage"), ("prune",))
@@ -60,11 +60,10 @@ def run(words: list[str]) -> int:
         options.study or (None if url else options.storage) or f"runs/tune/{name.replace(':', '.')}"
     )
     say("searching " + "; ".join(f"{option}: {values}" for option, values in space.items()))
-    from glassformer.experiments.tune import tune
-    from glassformer.reports.tuning_figures import write_tuning
-
     own_place = without_value("--storage", without_value("--study", words))
     try:
+        from glassformer.experiments.tune import tune
+
         result = tune(
             name,
             space,
@@ -88,6 +87,10 @@ def run(words: list[str]) -> int:
     for option, value in best["settings"].items():
         share = (result["importances"] or {}).get(option)
         print(f"  {option} = {value}" + (f"   (importance {share:.2f})" if share is not None else ""))
+    for note in result["notes"]:
+        print(f"note: {note}")
+    from glassformer.reports.tuning_figures import write_tuning
+
     print(f"figure: {write_tuning(result, folder)}")
     starting = find_task(name).command(name)
     print(f"use it: glassformer {starting} --config {shlex.quote(str(folder / 'best.yaml'))}")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from glassformer.errors import DataError, UsageError
-from glassformer.experiments.comparison import pairs, table_rows
+from glassformer.experiments.comparison import Outcomes, pairs, table_rows
 from glassformer.experiments.plan import Row, run_name
-from glassformer.experiments.study import RUNS, STUDY, Job, is_finished, locked, metrics_of, run_all
+from glassformer.experiments.study import RUNS, STUDY, TRIALS, Job, is_finished, locked, metrics_of, run_all
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import MachineConfig
@@ -16,6 +16,8 @@ from glassformer.training.machine import available_cores, prepare_machine
 from glassformer.training.run_folder import CONFIG, PROVENANCE, SCHEMA_VERSION, read_json, write_json
 
 COMPARISON = "comparison.json"
+FEW_EXAMPLES = 100
+"""With fewer to choose by, a reader is told."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,26 @@ def compare(
             "rows": table_rows(rows, outcomes),
             "pairs": pairs(rows, outcomes),
             "failures": failures,
-            "notes": _notes(base, planned, folder),
+            "notes": [*_of_few(outcomes), *_notes(base, planned, folder)],
         }
         write_json(folder / COMPARISON, result)
         return result
+
+
+def few_examples(examples: int) -> str | None:
+    """A note where so few validation examples choose that luck does; None where there are enough."""
+    if examples >= FEW_EXAMPLES:
+        return None
+    return (
+        f"validation has {examples} example{'s' * (examples != 1)}, each worth {1 / examples:.3f} of its "
+        "accuracy, so what ranks best may be luck; give it more, with --data.validation-share say"
+    )
+
+
+def _of_few(outcomes: Sequence[Outcomes]) -> list[str]:
+    counts = [metrics["validation"]["count"] for runs in outcomes for metrics in runs.values()]
+    note = few_examples(min(counts)) if counts else None
+    return [note] if note else []
 
 
 def _same_machine(task_name: str, rows: Sequence[Row], folder: Path) -> dict[str, str]:
@@ -110,6 +128,8 @@ def _same_machine(task_name: str, rows: Sequence[Row], folder: Path) -> dict[str
         if study.get("schema_version") != SCHEMA_VERSION or not isinstance(machine, dict):
             raise DataError(f"{path} is broken or of another version; begin anew in another folder")
         return machine
+    if (folder / TRIALS).exists():
+        raise UsageError(f"{folder} is a search of glassformer tune; give another --study")
     if (folder / CONFIG).exists():
         raise UsageError(f"{folder} is not a study, but the folder of a run; give another --study")
     base = rows[0].config

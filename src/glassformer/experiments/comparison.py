@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from glassformer.evaluation import student_interval
 from glassformer.experiments.plan import Row
 
 SIGNIFICANT = 0.05
@@ -21,15 +20,21 @@ Outcomes = Mapping[int, dict[str, Any]]
 """Seed -> the metrics of its run, of the seeds that finished."""
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+def mean_interval(values: Sequence[float], resolution: float) -> tuple[float, float] | None:
     """The 95% interval of the mean over seeds: m ± t s/√n, Student's t with n - 1 degrees; shares, in [0, 1].
 
-    None for a single seed, which has no spread.
+    resolution: what s is at least, as in `paired_test`. None for a single seed, which has no spread.
     """
     if len(values) < 2:
         return None
-    low, high = student_interval(values)
-    return max(0.0, low), min(1.0, high)
+    mean, half = float(np.mean(values)), _half_width(values, resolution)
+    return max(0.0, mean - half), min(1.0, mean + half)
+
+
+def _half_width(values: Sequence[float], resolution: float) -> float:
+    """Of the 95% interval of the mean."""
+    spread = max(float(np.std(values, ddof=1)), resolution)
+    return float(stats.t.ppf(0.975, len(values) - 1)) * spread / float(np.sqrt(len(values)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -57,9 +62,9 @@ def paired_test(differences: Sequence[float], resolution: float) -> tuple[float,
         return 1.0, None
     mean, error = float(np.mean(differences)), max(float(np.std(differences, ddof=1)), resolution)
     error /= float(np.sqrt(len(differences)))
-    freedom = len(differences) - 1
-    half = float(stats.t.ppf(0.975, freedom)) * error
-    return float(2 * stats.t.sf(abs(mean) / error, freedom)), (mean - half, mean + half)
+    half = _half_width(differences, resolution)
+    p = float(2 * stats.t.sf(abs(mean) / error, len(differences) - 1))
+    return p, (max(-1.0, mean - half), min(1.0, mean + half))
 
 
 def table_rows(rows: Sequence[Row], outcomes: Sequence[Outcomes]) -> list[dict[str, Any]]:
@@ -95,12 +100,16 @@ def _of_split(runs: Outcomes, split: str) -> dict[str, Any] | None:
     each = [metrics[split]["accuracy"] for metrics in runs.values() if metrics.get(split)]
     if not each:
         return None
-    interval = mean_interval(each)
+    count = min(
+        (metrics[split]["count"] for metrics in runs.values() if "count" in metrics.get(split, {})), default=0
+    )
+    interval = mean_interval(each, 1 / count if count else 0.0)
     return {
         "mean": float(np.mean(each)),
         "spread": float(np.std(each, ddof=1)) if len(each) > 1 else None,
         "ci95": None if interval is None else list(interval),
         "each": each,
+        "examples": count or None,
     }
 
 

@@ -77,7 +77,7 @@ def plan(varied: Mapping[str, list[str]], configure: Configure, *, grid: bool) -
     for option, values in varied.items():
         alone = {value: _configured(configure, {option: value}) for value in values}
         own = [value for value, config in alone.items() if config == base]
-        usual[option] = own[0] if own else str(value_in(base, option))
+        usual[option] = own[0] if own else str(_own_value(base, option))
         kept = [config for config in alone.values() if config != base]
         if len(own) > 1 or any(kept.count(config) > 1 for config in kept):
             raise UsageError(f"--vary {option}={','.join(values)} says one thing twice; give each value once")
@@ -93,6 +93,17 @@ def plan(varied: Mapping[str, list[str]], configure: Configure, *, grid: bool) -
         if row.settings not in [each.settings for each in found]:
             found.append(row)
     return found
+
+
+def _own_value(base: TrainConfig[Any, Any], option: str) -> Any:
+    try:
+        return value_in(base, option)
+    except AttributeError:
+        both = "; to see what it is worth, give --model.pretrained and --vary model.start=published,random"
+        raise UsageError(
+            f"--vary {option}: {base.model.name}, the model of the other runs, has no such option"
+            + both * (option == "model.pretrained")
+        ) from None
 
 
 def _configured(configure: Configure, settings: Mapping[str, str]) -> TrainConfig[Any, Any]:

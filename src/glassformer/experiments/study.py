@@ -31,6 +31,8 @@ from glassformer.tasks.config import TrainConfig
 from glassformer.training.run_folder import LAST, METRICS, read_json
 
 STUDY, RUNS, LOGS = "study.json", "runs", "logs"
+TRIALS = "trials"
+"""What a search has in place of runs; see `tune`."""
 TAIL_BYTES = 4096
 END_SECONDS = 60
 """How long a run may take to save its state when it is asked to end."""

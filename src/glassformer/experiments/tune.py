@@ -4,11 +4,13 @@ A study is a journal file in its folder, or a database; any number of processes,
 that see it, work on one study until it has its trials. Every trial is a run folder without a test figure.
 """
 
+import json
 import math
 import platform
 import shutil
 import time
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from glassformer.cache import write_atomically
 from glassformer.errors import DataError, UsageError
+from glassformer.experiments.compare import few_examples
 from glassformer.experiments.plan import Configure
 from glassformer.experiments.space import Space
+from glassformer.experiments.study import STUDY, TRIALS
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Report
+from glassformer.tasks.config import TrainConfig
 from glassformer.training.callbacks import InterruptedRun
 from glassformer.training.fit import train
 from glassformer.training.run_folder import CONFIG, METRICS, SCHEMA_VERSION, read_json, write_json
 
-JOURNAL, BEST, RESULT, TRIALS = "journal.log", "best.yaml", "tuning.json", "trials"
+JOURNAL, BEST, RESULT = "journal.log", "best.yaml", "tuning.json"
 COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 RANDOM_FIRST = 10
 """Trials drawn at random, a third of all at most, before the sampler begins to learn from them."""
@@ -68,6 +73,7 @@ def tune(
         "task": task_name,
         "seed": seed,
         "space": {option: str(values) for option, values in space.items()},
+        "options": _shared_options(configure({})),
     }
     study = open_study(folder, storage, pruner, said)
     while True:
@@ -84,6 +90,9 @@ def tune(
     result = summary(study, task_name, command)
     if result["best"] is None:
         raise DataError(f"no trial of {folder} came to its end; see the lines above, or narrow the search")
+    judged = read_json(folder / TRIALS / f"{result['best']['number']:04d}" / METRICS)["validation"]
+    note = few_examples(judged["count"])
+    result["notes"] = [note] if note else []
     write_json(folder / RESULT, result)
     write_best(folder, result)
     return result
@@ -96,6 +105,8 @@ def open_study(folder: Path, storage: str | None, pruner: Any, said: dict[str, A
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give another --study")
+    if (folder / STUDY).exists():
+        raise UsageError(f"{folder} is a study of glassformer compare; give another --study")
     (folder / TRIALS).mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".study.lock"):  # two processes that create one study at once can crash
         try:
@@ -108,11 +119,31 @@ def open_study(folder: Path, storage: str | None, pruner: Any, said: dict[str, A
             reason = " ".join(str(error).split())[:200]
             raise UsageError(f"the study {storage or folder} cannot be opened ({reason})") from error
         if before and before != said:
-            differ = ", ".join(key for key in said if before.get(key) != said[key])
-            raise UsageError(f"{folder} is a study of another {differ}; give another --study")
+            raise UsageError(
+                f"{folder} is a study of another {_difference(before, said)}; give another --study"
+            )
         for name, value in said.items():
             study.set_user_attr(name, value)
     return study
+
+
+def _shared_options(config: TrainConfig[Any, Any]) -> dict[str, Any]:
+    """Option -> value of what all trials share; of files the name alone, as machines keep them anywhere."""
+    said = {
+        f"{part}.{name}": Path(value).name if isinstance(value, str) else value
+        for part in ("model", "data", "optim", "fit")
+        for name, value in asdict(getattr(config, part)).items()
+    }
+    return dict(json.loads(json.dumps(said, default=str)))
+
+
+def _difference(before: dict[str, Any], said: dict[str, Any]) -> str:
+    """In what two searches differ, the options one by one."""
+    parts = [key for key in said if key != "options" and before.get(key) != said[key]]
+    ours, theirs = said["options"], before.get("options", {})
+    options = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
+    shown = [f"{name} ({theirs.get(name)} there, {ours.get(name)} here)" for name in options[:3]]
+    return ", ".join([*parts, *shown, *(["..."] if len(options) > 3 else [])])
 
 
 def _journal(path: Path) -> Any:

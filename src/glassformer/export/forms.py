@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from glassformer.errors import UsageError
+from glassformer.export.graph import EXPORTABLE
 from glassformer.models.encoder import EncoderClassifier
 from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.models.vision_transformer import VisionTransformer
@@ -49,10 +50,8 @@ def hub_form(model: nn.Module) -> HubForm:
         return _vit(model)
     if isinstance(model, EncoderClassifier):
         return _encoder(model)
-    raise UsageError(
-        f"transformers has no architecture of the form of {type(model).__name__}; export it with "
-        "--format onnx"
-    )
+    onnx = "; export it with --format onnx" if isinstance(model, EXPORTABLE) else ""
+    raise UsageError(f"transformers has no architecture of the form of {type(model).__name__}{onnx}")
 
 
 def _vit(model: VisionTransformer) -> HubForm:

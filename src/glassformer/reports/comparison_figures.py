@@ -103,13 +103,15 @@ def draw_effects(
     body = LEGEND + down * (above + height + BELOW)
     title = f"{result['task']}: what each option does"
     figure, top = new_page(width, body, title, caption)
-    low, high = _limits(effects, rivals)
+    # a comparison made before this was kept has no count of examples
+    resolution = 1 / min(row["validation"].get("examples") or math.inf for row in models)
+    low, high = _limits(effects, rivals, resolution)
     for number, (option, values) in enumerate(effects.items()):
         column, row = number % across, number // across
         left = MARGIN + column * (BEFORE + panel) + BEFORE - MARGIN
         bottom = top - LEGEND - row * (above + height + BELOW) - above - height
         axes = add_axes(figure, left, bottom, panel, height)
-        _draw_values(axes, values, panel)
+        _draw_values(axes, values, panel, resolution)
         if rivals and low <= (best := rivals[0]["validation"]["mean"]) <= high:
             axes.axhline(best, color=ORANGE, linestyle="--", label=f"best baseline: {rivals[0]['label']}")
         axes.set_ylim(low, high)
@@ -122,15 +124,16 @@ def draw_effects(
     return figure
 
 
-def _draw_values(axes: "Axes", values: dict[str, list[float]], panel: float) -> None:
+def _draw_values(axes: "Axes", values: dict[str, list[float]], panel: float, resolution: float) -> None:
     for place, each in enumerate(values.values()):
         apart = np.linspace(-0.12, 0.12, len(each)) if len(each) > 1 else np.zeros(1)
         axes.plot(place + apart, each, "o", color=BLUE, alpha=0.45, markersize=4, linestyle="none",
                   label="a seed" if place == 0 else None)  # fmt: skip
-        mean, interval = float(np.mean(each)), mean_interval(each)
-        reach = [[0.0], [0.0]] if interval is None else [[mean - interval[0]], [interval[1] - mean]]
+        mean, interval = float(np.mean(each)), mean_interval(each, resolution)
+        reach = None if interval is None else [[mean - interval[0]], [interval[1] - mean]]
+        label = "mean" if interval is None else "mean, 95% interval"
         axes.errorbar(place, mean, yerr=reach, fmt="D", color="#222222", markersize=5, capsize=5,
-                      label="mean, 95% interval" if place == 0 else None)  # fmt: skip
+                      label=label if place == 0 else None, zorder=1.5)  # fmt: skip
     room = panel / max(1, len(values))
     names = [shortened(value, 2.0, SMALL) for value in values]
     turned = max(text_width(name, SMALL) for name in names) > TURN_FROM * room
@@ -138,12 +141,14 @@ def _draw_values(axes: "Axes", values: dict[str, list[float]], panel: float) -> 
     axes.set_xlim(-0.5, len(values) - 0.5)
 
 
-def _limits(effects: dict[str, dict[str, list[float]]], rivals: list[dict[str, Any]]) -> tuple[float, float]:
+def _limits(
+    effects: dict[str, dict[str, list[float]]], rivals: list[dict[str, Any]], resolution: float
+) -> tuple[float, float]:
     """One scale for all panels, that holds the intervals, and the best baseline where it is near."""
     ends: list[float] = []
     for values in effects.values():
         for each in values.values():
-            ends += [*each, *(mean_interval(each) or ())]
+            ends += [*each, *(mean_interval(each, resolution) or ())]
     low, high = min(ends), max(ends)
     if rivals:
         best = rivals[0]["validation"]["mean"]

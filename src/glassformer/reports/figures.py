@@ -127,8 +127,8 @@ CURVES_EXPLAINED = (
 TEST_ONCE = " Validation chose the kept epoch; test was read once, afterwards."
 CONFUSION_EXPLAINED = (
     "Left: a row is a true class, a column what the model said; the colour is the share of the row, so that "
-    "rare classes count like frequent ones. Right: the pairs with the most errors; '97 of 1,000' are errors "
-    "out of all test examples of the true class."
+    "rare classes count like frequent ones. Right: the pairs with the most errors, of all test examples of "
+    "the true class."
 )
 
 

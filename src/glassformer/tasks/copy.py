@@ -1,6 +1,6 @@
 """Copy a sequence of integers. Generated, and judged on every sequence never trained on.
 
-    [3, 5, 2, 4, 1] -> [3, 5, 2, 4, 1]
+[3, 5, 2, 4, 1] -> [3, 5, 2, 4, 1]
 """
 
 from typing import TYPE_CHECKING

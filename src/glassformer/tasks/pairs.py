@@ -1,6 +1,6 @@
 """Your own pairs: a CSV, TSV, JSONL or Parquet file with a source and a target column.
 
-    a row "colour,color" at the level of characters: c o l o u r -> c o l o r
+a row "colour,color" at the level of characters: c o l o u r -> c o l o r
 """
 
 from dataclasses import dataclass, replace

@@ -1,6 +1,6 @@
 """Is the number of ones in a string of bits even or odd? Generated, and judged on unseen strings.
 
-    "0110" has two ones: even; "0111" has three: odd.
+"0110" has two ones: even; "0111" has three: odd.
 """
 
 from dataclasses import dataclass

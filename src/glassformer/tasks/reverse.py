@@ -1,6 +1,6 @@
 """Reverse a sequence of integers. Generated, and judged on every sequence never trained on.
 
-    [3, 5, 2, 4, 1] -> [1, 4, 2, 5, 3]
+[3, 5, 2, 4, 1] -> [1, 4, 2, 5, 3]
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
 """Sort a sequence of integers. Generated, and judged on every sequence never trained on.
 
-    [3, 5, 2, 4, 1] -> [1, 2, 3, 4, 5]
+[3, 5, 2, 4, 1] -> [1, 2, 3, 4, 5]
 """
 
 from typing import TYPE_CHECKING
