@@ -20,7 +20,7 @@ from glassformer.checking.localise import QUANTITIES, localise
 from glassformer.checking.names import forward_role
 from glassformer.checking.projections import Assignment
 
-SINGLES_SECONDS, PAIRS_SECONDS = 4.0, 3.0
+SINGLES_SECONDS, PAIRS_SECONDS = 3.5, 2.0
 PLACED = 30
 """Readings under which the first step that differs is looked for."""
 

@@ -17,7 +17,7 @@ from glassformer.checking.judging import EXACT, Outcome
 from glassformer.checking.layered import compare_gradients, name_plans
 from glassformer.checking.searching import RIGHT_SECONDS, Plan, Probe, mistakes, search
 
-SECONDS, IN_ALL = 2.5, 7.5
+SECONDS, IN_ALL = 2.5, 6.0
 
 
 class BlockJudge(BlockMasks):
