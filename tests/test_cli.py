@@ -49,7 +49,7 @@ def refused(command: str, status: int, capsys: pytest.CaptureFixture[str], *extr
         ("train imbd", "there is no task 'imbd'; did you mean imdb?"),
         ("train", ""),
         ("train --model.layers 2", "train wants the task first"),
-        ("train parity --model.layer 2", "options: --model.layer, 2; perhaps you meant --model.layers"),
+        ("train parity --model.layer 2", "options: --model.layer; perhaps you meant --model.layers"),
         ("train parity --preset gpuu", "parity has no preset 'gpuu'"),
         ("train parity --model.name recurent", "no model 'recurent'; did you mean recurrent?"),
         ("train parity --model.positions rotory", "rotory"),

@@ -29,6 +29,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write(scratch)
         scratch.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
         os.replace(scratch, path)
+    except OSError as error:
+        if error.filename == str(scratch):  # a name that nobody has given
+            error.filename = str(path)
+        raise
     finally:
         scratch.unlink(missing_ok=True)
 

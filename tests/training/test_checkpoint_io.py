@@ -73,3 +73,13 @@ def test_a_write_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
         write_atomically(path, fails)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_write_that_fails_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    def removes_its_folder(scratch: Path) -> None:
+        (tmp_path / "in").rmdir()
+        scratch.write_text("half")
+
+    with pytest.raises(OSError, match="No such file") as raised:
+        write_atomically(tmp_path / "in" / "x", removes_its_folder)
+    assert raised.value.filename == str(tmp_path / "in" / "x")

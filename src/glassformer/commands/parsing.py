@@ -53,6 +53,9 @@ def one_line(box: str, program: str) -> str:
     text = " ".join(message).rstrip(".")
     for pattern, plain in PLAIN_WORDS.items():
         text = re.sub(pattern, plain, text)
+    head, colon, listed = text.partition("Unrecognized options: ")
+    if named := [each for each in listed.split(", ") if each.startswith("--")]:  # it lists their values too
+        text = head + colon + ", ".join(named)
     hint = f"; perhaps you meant {meant[0]}" if "nrecognized" in text and meant else ""
     return f"{text}{hint}; see {program} --help"
 

@@ -64,8 +64,8 @@ def compare(
         for job in finished:
             metrics_of(folder / RUNS / job.name)
         watch.report(
-            f"{task_name}: {len(rows)} configurations, {len(seeds)} seeds each, {len(in_turn)} runs"
-            + f", {len(finished)} of them finished before" * bool(finished)
+            f"{task_name}: {len(rows)} configurations, {len(seeds)} seed{'s' * (len(seeds) > 1)} each, "
+            f"{len(in_turn)} runs" + f", {len(finished)} of them finished before" * bool(finished)
         )
         failures: dict[str, str] = {}
 

@@ -28,7 +28,9 @@ def print_comparison(result: dict[str, Any], folder: Path) -> None:
 
 
 def _rows(result: dict[str, Any]) -> Table:
-    table = Table(title=f"{result['task']}, {len(result['seeds'])} seeds each, best validation first")
+    seeds = len(result["seeds"])
+    each = f"{seeds} seed{'s' * (seeds > 1)} each"
+    table = Table(title=f"{result['task']}, {each}, best validation first")
     table.add_column("configuration")
     headings = ("validation", "spread", "95% interval", "test", "parameters", "seconds", "seeds")
     for heading in headings:

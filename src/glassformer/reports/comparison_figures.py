@@ -1,7 +1,7 @@
 """Figures of `glassformer compare`: what each option does to the validation accuracy."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,16 +50,23 @@ def explained(result: Mapping[str, Any]) -> str:
     )
     return (
         f"Validation accuracy by option. Small marks: the seeds, {what}. Large marks and bars: their mean "
-        "and its 95% interval over seeds (Student's t). Dashed: the best of the baselines fitted on the same "
-        f"split. The axes need not begin at zero.\nRepeat: {result['command']}"
+        "and its 95% interval over seeds (Student's t). "
+        + "Dashed: the best of the baselines fitted on the same split. " * baseline_is_near(result)
+        + f"The axes need not begin at zero.\nRepeat: {result['command']}"
     )
+
+
+def baseline_is_near(result: Mapping[str, Any]) -> bool:
+    """Whether the best baseline is drawn: not where it would press all else together."""
+    _, rivals, (low, high), _ = _drawn(result)
+    return bool(rivals) and low <= rivals[0]["validation"]["mean"] <= high
 
 
 def by_value(result: Mapping[str, Any], option: str) -> dict[str, list[float]]:
     """Each value of an option -> the validation accuracy of each seed, a mean over the rows that have it."""
     rows = [row for row in result["rows"] if row["kind"] == "model" and row["validation"]]
     found: dict[str, list[float]] = {}
-    for value in dict.fromkeys(row["settings"][option] for row in rows):
+    for value in _in_order(dict.fromkeys(row["settings"][option] for row in rows)):
         # one at a time, only the base and those that vary this option tell of it
         of_value = [row for row in rows if row["settings"][option] == value and _tells_of(row, option, rows)]
         if not of_value:  # its base failed
@@ -68,6 +75,15 @@ def by_value(result: Mapping[str, Any], option: str) -> dict[str, list[float]]:
         accuracy = lambda row, seed: row["validation"]["each"][row["seeds"].index(seed)]  # noqa: E731
         found[value] = [float(np.mean([accuracy(row, seed) for row in of_value])) for seed in seeds]
     return {value: each for value, each in found.items() if each}
+
+
+def _in_order(values: Iterable[str]) -> list[str]:
+    """Numbers by their size, words as they come."""
+    listed = list(values)
+    try:
+        return sorted(listed, key=float)
+    except ValueError:
+        return listed
 
 
 def _tells_of(row: dict[str, Any], option: str, rows: list[dict[str, Any]]) -> bool:
@@ -90,12 +106,7 @@ def draw_effects(
     at most; panel, height: of each, inches.
     Raises ValueError where no run finished.
     """
-    models = [row for row in result["rows"] if row["kind"] == "model" and row["validation"]]
-    if not models:
-        raise ValueError("no run of the comparison finished, so there is nothing to draw")
-    effects = {option: by_value(result, option) for option in models[0]["settings"]}
-    effects = {option: values for option, values in effects.items() if values}
-    rivals = [row for row in result["rows"] if row["kind"] == "baseline" and row["validation"]]
+    effects, rivals, (low, high), resolution = _drawn(result)
     across = min(across, len(effects))
     down = math.ceil(len(effects) / across)
     width = across * (BEFORE + panel) + 2 * MARGIN
@@ -103,9 +114,6 @@ def draw_effects(
     body = LEGEND + down * (above + height + BELOW)
     title = f"{result['task']}: what each option does"
     figure, top = new_page(width, body, title, caption)
-    # a comparison made before this was kept has no count of examples
-    resolution = 1 / min(row["validation"].get("examples") or math.inf for row in models)
-    low, high = _limits(effects, rivals, resolution)
     for number, (option, values) in enumerate(effects.items()):
         column, row = number % across, number // across
         left = MARGIN + column * (BEFORE + panel) + BEFORE - MARGIN
@@ -122,6 +130,21 @@ def draw_effects(
         if number == 0:
             legend_above(figure, axes, left, top)
     return figure
+
+
+def _drawn(
+    result: Mapping[str, Any],
+) -> tuple[dict[str, Any], list[dict[str, Any]], tuple[float, float], float]:
+    """Each option's values, the baselines, the ends of the scale, and one example's share of accuracy."""
+    models = [row for row in result["rows"] if row["kind"] == "model" and row["validation"]]
+    if not models:
+        raise ValueError("no run of the comparison finished, so there is nothing to draw")
+    effects = {option: by_value(result, option) for option in models[0]["settings"]}
+    effects = {option: values for option, values in effects.items() if values}
+    rivals = [row for row in result["rows"] if row["kind"] == "baseline" and row["validation"]]
+    # a comparison made before this was kept has no count of examples
+    resolution = 1 / min(row["validation"].get("examples") or math.inf for row in models)
+    return effects, rivals, _limits(effects, rivals, resolution), resolution
 
 
 def _draw_values(axes: "Axes", values: dict[str, list[float]], panel: float, resolution: float) -> None:

@@ -76,7 +76,9 @@ def test_classes_without_examples_and_ties_are_told_apart() -> None:
     test = split(0.5, 0.4, 0.6, classes=classes, confusion=counts, per_class=rows, calibration_error=0.1234)
     text = said(run(test=test))
     assert "Recall is lowest for 'low' and others (0.2500) and highest for 'high' (1.0000)" in text
-    assert "takes 'low' for 'high', 3 of 4 times" in text
+    assert "One of the most frequent errors takes 'low' for 'high', 3 of 4 times" in text
+    counts[1] = [0, 2, 0, 2]
+    assert "The most frequent error takes 'low too' for 'high', 3 of 4 times" in said(run(test=test))
     assert "off by 0.1234" in text
     assert "never" not in text
 

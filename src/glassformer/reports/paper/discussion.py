@@ -111,9 +111,10 @@ def _classes(metrics: Mapping[str, Any]) -> list[str]:
     pairs = most_confused({"classes": test["classes"], "confusion": test["confusion"]})
     if len(test["classes"]) > 2 and pairs:
         true, predicted, errors, examples = pairs[0]
+        tied = len(pairs) > 1 and pairs[1][2] == errors
+        which = "One of the most frequent errors" if tied else "The most frequent error"
         found.append(
-            f"The most frequent error takes {_quoted(true)} for {_quoted(predicted)}, {errors:,} of "
-            f"{examples:,} times."
+            f"{which} takes {_quoted(true)} for {_quoted(predicted)}, {errors:,} of {examples:,} times."
         )
     if "calibration_error" in test:
         found.append(

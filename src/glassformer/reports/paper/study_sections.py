@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glassformer.experiments.comparison_table import interval_text
-from glassformer.reports.comparison_figures import draw_effects
+from glassformer.reports.comparison_figures import baseline_is_near, draw_effects
 from glassformer.reports.page import as_bytes
 from glassformer.reports.paper.document import Block, Bullets, Code, Figure, Table, said
 
@@ -112,7 +112,9 @@ def effects_figure(result: Mapping[str, Any]) -> list[Block]:
     each = "a mean over all configurations with this value" if grid else "one training each"
     caption = (
         f"Validation accuracy by option. Small marks: the seeds, {each}. Large marks and bars: their mean "
-        "and its 95% interval over seeds. Dashed: the best baseline. The axes need not begin at zero."
+        "and its 95% interval over seeds. "
+        + "Dashed: the best baseline. " * baseline_is_near(result)
+        + "The axes need not begin at zero."
     )
     alt = "effect of each option that was varied"
     return [Figure(lambda kind: as_bytes(figure, kind), caption, alt=alt, height=17.0)]
