@@ -7,7 +7,7 @@ import pytest
 from glassformer.experiments.comparison import MORE, NO_MORE, UNDECIDED
 from glassformer.explain.explanation import Explanation
 from glassformer.explain.faithfulness import Faithfulness
-from glassformer.reports.paper.discussion import of_run, of_study
+from glassformer.reports.paper.discussion import _quoted, of_run, of_study
 from glassformer.reports.paper.look import LEAST_WORDS, chosen
 
 
@@ -81,6 +81,11 @@ def test_classes_without_examples_and_ties_are_told_apart() -> None:
     assert "The most frequent error takes 'low too' for 'high', 3 of 4 times" in said(run(test=test))
     assert "off by 0.1234" in text
     assert "never" not in text
+
+
+def test_a_name_written_from_the_right_keeps_to_itself() -> None:
+    assert _quoted("شكوى") == "'\u2068شكوى\u2069'"
+    assert _quoted("good") == "'good'"
 
 
 def test_pictures_are_told_by_what_was_measured() -> None:

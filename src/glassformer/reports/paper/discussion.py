@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import bidirectional
 
 from glassformer.evaluation import most_confused
 from glassformer.experiments.comparison import ENOUGH_SEEDS, MORE, NO_MORE, UNDECIDED
@@ -196,7 +197,10 @@ def _listed(names: list[str]) -> str:
 
 def _quoted(name: str) -> str:
     plain = " ".join(name.split())
-    return f"'{plain if len(plain) <= NAME_LETTERS else plain[:NAME_LETTERS] + '…'}'"
+    short = plain if len(plain) <= NAME_LETTERS else plain[:NAME_LETTERS] + "…"
+    if any(bidirectional(letter) in ("R", "AL") for letter in short):
+        short = f"\u2068{short}\u2069"  # or the numbers that follow would be set as a part of it
+    return f"'{short}'"
 
 
 def _is(names: list[str]) -> str:
