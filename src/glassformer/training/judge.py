@@ -138,10 +138,11 @@ def print_table(
         console.print(
             f"trained {metrics['train_seconds']:.0f} s at {metrics['examples_per_second']:,.0f} examples/s"
         )
+    guessing = 1 / len(judged["classes"]) if "classes" in judged else 0.0
     passed = [
         f"{each['accuracy']:.0%} after {each['seconds']:.0f} s"
         for each in metrics.get("milestones", [])
-        if each["accuracy"] in MILESTONES_SHOWN
+        if each["accuracy"] in MILESTONES_SHOWN and each["accuracy"] > guessing
     ]
     if passed:
         console.print(f"validation accuracy passed {', '.join(passed)}")
