@@ -124,6 +124,11 @@ FUNCTIONS = {
     "attention_own_softmax": Function(
         lambda f, q, k, v, keep: f(q, k, v, causal=keep is not None), "none causal", tolerance=1e-6
     ),
+    "attention_numpy": Function(
+        lambda f, q, k, v, keep: torch.from_numpy(
+            f(q.numpy(), k.numpy(), v.numpy(), optional(lambda m: four(m).numpy(), keep))
+        )
+    ),
     "attention_any_mask": Function(lambda f, q, k, v, keep: f(q, k, v, optional(four, keep))),
     "attention_module": Function(
         lambda f, q, k, v, keep: f(D_HEAD).eval()(q, k, v, optional(lambda m: ~m[:, None], keep)), axes=3

@@ -1,4 +1,5 @@
 # contract: attention
+# target: attention
 import numpy as np
 
 
