@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.reports.paper.document import Beside, Figure, Table
+from glassformer.reports.paper.record import Record
 from glassformer.reports.paper.run_sections import confusion_blocks
 
 
@@ -29,3 +31,10 @@ def test_names_that_are_long_have_the_whole_width(names: list[str], beside: bool
     assert [type(block) for block in blocks] == ([Beside] if beside else [Figure, Table])
     table = blocks[0].right[0] if beside else blocks[1]  # type: ignore[union-attr]
     assert [row[0] for row in table.rows] == names  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("start", "tuned"), [("published", True), ("random", False)])
+def test_only_published_weights_are_fine_tuned(start: Any, tuned: bool) -> None:
+    model = PretrainedClassifierConfig(pretrained="there", start=start)
+    run = SimpleNamespace(config=SimpleNamespace(model=model))
+    assert Record.fine_tuned.fget(SimpleNamespace(run=run)) is tuned  # type: ignore[attr-defined]
