@@ -1,5 +1,6 @@
 """What the command line answers: help at once, and one line to whatever cannot be done."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -272,3 +273,26 @@ def test_a_runs_config_is_a_config_file(name: str, tmp_path: Path) -> None:
     assert known.items() <= written.items()
     words = ["--config", str(tmp_path / "config.yaml")]
     assert config_of(task_options(TrainOptions, "train", name, words)) == start
+
+
+@pytest.mark.parametrize(
+    ("number", "way_out"),
+    [
+        (errno.EACCES, "choose a place that you may write"),
+        (errno.EROFS, "choose a place that you may write"),
+        (errno.ENOSPC, "make room"),
+        (errno.ENOENT, ""),
+    ],
+)
+def test_what_the_system_refuses_has_a_way_out_where_it_is_plain(
+    number: int, way_out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuses(words: object) -> int:
+        raise OSError(number, os.strerror(number), "there")
+
+    monkeypatch.setattr("glassformer.cli.run", refuses)
+    assert main(["train"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"glassformer: {os.strerror(number)} (there)")
+    assert said.count("\n") == 1
+    assert way_out in said

@@ -1,5 +1,6 @@
 """The command line: finds the command, and turns what went wrong into one line and an exit status."""
 
+import errno
 import importlib
 import io
 import os
@@ -9,6 +10,13 @@ from collections.abc import Sequence
 from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import refuse
 from glassformer.errors import DataError, UsageError, nearest
+
+ELSEWHERE = "; choose a place that you may write"
+WAYS_OUT = {
+    errno.EACCES: ELSEWHERE, errno.EPERM: ELSEWHERE, errno.EROFS: ELSEWHERE,
+    errno.ENOSPC: "; the disk is full: make room, then start the same command again",
+}  # fmt: skip
+"""Of errors whose cause is plain. Of a file that is missing it is not: it may be one to read."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        return refuse(f"{error.strerror or error}{where}", 1)
+        return refuse(f"{error.strerror or error}{where}{WAYS_OUT.get(error.errno or 0, '')}", 1)
     except KeyboardInterrupt:
         return refuse("stopped", 130)
     except Exception as error:
