@@ -1,7 +1,6 @@
 """glassformer explain RUN INPUT"""
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,10 +70,12 @@ def run(words: list[str]) -> int:
     return 0
 
 
-def _named(parts: Sequence[str], place: int) -> str:
-    """A part of the input, with its place where others are called the same."""
-    name = repr(parts[place])
-    return f"{name} (place {place + 1})" if parts.count(parts[place]) > 1 else name
+def _named(found: "Explanation", place: int) -> str:
+    """A part of the input: a patch, or a token, with its place where others are written alike."""
+    name = found.parts[place]
+    if found.grid:
+        return f"patch in {name}"
+    return f"{name!r} (place {place + 1})" if found.parts.count(name) > 1 else repr(name)
 
 
 def _print(found: "Explanation") -> None:
@@ -82,7 +83,7 @@ def _print(found: "Explanation") -> None:
     for name, values in found.attributions.items():
         for row, of_row in enumerate(values[:WRITTEN_PRINTED]):
             order = sorted(range(len(of_row)), key=lambda i: -abs(of_row[i]))[:TOKENS_PRINTED]
-            top = ", ".join(f"{_named(found.parts, i)} {of_row[i]:+.3f}" for i in order)
+            top = ", ".join(f"{_named(found, i)} {of_row[i]:+.3f}" for i in order)
             about = f", {found.written[row]} is written for" if found.written else ""
             print(f"{name}{about}: {top}")
     for each in sorted(found.ablation, key=lambda each: -each.lost)[:HEADS_PRINTED]:
