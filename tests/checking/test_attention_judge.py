@@ -156,3 +156,63 @@ def test_the_masks_of_a_mistake_in_single_precision_are_compared_as_coarsely() -
     outcome = judged(text, "rounded.py")
     assert [slug for slug, _ in outcome.mistakes] == ["scale-by-length"]
     assert all(each.passed for each in outcome.checks if each.name.startswith("mask"))
+
+
+OF_ONE_LENGTH = """# contract: multi-head-attention
+import torch
+from torch import nn
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, heads):
+        super().__init__()
+        self.heads = heads
+        self.q, self.k, self.v, self.o = (nn.Linear(d_model, d_model) for _ in range(4))
+
+    def forward(self, query, key, value, key_padding_mask=None):
+        a, b, d = query.shape
+        q, k, v = (
+            f(x).view(a, b, self.heads, d // self.heads).TURN
+            for f, x in ((self.q, query), (self.k, key), (self.v, value))
+        )
+        s = q @ k.mT / q.shape[-1] ** 0.5
+        if key_padding_mask is not None:
+            s = s.masked_fill(key_padding_mask[:, None, None], -torch.inf)
+        return self.o((s.softmax(-1) @ v).BACK.reshape(a, b, d))
+"""
+
+
+@pytest.mark.parametrize(
+    ("turn", "back", "axes", "slugs"),
+    [
+        ("transpose(1, 2)", "transpose(1, 2)", "a, b", ["equal-lengths-only"]),
+        # the length comes first, and nothing in the code says so: named as that alone
+        ("permute(1, 2, 0, 3)", "permute(2, 0, 1, 3)", "a, b", ["batch-length-swapped"]),
+        ("permute(1, 2, 0, 3)", "permute(2, 0, 1, 3)", "T, B", ["equal-lengths-only"]),
+    ],
+)
+def test_one_length_for_all_three(turn: str, back: str, axes: str, slugs: list[str]) -> None:
+    text = OF_ONE_LENGTH.replace("TURN", turn).replace("BACK", back)
+    for name, said in zip(("a", "b"), axes.split(", "), strict=True):
+        text = re.sub(rf"(?<![\w.'\"]){name}(?=[,)\s])", said, text)
+    outcome = judged(text, "mine.py")
+    assert [slug for slug, _ in outcome.mistakes] == slugs
+    if slugs == ["equal-lengths-only"]:
+        view = next(n for n, line in enumerate(text.splitlines(), 1) if ".view(" in line)
+        assert outcome.lines["equal-lengths-only"] == view
+        failed = [check for check in outcome.checks if not check.passed]
+        assert len(failed) == 1
+        assert "RuntimeError" in failed[0].detail
+
+
+def test_with_queries_and_keys_exchanged_it_is_an_exchange() -> None:
+    swapped = seeded.source("attention_loop", "q-k-swapped")
+    assert [slug for slug, _ in judged(swapped, "mine.py").mistakes] == ["q-k-swapped"]
+
+
+def test_numpy_beside_torch_is_given_tensors() -> None:
+    text = (CORRECT[0].parent / "attention_any_mask.py").read_text(encoding="utf-8") + "import numpy as np\n"
+    outcome = judged(text, "mine.py")
+    assert outcome.mistakes == []
+    assert "given" not in outcome.found
+    assert any("gradient" in check.name for check in outcome.checks)

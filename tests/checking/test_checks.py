@@ -587,3 +587,8 @@ def test_what_no_contract_has_is_said_and_blamed_for_nothing(
     assert verdict.contract == {"MyBlock": "transformer-block"}.get(target, "multi-head-attention")
     assert verdict.word == word
     assert ("rotary positions" in told(verdict)) == (word == "inconclusive")
+    if target == "MyBlock" and word == "incorrect":
+        assert "That transformer block is meant was guessed" in told(verdict)
+        assert "was guessed. If" not in told(
+            check_file(f"{file}:{target}", "transformer-block", patience=0.2)
+        )

@@ -4,7 +4,9 @@ import ast
 import time
 
 import pytest
+import torch
 
+from glassformer.checking.usage import Usage
 from glassformer.checking.zygote import Zygote
 from glassformer.exercises.marking import Mark, mark
 from glassformer.exercises.sheets import SHEETS
@@ -205,6 +207,17 @@ def attend(q, k, v, mask=None):
 
 WEIGHTS = Weights()
 """
+
+
+def test_the_look_at_kernels_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    watch = Usage(("scaled_dot_product_attention",), ())
+    with watch:
+        torch.ones(2, 3).softmax(-1)
+    assert capfd.readouterr() == ("", "")
+    assert watch.seen == {}
+    with watch:
+        torch.nn.functional.scaled_dot_product_attention(*[torch.ones(1, 2, 3)] * 3)
+    assert set(watch.seen) == {"scaled_dot_product_attention"}
 
 
 def test_what_torch_itself_puts_in_place_is_no_hiding(zygote: Zygote | None) -> None:

@@ -50,6 +50,13 @@ def test_the_interval_is_students() -> None:
     assert (low, high) == (0.0, 1.0), "an accuracy is a share"
 
 
+def test_the_table_knows_how_much_an_example_is_worth() -> None:
+    (entry, _) = table_rows([row()], [seeds(0.5, 0.5, 0.5, count=10)])
+    low, high = entry["validation"]["ci95"]
+    assert high - low == pytest.approx(2 * stats.t.ppf(0.975, 2) * 0.1 / 3**0.5)
+    assert entry["validation"]["examples"] == 10
+
+
 def test_a_difference_of_accuracies_is_at_most_one() -> None:
     assert paired_test([0.9, -0.9], resolution=0.01)[1] == (-1.0, 1.0)
 
