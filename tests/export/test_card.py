@@ -6,14 +6,16 @@ import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import onnx
 import pytest
 import yaml
 
 from glassformer.commands.task_options import TaskOptions, task_options
-from glassformer.export.card import code, escape
-from glassformer.models.configs import hidden_fields
+from glassformer.export.card import _options, code, escape
+from glassformer.models.configs import TextClassifierConfig, hidden_fields
 from glassformer.training.loaded import load
 from tests.export.test_onnx_folder import CPU, refused
 
@@ -105,3 +107,9 @@ def test_escaped_words_read_as_they_are(words: str) -> None:
     assert rendered == f"<p>x {as_html(' '.join(words.split()), quote=False)}</p>\n"
     rendered = MarkdownIt("commonmark").render(code(words))
     assert rendered == f"<p><code>{as_html(' '.join(words.split()), quote=False)}</code></p>\n"
+
+
+def test_options_that_are_zero_or_off_are_said_too() -> None:
+    config = SimpleNamespace(model=TextClassifierConfig(dropout=0.0), data=None)
+    said = _options(cast(Any, SimpleNamespace(config=config)), "model")
+    assert "--model.dropout 0.0" in said
