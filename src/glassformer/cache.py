@@ -3,7 +3,8 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -26,13 +27,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(scratch)
-        scratch.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
-        os.replace(scratch, path)
-    except OSError as error:
-        if error.filename == str(scratch):  # a name that nobody has given
-            error.filename = str(path)
-        raise
+        with _told_of(scratch, path):
+            write(scratch)
+            scratch.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
+            os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
 
@@ -41,14 +39,27 @@ def write_folder_atomically(folder: Path, write: Callable[[Path], object]) -> No
     """Has `write` fill a folder of a temporary name beside `folder`, then moves all files there at once."""
     folder = folder.resolve()
     scratch = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    scratch.mkdir(parents=True)
+    with _told_of(scratch, folder):
+        scratch.mkdir(parents=True)
     try:
-        write(scratch)
-        folder.mkdir(exist_ok=True)
-        for file in sorted(scratch.iterdir()):
-            os.replace(file, folder / file.name)
+        with _told_of(scratch, folder):
+            write(scratch)
+            folder.mkdir(exist_ok=True)
+            for file in sorted(scratch.iterdir()):
+                os.replace(file, folder / file.name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _told_of(scratch: Path, asked_for: Path) -> Iterator[None]:
+    """Errors of the system speak of the place that was asked for, not of one beside it that nobody named."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename == str(scratch):
+            error.filename = str(asked_for)
+        raise
 
 
 def _umask() -> int:

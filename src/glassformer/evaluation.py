@@ -41,17 +41,19 @@ def wilson_interval(correct: int, count: int, confidence: float = 0.95) -> tuple
     return float(interval.low), float(interval.high)
 
 
-def student_interval(values: ArrayLike) -> tuple[float, float]:
+def student_interval(values: ArrayLike, least_spread: float = 0.0) -> tuple[float, float]:
     """Student's 95% interval of a mean: m ± t s / √n, with n - 1 degrees of freedom.
 
-    Raises ValueError for fewer than two values, which have no spread.
+    least_spread: what s is taken to be at least. Raises ValueError for fewer than two values, which have no
+    spread.
     """
     each = np.asarray(values, dtype=np.float64)
     if len(each) < 2:
         raise ValueError(f"{len(each)} example has no interval; give two or more")
     from scipy.stats import t
 
-    reach = t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each))
+    spread = max(each.std(ddof=1), least_spread)
+    reach = t.ppf(0.975, len(each) - 1) * spread / np.sqrt(len(each))
     return float(each.mean() - reach), float(each.mean() + reach)
 
 

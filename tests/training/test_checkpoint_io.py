@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from glassformer.cache import write_atomically
+from glassformer.cache import write_atomically, write_folder_atomically
 from glassformer.errors import DataError
 from glassformer.training.checkpoint_io import SafetensorsCheckpointIO
 
@@ -83,3 +83,7 @@ def test_a_write_that_fails_names_the_file_that_was_asked_for(tmp_path: Path) ->
     with pytest.raises(OSError, match="No such file") as raised:
         write_atomically(tmp_path / "in" / "x", removes_its_folder)
     assert raised.value.filename == str(tmp_path / "in" / "x")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="Not a directory") as raised:
+        write_folder_atomically(tmp_path / "file" / "x", lambda scratch: None)
+    assert raised.value.filename == str(tmp_path / "file" / "x")

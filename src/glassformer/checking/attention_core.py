@@ -61,30 +61,24 @@ class CoreStage(DiagnosisStage):
             self.outcome.mistake("nan-everywhere")
             return None
         readings = self._readings(kept, {form: self._seen_width(form) for form in kept})
-        right = self._right(readings)
-        if right is None and (shorter := self._of_equal_lengths()):
-            whole, self.actual = self.actual, shorter
-            right = self._right([each for each in readings if each.form in shorter])
-            self.actual = whole if right is None else shorter
-            if right:
-                self._raises_at_unequal_lengths(right.form, whole)
-        if right is None:
+        found = self._right(readings) or self._at_equal_lengths(readings, self._right)
+        if found is None:
             return self._diagnose(readings)
         if self.bar == SINGLE:
             self.outcome.remark("single-precision-inside")
-        self._accept(right)
-        return Found(right, self.steps)
+        self._accept(found.reading)
+        return found
 
-    def _right(self, readings: list[Reading]) -> Reading | None:
+    def _right(self, readings: list[Reading]) -> Found | None:
         """The first that gives what was seen, up to rounding in single precision where none does better."""
-        right: Reading | None = None
+        right: Found | None = None
         for reading in readings:
             found = self._off(reading, self.steps, SINGLE)
             if found <= EXACT:
                 self.bar = EXACT
-                return reading
+                return Found(reading, self.steps)
             if found <= SINGLE and right is None:
-                right, self.bar = reading, SINGLE
+                right, self.bar = Found(reading, self.steps), SINGLE
         return right
 
     def _seen_width(self, form: Form) -> int:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -99,23 +99,19 @@ class DiagnosisStage(Reader):
 
     def _diagnose(self, readings: list[Reading]) -> Found | None:
         """Names the mistake or the pair of mistakes that gives the very output."""
-        groups = _ranked(readings)
-        found = self._single(groups)
-        if found is None and (shorter := self._of_equal_lengths()):
-            whole, self.actual = self.actual, shorter
-            found = self._single(_ranked([each for each in readings if each.form in shorter]))
-            self.actual = whole
-            if found:
-                self._raises_at_unequal_lengths(found.reading.form, whole)
-        found = found or self._pair(groups)
+        found = (
+            self._single(readings)
+            or self._at_equal_lengths(readings, self._single)
+            or self._pair(_ranked(readings))
+        )
         if found is None:
             self._localise(readings)
         return found
 
-    def _single(self, groups: list[list[Reading]]) -> Found | None:
+    def _single(self, readings: list[Reading]) -> Found | None:
         stop = time.thread_time() + self.patience * SINGLES_SECONDS
         almost: list[Match] = []
-        for group in groups:
+        for group in _ranked(readings):
             exact: list[Match] = []
             for reading in group:
                 if time.thread_time() > stop:
@@ -144,6 +140,19 @@ class DiagnosisStage(Reader):
             if time.thread_time() > stop:
                 break
         return None
+
+    def _at_equal_lengths(
+        self, readings: list[Reading], find: Callable[[list[Reading]], Found | None]
+    ) -> Found | None:
+        """What is found where the lengths at which alone the code raises are left out, and that it does."""
+        whole, shorter = self.actual, self._of_equal_lengths()
+        self.actual = shorter
+        found = find([each for each in readings if each.form in shorter])
+        if found:
+            self._raises_at_unequal_lengths(found.reading.form, whole)
+        else:
+            self.actual = whole
+        return found
 
     def _of_equal_lengths(self) -> Actual:
         """What was seen with as many keys as queries, where the code raises at all other lengths.

@@ -249,7 +249,7 @@ class _Case:
                 _with_one_head(outcome, self._outcome(chosen, {"heads": 1}, ONE_HEAD)[1])
         if doubtful(outcome, self.offer, chosen):
             outcome = Outcome(error=CodeError("Returned", "its arguments were not understood"), built=True)
-        if why_not := beyond(outcome, self.code.names):
+        if why_not := beyond(outcome, self.code):
             outcome = Outcome(error=CodeError(BEYOND, why_not), built=True)
         error = outcome.error
         if error and error.kind in STOPPED:

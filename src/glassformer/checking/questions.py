@@ -1,13 +1,13 @@
 """Why code could not be run, in words; and what to ask where the checker cannot find out how it is meant."""
 
 import re
-from collections.abc import Iterable
 
 from glassformer.checking.constructions import CONFIGURATIONS
 from glassformer.checking.contracts import CONTRACTS
 from glassformer.checking.exchange import Argument, CodeError, Offer
 from glassformer.checking.judging import Outcome
 from glassformer.checking.names import forward_role, size_role
+from glassformer.checking.source import Code
 from glassformer.checking.targets import Target
 
 TRIED = ("TypeError", "AttributeError", "RuntimeError", "IndexError", "KeyError", "ValueError", "Returned")
@@ -54,10 +54,10 @@ def doubtful(outcome: Outcome, offer: Offer, slug: str) -> bool:
     return several and bool(getattr(CONTRACTS[slug].judge, "feeds", ())) and bool(strange(offer, slug))
 
 
-def beyond(outcome: Outcome, names: Iterable[str]) -> str:
+def beyond(outcome: Outcome, code: Code) -> str:
     """What the code does that no contract has, by its names, where what came of it cannot be explained."""
     for what, words in NO_CONTRACT.items() if outcome.unexplained else ():
-        if any(re.search(words, each.lower()) for each in names):
+        if any(re.search(words, each.lower()) for each in code.names):
             return (
                 f"it seems to use {what}, which no contract has, so there is nothing to compare it with; "
                 f"without them, in a copy, the rest can be checked"

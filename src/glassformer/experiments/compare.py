@@ -6,9 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from glassformer.errors import DataError, UsageError
-from glassformer.experiments.comparison import Outcomes, pairs, table_rows
+from glassformer.experiments.comparison import pairs, table_rows
 from glassformer.experiments.plan import Row, run_name
-from glassformer.experiments.study import RUNS, STUDY, TRIALS, Job, is_finished, locked, metrics_of, run_all
+from glassformer.experiments.study import (
+    RUNS,
+    STUDY,
+    TRIALS,
+    Job,
+    few_examples,
+    is_finished,
+    locked,
+    metrics_of,
+    run_all,
+)
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import MachineConfig
@@ -16,8 +26,6 @@ from glassformer.training.machine import available_cores, prepare_machine
 from glassformer.training.run_folder import CONFIG, PROVENANCE, SCHEMA_VERSION, read_json, write_json
 
 COMPARISON = "comparison.json"
-FEW_EXAMPLES = 100
-"""With fewer to choose by, a reader is told."""
 
 
 @dataclass(frozen=True)
@@ -93,26 +101,13 @@ def compare(
             "rows": table_rows(rows, outcomes),
             "pairs": pairs(rows, outcomes),
             "failures": failures,
-            "notes": [*_of_few(outcomes), *_notes(base, planned, folder)],
+            "notes": [
+                *few_examples([each["validation"]["count"] for runs in outcomes for each in runs.values()]),
+                *_notes(base, planned, folder),
+            ],
         }
         write_json(folder / COMPARISON, result)
         return result
-
-
-def few_examples(examples: int) -> str | None:
-    """A note where so few validation examples choose that luck does; None where there are enough."""
-    if examples >= FEW_EXAMPLES:
-        return None
-    return (
-        f"validation has {examples} example{'s' * (examples != 1)}, each worth {1 / examples:.3f} of its "
-        "accuracy, so what ranks best may be luck; give it more, with --data.validation-share say"
-    )
-
-
-def _of_few(outcomes: Sequence[Outcomes]) -> list[str]:
-    counts = [metrics["validation"]["count"] for runs in outcomes for metrics in runs.values()]
-    note = few_examples(min(counts)) if counts else None
-    return [note] if note else []
 
 
 def _same_machine(task_name: str, rows: Sequence[Row], folder: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from glassformer.evaluation import student_interval
 from glassformer.experiments.plan import Row
 
 SIGNIFICANT = 0.05
@@ -27,14 +28,8 @@ def mean_interval(values: Sequence[float], resolution: float) -> tuple[float, fl
     """
     if len(values) < 2:
         return None
-    mean, half = float(np.mean(values)), _half_width(values, resolution)
-    return max(0.0, mean - half), min(1.0, mean + half)
-
-
-def _half_width(values: Sequence[float], resolution: float) -> float:
-    """Of the 95% interval of the mean."""
-    spread = max(float(np.std(values, ddof=1)), resolution)
-    return float(stats.t.ppf(0.975, len(values) - 1)) * spread / float(np.sqrt(len(values)))
+    low, high = student_interval(values, resolution)
+    return max(0.0, low), min(1.0, high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -62,9 +57,9 @@ def paired_test(differences: Sequence[float], resolution: float) -> tuple[float,
         return 1.0, None
     mean, error = float(np.mean(differences)), max(float(np.std(differences, ddof=1)), resolution)
     error /= float(np.sqrt(len(differences)))
-    half = _half_width(differences, resolution)
+    low, high = student_interval(differences, resolution)
     p = float(2 * stats.t.sf(abs(mean) / error, len(differences) - 1))
-    return p, (max(-1.0, mean - half), min(1.0, mean + half))
+    return p, (max(-1.0, low), min(1.0, high))
 
 
 def table_rows(rows: Sequence[Row], outcomes: Sequence[Outcomes]) -> list[dict[str, Any]]:

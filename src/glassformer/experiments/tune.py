@@ -22,10 +22,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from glassformer.cache import write_atomically
 from glassformer.errors import DataError, UsageError
-from glassformer.experiments.compare import few_examples
 from glassformer.experiments.plan import Configure
 from glassformer.experiments.space import Space
-from glassformer.experiments.study import STUDY, TRIALS
+from glassformer.experiments.study import STUDY, TRIALS, few_examples
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import TrainConfig
@@ -91,8 +90,7 @@ def tune(
     if result["best"] is None:
         raise DataError(f"no trial of {folder} came to its end; see the lines above, or narrow the search")
     judged = read_json(folder / TRIALS / f"{result['best']['number']:04d}" / METRICS)["validation"]
-    note = few_examples(judged["count"])
-    result["notes"] = [note] if note else []
+    result["notes"] = few_examples([judged["count"]])
     write_json(folder / RESULT, result)
     write_best(folder, result)
     return result

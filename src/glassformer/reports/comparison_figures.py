@@ -58,8 +58,7 @@ def explained(result: Mapping[str, Any]) -> str:
 
 def baseline_is_near(result: Mapping[str, Any]) -> bool:
     """Whether the best baseline is drawn: not where it would press all else together."""
-    _, rivals, (low, high), _ = _drawn(result)
-    return bool(rivals) and low <= rivals[0]["validation"]["mean"] <= high
+    return _drawn(result)[1] is not None
 
 
 def by_value(result: Mapping[str, Any], option: str) -> dict[str, list[float]]:
@@ -106,7 +105,7 @@ def draw_effects(
     at most; panel, height: of each, inches.
     Raises ValueError where no run finished.
     """
-    effects, rivals, (low, high), resolution = _drawn(result)
+    effects, rival, (low, high), resolution = _drawn(result)
     across = min(across, len(effects))
     down = math.ceil(len(effects) / across)
     width = across * (BEFORE + panel) + 2 * MARGIN
@@ -120,8 +119,9 @@ def draw_effects(
         bottom = top - LEGEND - row * (above + height + BELOW) - above - height
         axes = add_axes(figure, left, bottom, panel, height)
         _draw_values(axes, values, panel, resolution)
-        if rivals and low <= (best := rivals[0]["validation"]["mean"]) <= high:
-            axes.axhline(best, color=ORANGE, linestyle="--", label=f"best baseline: {rivals[0]['label']}")
+        if rival:
+            best = rival["validation"]["mean"]
+            axes.axhline(best, color=ORANGE, linestyle="--", label=f"best baseline: {rival['label']}")
         axes.set_ylim(low, high)
         axes.set_xlabel(shortened(option, panel, TEXT))
         axes.set_ylabel("validation accuracy (share)")
@@ -134,8 +134,8 @@ def draw_effects(
 
 def _drawn(
     result: Mapping[str, Any],
-) -> tuple[dict[str, Any], list[dict[str, Any]], tuple[float, float], float]:
-    """Each option's values, the baselines, the ends of the scale, and one example's share of accuracy."""
+) -> tuple[dict[str, Any], dict[str, Any] | None, tuple[float, float], float]:
+    """Each option's values, the best baseline where it is near, the ends of the scale, an example's share."""
     models = [row for row in result["rows"] if row["kind"] == "model" and row["validation"]]
     if not models:
         raise ValueError("no run of the comparison finished, so there is nothing to draw")
@@ -144,7 +144,9 @@ def _drawn(
     rivals = [row for row in result["rows"] if row["kind"] == "baseline" and row["validation"]]
     # a comparison made before this was kept has no count of examples
     resolution = 1 / min(row["validation"].get("examples") or math.inf for row in models)
-    return effects, rivals, _limits(effects, rivals, resolution), resolution
+    low, high = _limits(effects, rivals, resolution)
+    near = rivals and low <= rivals[0]["validation"]["mean"] <= high
+    return effects, rivals[0] if near else None, (low, high), resolution
 
 
 def _draw_values(axes: "Axes", values: dict[str, list[float]], panel: float, resolution: float) -> None:

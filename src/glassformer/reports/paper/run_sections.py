@@ -2,9 +2,9 @@
 
 from pathlib import Path
 from typing import Any
-from unicodedata import east_asian_width
 
 import numpy as np
+from rich.cells import cell_len
 
 from glassformer.experiments.comparison_table import interval_text
 from glassformer.explain.architecture import Architecture
@@ -34,7 +34,7 @@ HEADS = 60
 """Letters of all class names together that fit above columns."""
 CONFUSION_UP_TO, CLASS_TABLE_UP_TO = 30, 10
 BESIDE_UP_TO = 16
-"""Letters of a class's name, in a table beside a figure."""
+"""Letters of a class's name, in a table beside a figure; those of Chinese are as wide as two."""
 USED_FOR = {
     "train": "all that is fitted",
     "validation": "choosing the epoch",
@@ -239,14 +239,9 @@ def confusion_blocks(record: Record) -> list[Block]:
         alt="confusion matrix",
         height=4.5 + 0.35 * min(classes, 10),
     )
-    if max(_columns(name) for name in test["classes"]) > BESIDE_UP_TO:
+    if max(map(cell_len, test["classes"])) > BESIDE_UP_TO:
         return [figure, _class_table(test)]
     return [Beside((figure,), (_class_table(test),), share=0.55)]
-
-
-def _columns(text: str) -> int:
-    """How wide it is in letters; those of Chinese, Japanese and Korean are as wide as two."""
-    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _class_table(test: dict[str, Any]) -> Table:
