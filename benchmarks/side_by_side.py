@@ -15,7 +15,7 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,13 @@ def compare(
     rounds: int,
     run: Callable[[str], float],
     documented: str = "newcomer",
+    same_as: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Looks at all of `names`, alternates the fastest form of each side for some rounds, prints, reports.
 
     Of ours and of each rival the fastest form is taken; shipped and newcomer have one form each.
-    documented: the rival that the side `newcomer` is, as its documentation shows it.
+    documented: the rival that the side `newcomer` is, as its documentation shows it. same_as: rival -> the
+    side of ours that it is compared with, where that is not `ours`.
     """
     looks = {name: [_look(name, run)] for name in names}
     fastest: dict[str, str] = {}
@@ -76,12 +78,13 @@ def compare(
             "min": min(quotients), "median": statistics.median(quotients), "max": max(quotients),
         }  # fmt: skip
 
-    ours = fastest["ours"]
+    mine = {side: (same_as or {}).get(side, "ours") for side in fastest}
+    rivals = [side for side in fastest if side not in {"ours", *mine.values()}]
     report = {
         "schema_version": 1,
         "ratios": {
-            documented: ratio(ours, newcomer),
-            **{side: ratio(ours, name) for side, name in fastest.items() if side != "ours"},
+            documented: ratio(fastest["ours"], newcomer),
+            **{side: ratio(fastest[mine[side]], fastest[side]) for side in rivals},
         },
         "defaults": {documented: ratio(shipped, newcomer)},
         "rounds": rounds,

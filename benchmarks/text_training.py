@@ -5,8 +5,9 @@
 Every side trains the same sizes (4 layers, d_model 128, 4 heads, d_ff 512, vocabulary 30000, 2 classes, at
 most 512 tokens, 64 reviews a batch) on IMDB's lengths; what the tokens say does not matter to the clock.
 Ours and native are one architecture: learned positions, pre-norm, GELU, mean over the tokens. BERT is what
-it is: post-norm, token types, a first-token pooler. A step is forward, loss, backward, clipping at norm 1,
-AdamW.
+it is, post-norm, token types, a pooler of the first token, and is compared with `ours_bert`, the encoder that
+its published weights run in here: the same parameters, the same function, the same gradients. A step is
+forward, loss, backward, clipping at norm 1, AdamW.
 
 Rivals:
 - `native_tuned`: torch.nn.TransformerEncoder, every form in VARIANTS tried, the fastest counts. `bf16
@@ -54,6 +55,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ours explicit": {"side": "ours", "attention": "explicit"},
     "ours tiled": {"side": "ours", "attention": "tiled"},
     "ours fused": {"side": "ours", "attention": "fused"},
+    "ours in BERT's form, explicit": {"side": "ours_bert", "attention": "explicit"},
+    "ours in BERT's form, tiled": {"side": "ours_bert", "attention": "tiled"},
+    "ours in BERT's form, fused": {"side": "ours_bert", "attention": "fused"},
     "native fused": {"side": "native_tuned", "kernel": "fused"},
     "native math": {"side": "native_tuned", "kernel": "math"},
     "native math, bf16 reduction": {"side": "native_tuned", "kernel": "math", "reduction": True},
@@ -94,6 +98,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ours as shipped": {"side": "shipped", "attention": "tiled"},
 }  # fmt: skip
 
+
+SAME_AS = {"transformers_tuned": "ours_bert", "transformers_hooked": "ours_bert"}
+"""The rivals of another architecture than `ours`, and the side of ours that has theirs."""
 
 SLOW = {"compiled", "fused", "sdpa"}
 """What a form has in VARIANTS that is left out of a quick look."""
@@ -138,7 +145,7 @@ def main() -> None:
     names = list(VARIANTS)
     if options.quick:  # the others take minutes, and none has been the fastest yet
         names = [name for name in names if not SLOW & set(VARIANTS[name].values())]
-    report = compare(VARIANTS, chosen or names, rounds, run)
+    report = compare(VARIANTS, chosen or names, rounds, run, same_as=SAME_AS)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
 
@@ -255,6 +262,18 @@ def build(variant: dict[str, Any]) -> Any:
             TextClassifierConfig(
                 vocab=VOCAB, classes=CLASSES, d_model=D_MODEL, heads=HEADS, layers=LAYERS, d_ff=D_FF,
                 max_tokens=MAX_TOKENS, positions="learned", attention=variant["attention"],
+            )
+        )  # fmt: skip
+
+    if variant["side"] == "ours_bert":
+        from glassformer.models.encoder import EncoderClassifier
+        from glassformer.models.encoder_config import PretrainedClassifierConfig
+
+        return EncoderClassifier(
+            PretrainedClassifierConfig(
+                vocab=VOCAB, classes=CLASSES, d_model=D_MODEL, heads=HEADS, layers=LAYERS, d_ff=D_FF,
+                max_tokens=MAX_TOKENS, token_types=2, pool="cls", head="tanh", dropout=0.0,
+                attention=variant["attention"],
             )
         )  # fmt: skip
 

@@ -190,6 +190,18 @@ def test_a_product_is_told_by_its_matrix_before_its_bias() -> None:
     assert head.children[-1].parameters == 9, "the matrix is counted where it is an embedding"
 
 
+def test_the_last_block_says_that_the_first_token_alone_asks(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, model, batch = built("parity", {"pool": "cls", "layers": 3}, data, monkeypatch)
+    root = describe(model, batch, lambda model, batch: task.loss(model, batch, 0.0)).root
+    lower, last = (part for part in root.children if part.kind == "PreNormBlock")
+    assert (lower.repeats, last.repeats) == (2, 1)
+    asking = [part.detail for block in (lower, last) for part in block.walk() if "attention" in part.label]
+    assert asking == ["4 heads of 8", "4 heads of 8, the first token asks"]
+    assert last.output == ("batch", 1, 32)
+
+
 @pytest.mark.parametrize("pool", ["mean", "last"])
 def test_a_recurrent_model_has_no_residual(pool: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"name": "recurrent", "cell": "gru", "pool": pool}

@@ -14,6 +14,8 @@ def test_by_hand() -> None:
     wanted = torch.tensor([[[0.75, 0.25], [0.5, 0.5]]])
     torch.testing.assert_close(rolled_out([first, second]), wanted)
     assert not torch.allclose(rolled_out([second, first]), wanted)
+    # of the last layer, the first row is enough for the first row
+    torch.testing.assert_close(rolled_out([first, second[:, :, :1]]), wanted[:, :1])
 
 
 def test_rows_sum_to_one_and_attention_to_oneself_changes_nothing() -> None:

@@ -107,6 +107,23 @@ def test_the_comparison_sees_a_mistake(mistake: str) -> None:
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("attention", ["explicit", "tiled", "fused"])
+def test_what_the_pool_does_not_read_is_not_computed(positions, norm, attention) -> None:
+    model = randomised(replace(CONFIG, positions=positions, norm=norm, attention=attention, pool="cls"))
+    (ids, mask), rows = inputs(), []
+    model.blocks[-1].feed_forward.register_forward_pre_hook(lambda _, given: rows.append(given[0].shape[1]))
+    found = []
+    for reads in (1, None):  # None: everything is computed, and the pool still takes the first token
+        model.pool.reads = reads
+        logits = model(ids, mask)
+        gradients = torch.autograd.grad(logits.sin().sum(), list(model.parameters()))
+        found.append([logits, *gradients])
+    assert rows == [1, 12]
+    torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("attention", ["explicit", "tiled", "fused"])
 def test_padding_is_never_seen(positions, pool, attention) -> None:

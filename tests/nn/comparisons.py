@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from glassformer.nn.masks import Mask, causal_mask, padding_mask
+from glassformer.nn.positions import AlibiBias
 
 TOLERANCE = 1e-10
 BATCH, TOKENS, KEYS, D_HEAD, D_FF = 5, 7, 11, 13, 17
@@ -278,6 +279,27 @@ def assert_block_equals_native(
         [random(batch, tokens, d_model)],
         pairs,
     )
+
+
+def assert_first_queries_as_among_all(
+    build: Callable[[], nn.Module], mask: Mask | Tensor | None = None, bias: AlibiBias | Tensor | None = None
+) -> None:
+    """What a block gives for the first tokens alone is what it gives for them among all, gradients too."""
+    block = randomised(build().double())
+    parameters = [(each, each) for each in block.parameters()]
+    for queries in (1, 3, TOKENS):
+
+        def alone(x: Tensor, queries: int = queries) -> Tensor:
+            return block(x, mask, bias, queries=queries)
+
+        def among_all(x: Tensor, queries: int = queries) -> Tensor:
+            return block(x, mask, bias)[:, :queries]
+
+        x = random(BATCH, TOKENS, 39)
+        assert_same_function(alone, among_all, [x], parameters)
+        _, weights = block(x, mask, bias, return_weights=True, queries=queries)
+        _, of_all = block(x, mask, bias, return_weights=True)
+        assert_same(weights, of_all[:, :, :queries], "weights")
 
 
 def assert_feed_forward_equals_sequential(

@@ -455,6 +455,33 @@ class PreDropoutUnasked(PreNormBlock):
         self.dropout = nn.Dropout(0.5)
 
 
+class FirstTokensAttendToThemselves(PreNormBlock):
+    """Cut before the attention: the keys and values of the other tokens are lost."""
+
+    def forward(self, x, mask=None, bias=None, return_weights=False, queries=None):
+        return super().forward(x[:, :queries], mask, bias, return_weights)
+
+
+class LastTokensForTheFirst(PreNormBlock):
+    def forward(self, x, mask=None, bias=None, return_weights=False, queries=None):
+        result = super().forward(x, mask, bias, return_weights)
+        if return_weights:
+            return result[0][:, -queries:], result[1][:, :, -queries:]
+        return result if queries is None else result[:, -queries:]
+
+
+class QueriesUnheard(PreNormBlock):
+    def forward(self, x, mask=None, bias=None, return_weights=False, queries=None):
+        return super().forward(x, mask, bias, return_weights)
+
+
+class LastRowsOfTheMask(MultiHeadAttention):
+    def forward(self, x, mask=None, bias=None, return_weights=False, queries=None):
+        if queries is not None and mask is not None:
+            mask = mask.flip(-2)
+        return super().forward(x, None, mask, bias, return_weights, queries=queries)
+
+
 class NormBy(nn.LayerNorm):
     def __init__(self, d_model: int, formula: Callable[[Tensor], Tensor]):
         super().__init__(d_model)
@@ -1027,6 +1054,17 @@ def _mutants() -> list[Mutant]:
     )
     for wrong in post_wrong:
         add(f"{wrong.__name__} for post-norm", post_block, block(PostNormBlock), block(wrong))
+    dense = c.mask_of_kind("both", c.BATCH, c.TOKENS).dense(c.TOKENS, c.TOKENS)
+    first = partial(c.assert_first_queries_as_among_all, mask=dense)
+
+    def asked(wrong=PreNormBlock, attention=MultiHeadAttention):
+        return lambda: wrong(attention(39, 3), FeedForward(39, c.D_FF), 39)
+
+    for wrong in (LastTokensForTheFirst, QueriesUnheard):
+        add(wrong.__name__, first, asked(), asked(wrong))
+    first_unmasked = c.assert_first_queries_as_among_all
+    add("FirstTokensAttendToThemselves", first_unmasked, asked(), asked(FirstTokensAttendToThemselves))
+    add("LastRowsOfTheMask", first, asked(), asked(attention=LastRowsOfTheMask))
     for name, formula in WRONG_NORMS.items():
         add(name, pre_block, with_norm(standardised), with_norm(formula))
     for name, activation in {"tanh-gelu for gelu": tanh_gelu, "relu for gelu": functional.relu}.items():

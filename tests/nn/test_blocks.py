@@ -10,7 +10,7 @@ from glassformer.nn.blocks import EncoderBlock, PostNormBlock, PreNormBlock
 from glassformer.nn.feedforward import FeedForward
 from glassformer.nn.masks import Mask, padding_mask
 from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention
-from glassformer.nn.positions import AlibiBias
+from glassformer.nn.positions import AlibiBias, RotaryPositions
 from glassformer.nn.stochastic_depth import StochasticDepth
 from tests.nn.comparisons import (
     BATCH,
@@ -19,6 +19,7 @@ from tests.nn.comparisons import (
     TOKENS,
     assert_block_equals_native,
     assert_causal,
+    assert_first_queries_as_among_all,
     assert_masked_equals_truncated,
     assert_permutation_equivariant,
     assert_same,
@@ -119,6 +120,32 @@ def test_properties(norm):
     assert_permutation_equivariant(block, 39)
     assert_causal(block, 39)
     assert_masked_equals_truncated(block, 39)
+
+
+@every_norm
+@pytest.mark.parametrize("attention", [explicit_attention, tiled_attention, fused_attention])
+@pytest.mark.parametrize("kind", [*MASKS, "dense", "dense bias", "alibi", "rotary"])
+def test_the_first_queries_alone_get_what_they_get_among_all(norm, attention, kind):
+    rotary = RotaryPositions(14) if kind == "rotary" else None
+    mask = mask_of_kind(kind if kind in MASKS else "both", BATCH, TOKENS)
+    bias = AlibiBias(3) if kind == "alibi" else random(3, TOKENS, TOKENS) if kind == "dense bias" else None
+    if kind.startswith("dense"):
+        mask = mask.dense(TOKENS, TOKENS)
+
+    def build():
+        attend = MultiHeadAttention(39, 3, d_head=14, attention=attention, rotary=rotary)
+        return BLOCKS[norm](attend, FeedForward(39, D_FF), 39)
+
+    assert_first_queries_as_among_all(build, mask, bias)
+
+
+@every_norm
+def test_of_the_first_queries_alone_nothing_else_is_computed(norm):
+    block, rows = small_block(norm), []
+    for part in (block.attention.output, block.feed_forward, block.feed_forward_norm):
+        part.register_forward_pre_hook(lambda _, given: rows.append(given[0].shape[1]))
+    assert block(random(BATCH, TOKENS, 39), queries=2).shape == (BATCH, 2, 39)
+    assert rows == [2, 2, 2]
 
 
 @every_norm

@@ -84,6 +84,10 @@ def test_html_carries_the_weights_of_every_head() -> None:
     assert only["keys"] == found.parts
 
 
+def test_that_one_token_asks_alone_is_said_where_it_is_so() -> None:
+    assert "alone asks" not in as_html(explained(), COMMAND)
+
+
 def test_a_long_text_is_whole_in_colour_and_cut_in_the_maps_which_is_said() -> None:
     found = explained(HOVERED + 12)
     page = as_html(found, COMMAND)

@@ -8,6 +8,8 @@ import torch
 import glassformer
 from glassformer.cli import main
 from glassformer.explain.explanation import explain
+from glassformer.reports.explanation import draw_explanation
+from glassformer.reports.explanation_html import as_html
 
 
 def test_explain_writes_a_page_and_leaves_the_run_as_it_was(text_run: Path, tmp_path: Path, capsys) -> None:
@@ -35,6 +37,20 @@ def test_weights_and_answers_are_unchanged_and_the_signal_word_is_found(text_run
     assert found.attributions["integrated gradients"][0].argmax() == 1
     assert found.judged == 12
     assert len(found.ablation) == sum(1 + len(each.weights) for each in found.maps)
+
+
+def test_of_the_last_layer_the_token_that_is_read_asks_alone(text_run: Path, tmp_path: Path) -> None:
+    data = text_run.parent / "reviews.csv"
+    words = f"train text --data.train {data} --run-dir {tmp_path / 'run'} --model.pool cls --model.layers 2"
+    brief = ["--fit.epochs", "1", "--threads", "1", "--no-baselines", "--precision", "bf16"]
+    assert main([*words.split(), *brief]) == 0
+    found = explain(glassformer.load(tmp_path / "run"), "a wonderful film", examples=4, ablation=False)
+    assert [each.weights.shape[1:] for each in found.maps] == [(4, 4), (1, 4)]
+    assert found.maps[0].queries == found.maps[1].keys == ["[CLS]", "a", "wonderful", "film"]
+    assert found.maps[1].queries == ["[CLS]"]
+    written = " ".join(text.get_text() for text in draw_explanation(found, "glassformer explain").texts)
+    assert "In the last layer [CLS] alone asks" in written
+    assert "In the last layer [CLS] alone asks" in as_html(found, "glassformer explain")
 
 
 def test_only_validation_examples_are_looked_at(text_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

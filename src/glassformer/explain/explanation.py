@@ -220,4 +220,6 @@ def _map(kind: str, layer: int, weights: np.ndarray, described: dict[str, Any], 
         # a decoder's query is the token before the one that it writes
         queries = [f"→ {token}" for token in written]
         keys = parts if kind == "cross-attention" else ["[START]", *written[:-1]]
+    # of a last layer of which one token is read, that one alone has asked
+    queries = queries[: weights.shape[1]]
     return Map(kind, layer, weights[:, : len(queries), : len(keys)], list(queries), list(keys))

@@ -12,12 +12,13 @@ from glassformer.nn.pooling import ClsPool, LastPool, MaxPool
 
 
 def rolled_out(
-    layers: Sequence[Float[Tensor, "batch heads tokens tokens"]],
-) -> Float[Tensor, "batch tokens tokens"]:
+    layers: Sequence[Float[Tensor, "batch heads queries tokens"]],
+) -> Float[Tensor, "batch queries tokens"]:
     """R = Ā_L ... Ā_2 Ā_1 with Ā = (A + I) / 2, A the mean of a layer's weights over its heads.
 
     R_ij: how much of what the last layer has at token i came from token j, if attention and the residual
-    connection carried equal parts and nothing else mixed tokens. Rows sum to one where those of A do.
+    connection carried equal parts and nothing else mixed tokens. Rows sum to one where those of A do. The
+    last layer may have the rows of the first tokens alone.
     Raises ValueError without layers.
 
     Source: Abnar & Zuidema 2020, 'Quantifying Attention Flow in Transformers', section 3.
@@ -28,7 +29,7 @@ def rolled_out(
     for weights in layers:
         heads = weights.mean(1)
         rolled = (
-            0.5 * heads + 0.5 * torch.eye(heads.shape[-1], dtype=heads.dtype, device=heads.device)
+            0.5 * heads + 0.5 * torch.eye(*heads.shape[-2:], dtype=heads.dtype, device=heads.device)
         ) @ rolled
     return rolled
 
@@ -70,10 +71,13 @@ def attention_rollout(question: Question) -> Float[Tensor, "rows parts"]:
     finally:
         handle.remove()
     (x,) = seen
-    cls = x.shape[1] - question.real.shape[1]
-    mask = torch.nn.functional.pad(question.real, (cls, 0), value=True)
-    rolled = rolled_out([each.weights.float() for each in attended])
-    weighted = pool_weights(pool, x.float(), mask)[:, None] @ rolled
+    with torch.autocast(
+        x.device.type, enabled=False
+    ):  # products of shares, in float32 whatever the model's are
+        rolled = rolled_out([each.weights.float() for each in attended])
+        cls = rolled.shape[2] - question.real.shape[1]
+        mask = torch.nn.functional.pad(question.real, (cls, 0), value=True)
+        weighted = pool_weights(pool, x.float(), mask)[:, None] @ rolled
     return weighted[:, 0, cls:].masked_fill(~question.real, 0.0)
 
 

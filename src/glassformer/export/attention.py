@@ -12,8 +12,8 @@ from glassformer.nn.positions import AlibiBias
 class OnnxAttention(nn.Module):
     """What a `MultiHeadAttention` computes of one sequence, by ONNX's operator Attention.
 
-    x, y: (batch tokens d_model); mask, bias: as there. Copies of its weights: Q, K and V are three products,
-    since a runtime copies the slices of one. To be traced; y is the same, up to rounding.
+    x: (batch tokens d_model); mask, bias, queries and y as there. Copies of its weights: Q, K and V are three
+    products, since a runtime copies the slices of one. To be traced; y is the same, up to rounding.
 
     Source: the operators of ONNX 1.18, opset 23, Attention, its three axes form; with rotary positions, that
     turn each head's vectors, the one of four axes.
@@ -36,20 +36,23 @@ class OnnxAttention(nn.Module):
         mask: Mask | None = None,
         bias: AlibiBias | None = None,
         return_weights: bool = False,
-    ) -> Float[Tensor, "batch tokens d_model"]:
+        queries: int | None = None,
+    ) -> Float[Tensor, "batch queries d_model"]:
         assert not return_weights
         q, k, v = (project(x) for project in self.projections)
         tokens, added = x.shape[1], None
-        may_attend = None if mask is None else mask.dense(tokens, tokens, x.device)
+        asking = tokens if queries is None else queries
+        may_attend = None if mask is None else mask.dense(asking, tokens, x.device)
         if bias is not None:
-            added = bias.dense(tokens, tokens, x.device, x.dtype)
+            added = bias.dense(asking, tokens, x.device, x.dtype)
             if may_attend is not None:
                 added = torch.where(may_attend, added, torch.finfo(x.dtype).min / 2)
         allowed = may_attend if added is None else added
         if self.rotary is None:
             sizes = {"q_num_heads": self.heads, "kv_num_heads": self.heads}
-            y = torch.onnx.ops.attention(q, k, v, allowed, **sizes)[0]
+            y = torch.onnx.ops.attention(q[:, :queries], k, v, allowed, **sizes)[0]
         else:
             q, k, v = (each.unflatten(2, (self.heads, -1)).transpose(1, 2) for each in (q, k, v))
-            y = torch.onnx.ops.attention(*self.rotary(q, k), v, allowed)[0].transpose(1, 2).flatten(2)
+            q, k = self.rotary(q, k)
+            y = torch.onnx.ops.attention(q[:, :, :queries], k, v, allowed)[0].transpose(1, 2).flatten(2)
         return self.output(y)

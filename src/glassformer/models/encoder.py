@@ -20,7 +20,8 @@ class Encoder(nn.Module):
     d_model). types: which of two texts a token is of; without them all are of the first. E, T, P are learned;
     T is there where config.token_types is not 0, norm_0 where config.embedding_norm, and the last norm after
     pre-norm blocks. config.first_position: the row of P for the first token. config.causal: a token sees
-    those before it alone.
+    those before it alone. queries: hidden is of so many of the first tokens, of all with None; the last block
+    then computes no others.
 
     Raises ValueError for more tokens than P has rows.
 
@@ -63,7 +64,8 @@ class Encoder(nn.Module):
         ids: Int[Tensor, "batch tokens"],
         mask: Bool[Tensor, "batch tokens"] | None = None,
         types: Int[Tensor, "batch tokens"] | None = None,
-    ) -> Float[Tensor, "batch tokens d_model"]:
+        queries: int | None = None,
+    ) -> Float[Tensor, "batch queries d_model"]:
         x = self.embed(ids)
         if self.token_types is not None:
             x = x + (self.token_types.weight[0] if types is None else self.token_types(types))
@@ -74,9 +76,10 @@ class Encoder(nn.Module):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         causal = self.config.causal
         attend = Mask(causal=causal, keys=mask) if causal or mask is not None else None
-        for block in self.blocks:
+        *lower, last = self.blocks
+        for block in lower:
             x = block(x, mask=attend)
-        return self.norm(x)
+        return self.norm(last(x, mask=attend, queries=queries))
 
 
 class EncoderClassifier(nn.Module):
@@ -104,7 +107,7 @@ class EncoderClassifier(nn.Module):
     def forward(
         self, ids: Int[Tensor, "batch tokens"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch classes"]:
-        return self.head(self.pool(self.encoder(ids, mask), mask))
+        return self.head(self.pool(self.encoder(ids, mask, queries=self.pool.reads), mask))
 
 
 def freeze(model: nn.Module, blocks: int) -> None:

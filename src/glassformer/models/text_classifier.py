@@ -67,6 +67,8 @@ class TextClassifier(nn.Module):
             # or the residual stream stays in fp32, and every sum with a bf16 output costs a conversion
             x = x.to(torch.get_autocast_dtype(x.device.type))
         attend = None if mask is None else Mask(keys=mask)
-        for block in self.blocks:
+        *lower, last = self.blocks
+        for block in lower:
             x = block(x, mask=attend, bias=self.bias)
+        x = last(x, mask=attend, bias=self.bias, queries=self.pool.reads)
         return self.head(self.pool(self.norm(x), mask))

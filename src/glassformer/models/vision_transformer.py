@@ -85,8 +85,10 @@ class VisionTransformer(nn.Module):
         if torch.is_autocast_enabled(x.device.type):
             # or the residual stream stays in fp32, and every sum with a bf16 output costs a conversion
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        for block in self.blocks:
+        *lower, last = self.blocks
+        for block in lower:
             x = block(x)
+        x = last(x, queries=self.pool.reads)
         return self.head(self.pool(self.norm(x)))
 
     def for_image_size(self, height: int, width: int) -> "VisionTransformer":

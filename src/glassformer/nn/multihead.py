@@ -131,6 +131,8 @@ class MultiHeadAttention(nn.Module):
     appended, positions go on counting, a `Mask` covers all tokens so far, and causality goes by position. In
     cross-attention, the keys and values of the first call's context serve every later one.
 
+    queries: so many of x's first tokens ask, and y has these alone; None: all. Keys and values are of all.
+
     Raises ValueError when heads does not divide d_model and d_head is not given, and when rotary positions or
     ALiBi meet a context: positions in two sequences have no difference.
 
@@ -187,9 +189,10 @@ class MultiHeadAttention(nn.Module):
         bias: AlibiBias | Float[Tensor, "..."] | None = None,
         return_weights: bool = False,
         cache: KeyValueCache | None = None,
+        queries: int | None = None,
     ) -> (
-        Float[Tensor, "batch queries d_model"]
-        | tuple[Float[Tensor, "batch queries d_model"], Float[Tensor, "batch heads queries ..."]]
+        Float[Tensor, "batch _queries d_model"]
+        | tuple[Float[Tensor, "batch _queries d_model"], Float[Tensor, "batch heads _queries ..."]]
     ):
         if context is None:
             first = 0 if cache is None else cache.tokens
@@ -213,6 +216,8 @@ class MultiHeadAttention(nn.Module):
                 k, v = cache.append(*self._project(context, 1, 3))
             else:
                 k, v = cache.keys, cache.values
+        if queries is not None:
+            q, mask, bias = q[:, :, :queries], _of_first(queries, mask), _of_first(queries, bias)
         result = self.attention(q, k, v, mask, bias, return_weights=return_weights)
         y, weights = result if isinstance(result, tuple) else (result, None)
         y = self.output(self._merge(y))
@@ -292,6 +297,13 @@ def _from(first: int, what: Mask | AlibiBias | Tensor | None, q: Tensor, k: Tens
             )
         return what.tile(queries, keys, q.device)
     return what.tile(queries, keys, q.device, q.dtype)
+
+
+def _of_first(queries: int, what: Any) -> Any:
+    """The rows of a mask or a bias for the first queries; what is no tensor makes as many as are asked."""
+    if isinstance(what, Tensor) and what.ndim > 1 and what.shape[-2] > 1:
+        return what[..., :queries, :]
+    return what
 
 
 def _of_head(what: Mask | Tensor | None, head: int) -> Mask | Tensor | None:

@@ -1,7 +1,8 @@
 """Pooling: from one vector per token to one vector per sequence.
 
 All take x: (batch tokens d_model) and mask: (batch tokens), True = a real token, or None when all are; all
-give (batch d_model). A row without a real token gives zeros, with zero gradients.
+give (batch d_model). A row without a real token gives zeros, with zero gradients. `reads` says how many of
+the first tokens a pool looks at, None for all: nobody needs to compute the others.
 """
 
 import torch
@@ -14,6 +15,8 @@ class MeanPool(nn.Module):
 
     Values at padded tokens must be finite, as they are multiplied by zero.
     """
+
+    reads = None
 
     def forward(
         self, x: Float[Tensor, "batch tokens d_model"], mask: Bool[Tensor, "batch tokens"] | None = None
@@ -28,6 +31,8 @@ class MeanPool(nn.Module):
 class MaxPool(nn.Module):
     """y[b, c] = max over the real tokens t of x[b, t, c]. Tied maxima share the gradient evenly."""
 
+    reads = None
+
     def forward(
         self, x: Float[Tensor, "batch tokens d_model"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch d_model"]:
@@ -40,13 +45,15 @@ class MaxPool(nn.Module):
 class ClsPool(nn.Module):
     """y[b] = x[b, 0]: the first token, where the model has put its learned CLS token.
 
-    The mask decides only whether a row is empty, so a CLS token must be marked real.
+    The mask decides only whether a row is empty, so a CLS token must be marked real; x may be shorter.
 
     Source: Devlin et al. 2019 (BERT), section 3. Deviation: no further linear map and tanh here.
     """
 
+    reads = 1
+
     def forward(
-        self, x: Float[Tensor, "batch tokens d_model"], mask: Bool[Tensor, "batch tokens"] | None = None
+        self, x: Float[Tensor, "batch first d_model"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch d_model"]:
         first = x[:, 0]
         return first if mask is None else first.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)
@@ -57,6 +64,8 @@ class LastPool(nn.Module):
 
     Source: Radford et al. 2018 (GPT), section 3.2.
     """
+
+    reads = None
 
     def forward(
         self, x: Float[Tensor, "batch tokens d_model"], mask: Bool[Tensor, "batch tokens"] | None = None

@@ -14,7 +14,14 @@ from glassformer.reports.explanation import (
     picture_png,
     section_png,
 )
-from glassformer.reports.explanation_panels import draw_curves, draw_grid_maps, draw_written, labelled, shade
+from glassformer.reports.explanation_panels import (
+    asks_alone,
+    draw_curves,
+    draw_grid_maps,
+    draw_written,
+    labelled,
+    shade,
+)
 
 HOVERED = 128
 """Tokens of the attention maps at most; a longer text has all its tokens in the coloured text."""
@@ -174,7 +181,8 @@ def _viewer(explanation: Explanation) -> str:
         f" The first {HOVERED} of {longest:,} tokens; the coloured text has all." if longest > HOVERED else ""
     )
     return (
-        f"<p>Point at a {word} that looks: the others show what it takes from each {word}.{cut}</p>"
+        f"<p>Point at a {word} that looks: the others show what it takes from each {word}."
+        f"{escape(asks_alone(explanation))}{cut}</p>"
         '<p><label>layer <select id="layer"></select></label> '
         '<label>head <select id="head"></select></label> '
         '<span id="said" aria-live="polite"></span></p>'

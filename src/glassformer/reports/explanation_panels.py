@@ -29,6 +29,8 @@ Draw = Callable[["Figure", float], None]
 INNER = 10.2
 """Width between the margins, inches."""
 TOKENS_SHOWN, HEADS_SHOWN, ROWS_SHOWN = 16, 24, 40
+ONE_ROW = 0.3
+"""Height in inches of a map of one query."""
 TICK = SMALL - 0.5
 DARKEST = 0.6
 """How much of a full colour lies under black letters, so that they stay readable."""
@@ -175,34 +177,43 @@ def draw_heads(explanation: Explanation) -> tuple[float, Draw, str]:
     )
     text = (
         "A row says what one token (query) takes from each (key). White is 0, the darkest blue the largest "
-        "weight of that map." + first + cut
+        "weight of that map." + asks_alone(explanation) + first + cut
     )
     return *_large_maps(shown), text
+
+
+def asks_alone(explanation: Explanation) -> str:
+    """A sentence, where one token alone asks in the last layer; else nothing."""
+    last = explanation.maps[-1]
+    if last.kind != "self-attention" or len(last.queries) == len(last.keys):
+        return ""
+    return f" In the last layer {last.queries[0]} alone asks: what the others have there is not read."
 
 
 def _large_maps(panels: list[tuple[Map, int]]) -> tuple[float, Draw]:
     columns, room = 3, INNER / 3
     side, label = 2.3, 0.85
-    rows = -(-len(panels) // columns)
     keys = {key for each, _ in panels for key in each.keys[:TOKENS_SHOWN]}
-    tall = side + 0.75 + min(0.6, max(text_width(key, TICK) for key in keys))
+    around = 0.75 + min(0.6, max(text_width(key, TICK) for key in keys))
+    deep = [side if len(each.queries) > 1 else ONE_ROW for each, _ in panels]
+    tall = [max(deep[first : first + columns]) + around for first in range(0, len(panels), columns)]
 
     def draw(figure: "Figure", top: float) -> None:
         for number, (each, head) in enumerate(panels):
             row, column = divmod(number, columns)
-            left, high = MARGIN + column * room, top - row * tall
+            left, high = MARGIN + column * room, top - sum(tall[:row])
             write_lines(
                 figure, left + label, high, [f"{each.kind}, layer {each.layer}, head {head + 1}"], SMALL
             )
-            axes = add_axes(figure, left + label, high - 0.2 - side, side, side)
             queries, keys = each.queries[:TOKENS_SHOWN], each.keys[:TOKENS_SHOWN]
+            axes = add_axes(figure, left + label, high - 0.2 - deep[number], side, deep[number])
             cells = each.weights[head, : len(queries), : len(keys)]
             axes.imshow(cells, cmap="Blues", vmin=0, vmax=cells.max(), aspect="auto", interpolation="nearest")
             _token_ticks(axes, queries, keys)
             axes.set_xlabel("key", fontsize=SMALL, labelpad=1)
             axes.set_ylabel("query", fontsize=SMALL, labelpad=1)
 
-    return rows * tall, draw
+    return sum(tall), draw
 
 
 def _small_maps(explanation: Explanation, panels: list[tuple[Map, int]]) -> tuple[float, Draw]:
