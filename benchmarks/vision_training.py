@@ -5,7 +5,9 @@
 Every side trains the same sizes (32x32 colour images, patches of 4, 6 layers, d_model 192, 3 heads, d_ff 768,
 10 classes, 256 images a batch) on noise; what the images show does not matter to the clock. Ours and native
 are one architecture: learned positions, pre-norm, GELU, mean over the patches. transformers' ViT is what it
-is: a CLS token more, read by the classifier. A step is forward, loss, backward, clipping at norm 1, AdamW.
+is, a CLS token more, read by the classifier, and is compared with `ours_vit`, our model with that token: the
+same parameters, the same function, the same gradients. A step is forward, loss, backward, clipping at norm 1,
+AdamW.
 
 Rivals:
 - `native_tuned`: torch.nn.TransformerEncoder, every form in VARIANTS tried, the fastest counts. `bf16
@@ -46,6 +48,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ours explicit": {"side": "ours", "attention": "explicit"},
     "ours tiled": {"side": "ours", "attention": "tiled"},
     "ours fused": {"side": "ours", "attention": "fused"},
+    "ours with a CLS token, explicit": {"side": "ours_vit", "attention": "explicit"},
+    "ours with a CLS token, tiled": {"side": "ours_vit", "attention": "tiled"},
+    "ours with a CLS token, fused": {"side": "ours_vit", "attention": "fused"},
     "native fused": {"side": "native_tuned", "kernel": "fused"},
     "native math": {"side": "native_tuned", "kernel": "math"},
     "native math, bf16 reduction": {"side": "native_tuned", "kernel": "math", "reduction": True},
@@ -75,6 +80,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "newcomer": {"side": "newcomer"},
     "ours as shipped": {"side": "shipped", "attention": "explicit"},
 }  # fmt: skip
+
+
+SAME_AS = {"transformers_tuned": "ours_vit", "transformers_hooked": "ours_vit"}
+"""The rivals of another architecture than `ours`, and the side of ours that has theirs."""
 
 
 def main() -> None:
@@ -107,7 +116,7 @@ def main() -> None:
             print(f"{name:54}{run(name):8.1f} images/s", flush=True)
         return
     names = [n for n in VARIANTS if not (options.quick and "compiled" in VARIANTS[n])]
-    report = compare(VARIANTS, chosen or names, rounds, run)
+    report = compare(VARIANTS, chosen or names, rounds, run, same_as=SAME_AS)
     report["loading_share"] = loading_share(report["variants"]["ours as shipped"]["rounds"])
     print(f"loading and augmentation: {report['loading_share']:.1%} of a step as shipped")
     if options.json:
@@ -207,15 +216,15 @@ def build(variant: dict[str, Any]) -> Any:
     import torch
     from torch import nn
 
-    if variant["side"] in ("ours", "shipped"):
+    if variant["side"] in ("ours", "ours_vit", "shipped"):
         from glassformer.models.configs import VisionTransformerConfig
         from glassformer.models.vision_transformer import VisionTransformer
 
         return VisionTransformer(
             VisionTransformerConfig(
                 layers=LAYERS, heads=HEADS, d_model=D_MODEL, d_ff=D_FF, patch=PATCH, positions="learned",
-                pool="mean", attention=variant["attention"], channels=3, height=SIZE, width=SIZE,
-                classes=CLASSES,
+                pool="cls" if variant["side"] == "ours_vit" else "mean", attention=variant["attention"],
+                channels=3, height=SIZE, width=SIZE, classes=CLASSES,
             )
         )  # fmt: skip
 

@@ -211,9 +211,33 @@ def test_large_scores(name):
 def test_groups_of_examples_and_of_heads(name, monkeypatch):
     """However the batch is cut for the cache, nothing changes."""
     for budget in (1, 4 * 3 * 2, QUERIES * KEYS * HEADS * 2):
-        monkeypatch.setattr(tiles_module, "SCORES_PER_CORE", budget)
+        monkeypatch.setattr(tiles_module, "scores_of_a_group", lambda like, most=budget: most)
         compare_with_loops(FUNCTIONS[name], MASKS["both"], BIASES["alibi"])
         compare_with_loops(FUNCTIONS[name], MASKS["dense"], BIASES["per head"])
+
+
+@pytest.mark.parametrize(
+    ("cache", "dtype", "millions"),
+    [(32, torch.bfloat16, 2), (32, torch.float32, 1), (1, torch.bfloat16, 0.5), (2**10, torch.float64, 8)],
+)
+def test_a_group_fills_an_eighth_of_the_cache_within_bounds(cache, dtype, millions, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(tiles_module, "last_cache_bytes", lambda: cache * 2**20)
+    assert tiles_module.scores_of_a_group(torch.empty(0, dtype=dtype)) == millions * 2**20
+
+
+def test_the_cache_is_read_or_guessed(monkeypatch, tmp_path):
+    size = tiles_module.last_cache_bytes()
+    assert 2**18 <= size <= 2**32
+    tiles_module.last_cache_bytes.cache_clear()
+    monkeypatch.setattr(tiles_module, "CACHES", tmp_path)
+    assert tiles_module.last_cache_bytes() == 32 * 2**20
+    for index, text in enumerate(("32K", "2048K", "odd", "")):
+        (tmp_path / f"index{index}").mkdir()
+        (tmp_path / f"index{index}" / "size").write_text(text + "\n")
+    tiles_module.last_cache_bytes.cache_clear()
+    assert tiles_module.last_cache_bytes() == 2 * 2**20
+    tiles_module.last_cache_bytes.cache_clear()
 
 
 @pytest.mark.parametrize("bias", BIASES)
@@ -441,7 +465,7 @@ def test_comparison_rejects_a_broken_tile(old, new):
     for source, namespace in zip(sources, (tiles, tiling), strict=True):
         exec(compile(source.replace(old, new), "broken", "exec"), namespace)
     two_examples = 2 * HEADS * QUERIES * (KEYS + 4)
-    tiles |= {"MULTIPLE": 5, "MULTIPLE_FROM": 1, "SCORES_PER_CORE": two_examples}
+    tiles |= {"MULTIPLE": 5, "MULTIPLE_FROM": 1, "scores_of_a_group": lambda like: two_examples}
     tiling["Tiles"], tiling["product"] = tiles["Tiles"], tiles["product"]
 
     def broken(q, k, v, mask=None, bias=None, *, sizes, return_weights=False):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,9 +15,12 @@ from torch.nn import functional
 from glassformer.nn.masks import Mask
 from glassformer.nn.positions import AlibiBias
 
-SCORES_PER_CORE = 2**22
-"""Examples and heads that fill it share a call: fewer leave the cores waiting, more fall out of the cache."""
-
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+"""Where Linux describes them."""
+CACHE_SHARE = 8
+"""Scores of a group take an eighth of the cache; the weights and what is read beside them want room too."""
+SCORES_PER_CORE = (2**18, 2**22)
+"""At least and at most: fewer leave the cores waiting for the next call."""
 SCORES_ON_ACCELERATOR = 2**26
 MULTIPLE, MULTIPLE_FROM = 16, 128
 """From so many keys on, vector instructions gain more by full rows of scores than the padding costs."""
@@ -57,12 +63,11 @@ class Tiles:
             self.padding = _minus_infinity(real[:, None, None], q.dtype)
         self.wide = torch.promote_types(q.dtype, torch.float32)
         self.device = q.device
-        on_cpu = q.device.type == "cpu"
-        self.budget = SCORES_PER_CORE * torch.get_num_threads() if on_cpu else SCORES_ON_ACCELERATOR
+        self.scores_of_a_group = scores_of_a_group(q)
 
     def groups(self) -> Iterator[tuple[slice, slice]]:
-        """Examples and heads that fill the cache with one tile of each."""
-        size = max(1, self.budget // (self.query_tile * self.key_tile))
+        """Examples and heads that share a call: one tile of each fills a share of the cache."""
+        size = max(1, self.scores_of_a_group // (self.query_tile * self.key_tile))
         heads = min(size, self.heads)
         examples = size // heads
         for b in range(0, self.batch, examples):
@@ -150,6 +155,24 @@ class Tiles:
         real = slice(columns.start, min(columns.stop, self.keys))
         place = _part(d_bias, group, rows, real)
         place += d_scores[..., : real.stop - real.start].to(self.wide).sum_to_size(place.shape)
+
+
+def scores_of_a_group(like: Tensor) -> int:
+    """How many scores a group has at most where `like` is."""
+    if like.device.type != "cpu":
+        return SCORES_ON_ACCELERATOR
+    least, most = (scores * torch.get_num_threads() for scores in SCORES_PER_CORE)
+    return min(max(least, last_cache_bytes() // CACHE_SHARE // like.element_size()), most)
+
+
+@cache
+def last_cache_bytes() -> int:
+    """The size of the processor's last cache; 32 MiB where the system does not tell."""
+    sizes = []
+    for path in CACHES.glob("index*/size"):
+        with contextlib.suppress(OSError, ValueError):
+            sizes.append(int(path.read_text().strip().removesuffix("K")) * 1024)
+    return max(sizes, default=32 * 2**20)
 
 
 def product(a: Tensor, b: Tensor, memory: Tensor | None = None) -> Tensor:

@@ -110,7 +110,9 @@ class _OneTile(torch.autograd.Function):
                 d_v_group: Any = None
                 for rows, (columns,) in tiles.rows_and_columns(group):
                     weights, d_out = next(next_weights), d_output[(*group, rows)]
-                    d_v_group = tiles.add(d_v_group, columns, weights.transpose(-2, -1) @ d_out, v_group)
+                    # (dOᵀ P)ᵀ, as Pᵀ dO would copy all of P to transpose it
+                    d_v_part = (d_out.transpose(-2, -1) @ weights).transpose(-2, -1)
+                    d_v_group = tiles.add(d_v_group, columns, d_v_part, v_group)
                     d_weights = product(d_out, v_group[:, :, columns].transpose(-2, -1), memory)
                     # what autograd of softmax calls: one pass over the tile where the formula takes three
                     d_scores = torch._softmax_backward_data(
@@ -119,7 +121,7 @@ class _OneTile(torch.autograd.Function):
                     if d_bias is not None:
                         tiles.add_bias_gradient(d_bias, d_scores, group, rows, columns)
                     tiles.scaled(d_scores @ k_group[:, :, columns], out=d_q[(*group, rows)])
-                    d_k_part = d_scores.transpose(-2, -1) @ q[(*group, rows)]
+                    d_k_part = (q[(*group, rows)].transpose(-2, -1) @ d_scores).transpose(-2, -1)
                     d_k_group = tiles.add(d_k_group, columns, d_k_part, k_group)
                 tiles.put(d_k_group, d_k[group])
                 tiles.put(d_v_group, d_v[group])
