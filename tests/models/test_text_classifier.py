@@ -114,8 +114,8 @@ def test_what_the_pool_does_not_read_is_not_computed(positions, norm, attention)
     (ids, mask), rows = inputs(), []
     model.blocks[-1].feed_forward.register_forward_pre_hook(lambda _, given: rows.append(given[0].shape[1]))
     found = []
-    for reads in (1, None):  # None: everything is computed, and the pool still takes the first token
-        model.pool.reads = reads
+    for read in (1, None):  # None: everything is computed, and the pool still takes the first token
+        model.read = read
         logits = model(ids, mask)
         gradients = torch.autograd.grad(logits.sin().sum(), list(model.parameters()))
         found.append([logits, *gradients])

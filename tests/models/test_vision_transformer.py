@@ -159,7 +159,7 @@ def test_the_comparison_sees_a_mistake(mistake: str) -> None:
         wrong.embed.register_forward_pre_hook(lambda _, images: (images[0].mT,))
     elif mistake == "cls at the end":
         wrong = copy.deepcopy(model)
-        wrong.pool.reads = None
+        wrong.read = None
         wrong.pool.register_forward_pre_hook(lambda _, inputs: (inputs[0].flip(1),))
     else:
         wrong, keywords = model.for_image_size(20, 16), {"interpolate_pos_encoding": True}

@@ -20,4 +20,6 @@ ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_tanh": gelu_tanh,
 }
 POOL: dict[str, type[nn.Module]] = {"mean": MeanPool, "cls": ClsPool, "max": MaxPool, "last": LastPool}
+READ: dict[str, int] = {"cls": 1}
+"""Pool -> how many of the first tokens it reads, where that is not all: nobody has to compute the others."""
 BLOCK: dict[str, type[EncoderBlock]] = {"pre": PreNormBlock, "post": PostNormBlock}

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from glassformer.models.choices import ACTIVATION, ATTENTION, BLOCK, POOL
+from glassformer.models.choices import ACTIVATION, ATTENTION, BLOCK, POOL, READ
 from glassformer.models.encoder_config import EncoderConfig, PretrainedClassifierConfig
 from glassformer.nn.embeddings import TokenEmbedding
 from glassformer.nn.feedforward import FeedForward
@@ -96,6 +96,7 @@ class EncoderClassifier(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.pool = POOL[config.pool]()
+        self.read = READ.get(config.pool)
         self.head = ClassifierHead(config.d_model, config.classes, config.head, config.dropout)
         freeze(self.encoder, config.frozen)
 
@@ -107,7 +108,7 @@ class EncoderClassifier(nn.Module):
     def forward(
         self, ids: Int[Tensor, "batch tokens"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch classes"]:
-        return self.head(self.pool(self.encoder(ids, mask, queries=self.pool.reads), mask))
+        return self.head(self.pool(self.encoder(ids, mask, queries=self.read), mask))
 
 
 def freeze(model: nn.Module, blocks: int) -> None:

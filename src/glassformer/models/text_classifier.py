@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from glassformer.models.choices import ACTIVATION, ATTENTION, BLOCK, POOL
+from glassformer.models.choices import ACTIVATION, ATTENTION, BLOCK, POOL, READ
 from glassformer.models.configs import TextClassifierConfig
 from glassformer.nn.embeddings import TokenEmbedding
 from glassformer.nn.feedforward import FeedForward
@@ -52,6 +52,7 @@ class TextClassifier(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model) if config.norm == "pre" else nn.Identity()
         self.pool = POOL[config.pool]()
+        self.read = READ.get(config.pool)
         self.head = nn.Linear(d_model, config.classes)
 
     def forward(
@@ -70,5 +71,5 @@ class TextClassifier(nn.Module):
         *lower, last = self.blocks
         for block in lower:
             x = block(x, mask=attend, bias=self.bias)
-        x = last(x, mask=attend, bias=self.bias, queries=self.pool.reads)
+        x = last(x, mask=attend, bias=self.bias, queries=self.read)
         return self.head(self.pool(self.norm(x), mask))

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from glassformer.models.choices import ACTIVATION, ATTENTION, BLOCK, POOL
+from glassformer.models.choices import ACTIVATION, ATTENTION, BLOCK, POOL, READ
 from glassformer.models.configs import VisionTransformerConfig
 from glassformer.nn.feedforward import FeedForward
 from glassformer.nn.grids import (
@@ -70,6 +70,7 @@ class VisionTransformer(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model, eps=config.eps) if config.norm == "pre" else nn.Identity()
         self.pool = POOL[config.pool]()
+        self.read = READ.get(config.pool)
         self.head = nn.Linear(d_model, config.classes)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -88,7 +89,7 @@ class VisionTransformer(nn.Module):
         *lower, last = self.blocks
         for block in lower:
             x = block(x)
-        x = last(x, queries=self.pool.reads)
+        x = last(x, queries=self.read)
         return self.head(self.pool(self.norm(x)))
 
     def for_image_size(self, height: int, width: int) -> "VisionTransformer":

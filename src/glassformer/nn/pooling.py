@@ -1,8 +1,7 @@
 """Pooling: from one vector per token to one vector per sequence.
 
 All take x: (batch tokens d_model) and mask: (batch tokens), True = a real token, or None when all are; all
-give (batch d_model). A row without a real token gives zeros, with zero gradients. `reads` says how many of
-the first tokens a pool looks at, None for all: nobody needs to compute the others.
+give (batch d_model). A row without a real token gives zeros, with zero gradients.
 """
 
 import torch
@@ -16,8 +15,6 @@ class MeanPool(nn.Module):
     Values at padded tokens must be finite, as they are multiplied by zero.
     """
 
-    reads = None
-
     def forward(
         self, x: Float[Tensor, "batch tokens d_model"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch d_model"]:
@@ -30,8 +27,6 @@ class MeanPool(nn.Module):
 
 class MaxPool(nn.Module):
     """y[b, c] = max over the real tokens t of x[b, t, c]. Tied maxima share the gradient evenly."""
-
-    reads = None
 
     def forward(
         self, x: Float[Tensor, "batch tokens d_model"], mask: Bool[Tensor, "batch tokens"] | None = None
@@ -50,8 +45,6 @@ class ClsPool(nn.Module):
     Source: Devlin et al. 2019 (BERT), section 3. Deviation: no further linear map and tanh here.
     """
 
-    reads = 1
-
     def forward(
         self, x: Float[Tensor, "batch first d_model"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch d_model"]:
@@ -64,8 +57,6 @@ class LastPool(nn.Module):
 
     Source: Radford et al. 2018 (GPT), section 3.2.
     """
-
-    reads = None
 
     def forward(
         self, x: Float[Tensor, "batch tokens d_model"], mask: Bool[Tensor, "batch tokens"] | None = None
