@@ -31,8 +31,8 @@ from glassformer.nn.masks import Mask
 from glassformer.nn.positions import AlibiBias
 from glassformer.nn.tiles import Tiles, four_axes, product
 
-QUERY_TILE = 512
-KEY_TILE = 512
+QUERY_TILE = KEY_TILE = 576
+"""512 tokens, as many models have them, and some to spare: a CLS token more is no second tile."""
 
 
 def attend_in_tiles(
