@@ -50,6 +50,11 @@ def compare(
     documented: the rival that the side `newcomer` is, as its documentation shows it. same_as: rival -> the
     side of ours that it is compared with, where that is not `ours`.
     """
+    same_as = same_as or {}
+    there = {variants[name]["side"] for name in names}
+    for rival in there:
+        if (mine := same_as.get(rival, "ours")) not in there:
+            raise SystemExit(f"{rival} is compared with {mine}, of which no form is there; add one")
     looks = {name: [_look(name, run)] for name in names}
     fastest: dict[str, str] = {}
     sides = dict.fromkeys(variants[name]["side"] for name in names)
@@ -78,15 +83,15 @@ def compare(
             "min": min(quotients), "median": statistics.median(quotients), "max": max(quotients),
         }  # fmt: skip
 
-    mine = {side: (same_as or {}).get(side, "ours") for side in fastest}
-    rivals = [side for side in fastest if side not in {"ours", *mine.values()}]
+    rivals = [side for side in fastest if side not in {"ours", *same_as.values()}]
     report = {
         "schema_version": 1,
         "ratios": {
             documented: ratio(fastest["ours"], newcomer),
-            **{side: ratio(fastest[mine[side]], fastest[side]) for side in rivals},
+            **{side: ratio(fastest[same_as.get(side, "ours")], fastest[side]) for side in rivals},
         },
         "defaults": {documented: ratio(shipped, newcomer)},
+        "same_as": {rival: same_as[rival] for rival in rivals if rival in same_as},
         "rounds": rounds,
         "contenders": fastest,
         "variants": {name: {"looks": looks[name], "rounds": measured.get(name, [])} for name in names},

@@ -14,6 +14,8 @@ Rivals:
 - `native_tuned`: torch.nn.TransformerEncoder, every form in VARIANTS tried, the fastest counts. `bf16
   stream`: the embedded tokens cast to bfloat16, as ours does, one line that any user could add.
 - `native_first_token`: its form that was the fastest so far, where ours and it read a first token.
+- `ours_bert_whole`: `ours_bert` without what it saves where nothing but the first token of its
+  last block is read: what the saving is worth.
 - `transformers_tuned`: BertForSequenceClassification, every form that its own switches, autocast and
   torch.compile give.
 - `transformers_hooked`: the same with a hook of ours inside, which casts the embedded tokens to bfloat16:
@@ -63,6 +65,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ours in BERT's form, explicit": {"side": "ours_bert", "attention": "explicit"},
     "ours in BERT's form, tiled": {"side": "ours_bert", "attention": "tiled"},
     "ours in BERT's form, fused": {"side": "ours_bert", "attention": "fused"},
+    "ours in BERT's form, tiled, whole": {"side": "ours_bert_whole", "attention": "tiled"},
     "ours with a first token": {"side": "ours_first_token", "attention": "tiled"},
     "native with a first token": {
         "side": "native_first_token", "kernel": "math", "reduction": True, "stream": True,
@@ -112,6 +115,7 @@ SAME_AS = {
     "transformers_tuned": "ours_bert",
     "transformers_hooked": "ours_bert",
     "native_first_token": "ours_first_token",
+    "ours_bert_whole": "ours_bert",
 }
 """The rivals of another architecture than `ours`, and the side of ours that has theirs."""
 
@@ -138,12 +142,21 @@ def main() -> None:
         "--variants",
         help="forms, separated by semicolons: look at these once; with --rounds, compare them alone",
     )
+    parser.add_argument(
+        "--turns", type=int, help="with --variants: in one process, step by step in turn, so many times"
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     rounds = options.rounds or (3 if options.quick else 7)
     batches = options.batches or (6 if options.quick else 16)
     if options.worker:
         print(json.dumps(measure(VARIANTS[options.worker], options.data_dir, batches)))
+        return
+
+    if options.turns:
+        chosen = options.variants.split(";") if options.variants else []
+        for name, figure in in_turn(chosen, options.data_dir, batches, options.turns).items():
+            print(f"{name:54}{figure:8.1f} reviews/s")
         return
 
     def run(variant: str) -> float:
@@ -206,6 +219,27 @@ def shuffled_batches(lengths: Any, batches: int) -> list[Any]:
 
 def measure(variant: dict[str, Any], data_dir: Path | None, batches: int) -> dict[str, float]:
     """Reviews a second of one side, in this process."""
+    step, data = prepared(variant, data_dir, batches)
+    timed(step, data)  # does not count: see the top of this file
+    seconds = sum(map(min, zip(*(timed(step, data) for _ in range(PASSES)), strict=True)))
+    return {"per_second": len(data) * BATCH / seconds}
+
+
+def in_turn(names: list[str], data_dir: Path | None, batches: int, turns: int) -> dict[str, float]:
+    """Reviews a second of several forms in this process; on each batch all take a step before the next."""
+    forms = {name: prepared(VARIANTS[name], data_dir, batches) for name in names}
+    fastest = {name: [float("inf")] * batches for name in names}
+    for turn in range(turns + 1):
+        for number in range(batches):
+            for name, (step, data) in forms.items():
+                (seconds,) = timed(step, data[number : number + 1])
+                if turn:
+                    fastest[name][number] = min(seconds, fastest[name][number])
+    return {name: batches * BATCH / sum(seconds) for name, seconds in fastest.items()}
+
+
+def prepared(variant: dict[str, Any], data_dir: Path | None, batches: int) -> tuple[Callable[..., None], Any]:
+    """A training step of one side, and its batches."""
     import torch
 
     from glassformer.training.machine import keep_freed_memory
@@ -233,18 +267,15 @@ def measure(variant: dict[str, Any], data_dir: Path | None, batches: int) -> dic
 
     def step(ids: Any, mask: Any, labels: Any) -> None:
         optimizer.zero_grad()
-        with precision:
-            logits = forward(ids, mask)
-            loss = torch.nn.functional.cross_entropy(logits.float(), labels)
-        loss.backward()
+        with kernel(variant):
+            with precision:
+                logits = forward(ids, mask)
+                loss = torch.nn.functional.cross_entropy(logits.float(), labels)
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
-    with kernel(variant):
-        for batch in data:  # not timed: see the top of this file
-            step(*batch)
-        seconds = sum(map(min, zip(*(timed(step, data) for _ in range(PASSES)), strict=True)))
-    return {"per_second": len(data) * BATCH / seconds}
+    return step, data
 
 
 def timed(step: Callable[..., None], data: list[Any]) -> list[float]:
@@ -286,17 +317,20 @@ def build(variant: dict[str, Any]) -> Any:
             )
         )  # fmt: skip
 
-    if variant["side"] == "ours_bert":
+    if variant["side"] in ("ours_bert", "ours_bert_whole"):
         from glassformer.models.encoder import EncoderClassifier
         from glassformer.models.encoder_config import PretrainedClassifierConfig
 
-        return EncoderClassifier(
+        model = EncoderClassifier(
             PretrainedClassifierConfig(
                 vocab=VOCAB, classes=CLASSES, d_model=D_MODEL, heads=HEADS, layers=LAYERS, d_ff=D_FF,
                 max_tokens=MAX_TOKENS, token_types=2, pool="cls", head="tanh", dropout=0.0,
                 attention=variant["attention"],
             )
         )  # fmt: skip
+        if variant["side"] == "ours_bert_whole":
+            model.read = None  # the last block is computed for every token
+        return model
 
     if variant["side"] in ("transformers_tuned", "transformers_hooked"):
         from transformers import BertConfig, BertForSequenceClassification

@@ -225,6 +225,7 @@ def build(variant: dict[str, Any]) -> Any:
                 layers=LAYERS, heads=HEADS, d_model=D_MODEL, d_ff=D_FF, patch=PATCH, positions="learned",
                 pool="cls" if variant["side"] == "ours_vit" else "mean", attention=variant["attention"],
                 channels=3, height=SIZE, width=SIZE, classes=CLASSES,
+                eps=1e-12 if variant["side"] == "ours_vit" else 1e-5,
             )
         )  # fmt: skip
 

@@ -143,3 +143,15 @@ def test_the_embedding_is_given_back_and_weights_have_no_gradient() -> None:
     integrated_gradients(replace(asked))
     assert torch.equal(before, asked.logits())
     assert all(parameter.grad is None for parameter in asked.model.parameters())
+
+
+@pytest.mark.parametrize("kind", ["cls", "images", "sequences"])
+def test_attributions_under_autocast_can_be_written_out(kind: str) -> None:
+    asked = question(kind)
+    asked.model.float()
+    if kind == "images":
+        asked = replace(asked, images=asked.images.float(), mean=asked.mean.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = {name: attribute(name, asked).numpy() for name in methods(asked.model)}
+    assert {each.dtype.name for each in found.values()} == {"float32"}
+    assert all(abs(each).max() > 0 for each in found.values())

@@ -38,6 +38,7 @@ TEXTS = [
     {"layers": 1, "positions": "sinusoidal", "pool": "cls", "norm": "post", "activation": "relu"},
     {"layers": 1, "positions": "learned", "pool": "max", "attention": "fused"},
     {"layers": 1, "positions": "rotary", "pool": "cls", "attention": "tiled"},
+    {"layers": 2, "positions": "alibi", "pool": "cls"},
     {"layers": 1, "positions": "alibi", "pool": "mean", "norm": "post", "attention": "fused"},
 ]
 IMAGE: dict[str, Any] = {

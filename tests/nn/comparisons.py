@@ -290,14 +290,14 @@ def assert_first_queries_as_among_all(
     for queries in (1, 3, TOKENS):
 
         def alone(x: Tensor, queries: int = queries) -> Tensor:
-            return block(x, mask, bias, queries=queries)
+            return block(x, mask, bias, only_first=queries)
 
         def among_all(x: Tensor, queries: int = queries) -> Tensor:
             return block(x, mask, bias)[:, :queries]
 
         x = random(BATCH, TOKENS, 39)
         assert_same_function(alone, among_all, [x], parameters)
-        _, weights = block(x, mask, bias, return_weights=True, queries=queries)
+        _, weights = block(x, mask, bias, return_weights=True, only_first=queries)
         _, of_all = block(x, mask, bias, return_weights=True)
         assert_same(weights, of_all[:, :, :queries], "weights")
 

@@ -458,28 +458,28 @@ class PreDropoutUnasked(PreNormBlock):
 class FirstTokensAttendToThemselves(PreNormBlock):
     """Cut before the attention: the keys and values of the other tokens are lost."""
 
-    def forward(self, x, mask=None, bias=None, return_weights=False, queries=None):
-        return super().forward(x[:, :queries], mask, bias, return_weights)
+    def forward(self, x, mask=None, bias=None, return_weights=False, only_first=None):
+        return super().forward(x[:, :only_first], mask, bias, return_weights)
 
 
 class LastTokensForTheFirst(PreNormBlock):
-    def forward(self, x, mask=None, bias=None, return_weights=False, queries=None):
+    def forward(self, x, mask=None, bias=None, return_weights=False, only_first=None):
         result = super().forward(x, mask, bias, return_weights)
         if return_weights:
-            return result[0][:, -queries:], result[1][:, :, -queries:]
-        return result if queries is None else result[:, -queries:]
+            return result[0][:, -only_first:], result[1][:, :, -only_first:]
+        return result if only_first is None else result[:, -only_first:]
 
 
 class QueriesUnheard(PreNormBlock):
-    def forward(self, x, mask=None, bias=None, return_weights=False, queries=None):
+    def forward(self, x, mask=None, bias=None, return_weights=False, only_first=None):
         return super().forward(x, mask, bias, return_weights)
 
 
 class LastRowsOfTheMask(MultiHeadAttention):
-    def forward(self, x, mask=None, bias=None, return_weights=False, queries=None):
-        if queries is not None and mask is not None:
+    def forward(self, x, mask=None, bias=None, return_weights=False, only_first=None):
+        if only_first is not None and mask is not None:
             mask = mask.flip(-2)
-        return super().forward(x, None, mask, bias, return_weights, queries=queries)
+        return super().forward(x, None, mask, bias, return_weights, only_first=only_first)
 
 
 class NormBy(nn.LayerNorm):

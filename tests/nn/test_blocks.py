@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from glassformer.nn.attention import explicit_attention, fused_attention, tiled_attention
 from glassformer.nn.blocks import EncoderBlock, PostNormBlock, PreNormBlock
+from glassformer.nn.cache import KeyValueCache
 from glassformer.nn.feedforward import FeedForward
 from glassformer.nn.masks import Mask, padding_mask
 from glassformer.nn.multihead import MultiHeadAttention, MultiHeadSelfAttention
@@ -15,6 +16,7 @@ from glassformer.nn.stochastic_depth import StochasticDepth
 from tests.nn.comparisons import (
     BATCH,
     D_FF,
+    KEYS,
     MASKS,
     TOKENS,
     assert_block_equals_native,
@@ -139,12 +141,34 @@ def test_the_first_queries_alone_get_what_they_get_among_all(norm, attention, ki
     assert_first_queries_as_among_all(build, mask, bias)
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3, 4])
+def test_masks_and_biases_of_every_rank_go_with_fewer_queries(rank):
+    attend = randomised(MultiHeadAttention(6, 2).double())
+    x, shape = random(3, TOKENS, 6), (3, 1, TOKENS, TOKENS)[4 - rank :]
+    mask = torch.rand(shape) < 0.7
+    mask[..., 0] = True
+    bias = random(*shape)
+    assert_same(attend(x, None, mask, bias, only_first=2), attend(x, None, mask, bias)[:, :2], "output")
+
+
+def test_with_a_context_or_a_cache_fewer_queries_get_what_they_get_among_all():
+    attend = randomised(MultiHeadAttention(6, 2).double())
+    x, context = random(3, TOKENS, 6), random(3, KEYS, 6)
+    assert_same(attend(x, context, only_first=2), attend(x, context)[:, :2], "context")
+    results = []
+    for queries in (2, None):
+        cache = KeyValueCache()
+        attend(x, mask=Mask(causal=True), bias=AlibiBias(2), cache=cache)
+        results.append(attend(x, mask=Mask(causal=True), bias=AlibiBias(2), cache=cache, only_first=queries))
+    assert_same(results[0], results[1][:, :2], "cache")
+
+
 @every_norm
 def test_of_the_first_queries_alone_nothing_else_is_computed(norm):
     block, rows = small_block(norm), []
     for part in (block.attention.output, block.feed_forward, block.feed_forward_norm):
         part.register_forward_pre_hook(lambda _, given: rows.append(given[0].shape[1]))
-    assert block(random(BATCH, TOKENS, 39), queries=2).shape == (BATCH, 2, 39)
+    assert block(random(BATCH, TOKENS, 39), only_first=2).shape == (BATCH, 2, 39)
     assert rows == [2, 2, 2]
 
 

@@ -84,7 +84,7 @@ def test_html_carries_the_weights_of_every_head() -> None:
     assert only["keys"] == found.parts
 
 
-def test_that_one_token_asks_alone_is_said_where_it_is_so() -> None:
+def test_where_all_tokens_ask_nothing_is_said_of_one() -> None:
     assert "alone asks" not in as_html(explained(), COMMAND)
 
 

@@ -63,7 +63,7 @@ def completeness_gap(question: Question, attribution: Float[Tensor, "rows parts"
 
 @torch.no_grad()
 def embedded(question: Question) -> Float[Tensor, "rows parts d_model"]:
-    """The parts as the model's embedding has them, positions not yet added."""
+    """The parts as the model's embedding has them, positions not yet added; in float32 at least."""
     seen: list[Tensor] = []
 
     def look(x: Tensor) -> Tensor:
@@ -72,7 +72,8 @@ def embedded(question: Question) -> Float[Tensor, "rows parts d_model"]:
 
     with replaced_embedding(question.model, look):
         question.logits()
-    return seen[0].detach()
+    x = seen[0].detach()
+    return x.to(torch.promote_types(x.dtype, torch.float32))  # of patches it is in bf16 under autocast
 
 
 @contextmanager

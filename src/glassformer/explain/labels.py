@@ -65,9 +65,9 @@ def _attention(module: Any, call: Call) -> tuple[str, str]:
         sizes += ", rotary positions" if isinstance(module.rotary, RotaryPositions) else ", rotary by place"
     if any(isinstance(each, AlibiBias) for each in given):
         sizes += ", ALiBi"
-    queries = kwargs.get("queries")
-    if queries is not None:
-        sizes += ", the first token asks" if queries == 1 else f", the first {queries} tokens ask"
+    first = kwargs.get("only_first")
+    if first is not None:
+        sizes += ", the first token asks" if first == 1 else f", the first {first} tokens ask"
     return name, sizes
 
 

@@ -12,8 +12,8 @@ from glassformer.nn.positions import AlibiBias
 class OnnxAttention(nn.Module):
     """What a `MultiHeadAttention` computes of one sequence, by ONNX's operator Attention.
 
-    x: (batch tokens d_model); mask, bias, queries and y as there. Copies of its weights: Q, K and V are three
-    products, since a runtime copies the slices of one. To be traced; y is the same, up to rounding.
+    x: (batch tokens d_model); mask, bias, only_first and y as there. Copies of its weights: Q, K and V are
+    three products, since a runtime copies the slices of one. To be traced; y is the same, up to rounding.
 
     Source: the operators of ONNX 1.18, opset 23, Attention, its three axes form; with rotary positions, that
     turn each head's vectors, the one of four axes.
@@ -36,12 +36,12 @@ class OnnxAttention(nn.Module):
         mask: Mask | None = None,
         bias: AlibiBias | None = None,
         return_weights: bool = False,
-        queries: int | None = None,
-    ) -> Float[Tensor, "batch queries d_model"]:
+        only_first: int | None = None,
+    ) -> Float[Tensor, "batch asked d_model"]:
         assert not return_weights
         q, k, v = (project(x) for project in self.projections)
         tokens, added = x.shape[1], None
-        asking = tokens if queries is None else queries
+        asking = tokens if only_first is None else only_first
         may_attend = None if mask is None else mask.dense(asking, tokens, x.device)
         if bias is not None:
             added = bias.dense(asking, tokens, x.device, x.dtype)
@@ -50,9 +50,9 @@ class OnnxAttention(nn.Module):
         allowed = may_attend if added is None else added
         if self.rotary is None:
             sizes = {"q_num_heads": self.heads, "kv_num_heads": self.heads}
-            y = torch.onnx.ops.attention(q[:, :queries], k, v, allowed, **sizes)[0]
+            y = torch.onnx.ops.attention(q[:, :only_first], k, v, allowed, **sizes)[0]
         else:
             q, k, v = (each.unflatten(2, (self.heads, -1)).transpose(1, 2) for each in (q, k, v))
             q, k = self.rotary(q, k)
-            y = torch.onnx.ops.attention(q[:, :, :queries], k, v, allowed)[0].transpose(1, 2).flatten(2)
+            y = torch.onnx.ops.attention(q[:, :, :only_first], k, v, allowed)[0].transpose(1, 2).flatten(2)
         return self.output(y)

@@ -20,8 +20,8 @@ class Encoder(nn.Module):
     d_model). types: which of two texts a token is of; without them all are of the first. E, T, P are learned;
     T is there where config.token_types is not 0, norm_0 where config.embedding_norm, and the last norm after
     pre-norm blocks. config.first_position: the row of P for the first token. config.causal: a token sees
-    those before it alone. queries: hidden is of so many of the first tokens, of all with None; the last block
-    then computes no others.
+    those before it alone. only_first: hidden is of so many of the first tokens, of all with None; the last
+    block then computes no others.
 
     Raises ValueError for more tokens than P has rows.
 
@@ -64,8 +64,8 @@ class Encoder(nn.Module):
         ids: Int[Tensor, "batch tokens"],
         mask: Bool[Tensor, "batch tokens"] | None = None,
         types: Int[Tensor, "batch tokens"] | None = None,
-        queries: int | None = None,
-    ) -> Float[Tensor, "batch queries d_model"]:
+        only_first: int | None = None,
+    ) -> Float[Tensor, "batch asked d_model"]:
         x = self.embed(ids)
         if self.token_types is not None:
             x = x + (self.token_types.weight[0] if types is None else self.token_types(types))
@@ -79,7 +79,7 @@ class Encoder(nn.Module):
         *lower, last = self.blocks
         for block in lower:
             x = block(x, mask=attend)
-        return self.norm(last(x, mask=attend, queries=queries))
+        return self.norm(last(x, mask=attend, only_first=only_first))
 
 
 class EncoderClassifier(nn.Module):
@@ -108,7 +108,7 @@ class EncoderClassifier(nn.Module):
     def forward(
         self, ids: Int[Tensor, "batch tokens"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch classes"]:
-        return self.head(self.pool(self.encoder(ids, mask, queries=self.read), mask))
+        return self.head(self.pool(self.encoder(ids, mask, only_first=self.read), mask))
 
 
 def freeze(model: nn.Module, blocks: int) -> None:

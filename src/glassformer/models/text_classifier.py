@@ -71,5 +71,5 @@ class TextClassifier(nn.Module):
         *lower, last = self.blocks
         for block in lower:
             x = block(x, mask=attend, bias=self.bias)
-        x = last(x, mask=attend, bias=self.bias, queries=self.read)
+        x = last(x, mask=attend, bias=self.bias, only_first=self.read)
         return self.head(self.pool(self.norm(x), mask))

@@ -89,7 +89,7 @@ class VisionTransformer(nn.Module):
         *lower, last = self.blocks
         for block in lower:
             x = block(x)
-        x = last(x, queries=self.read)
+        x = last(x, only_first=self.read)
         return self.head(self.pool(self.norm(x)))
 
     def for_image_size(self, height: int, width: int) -> "VisionTransformer":

@@ -17,8 +17,8 @@ class EncoderBlock(nn.Module, ABC):
     """What both blocks own: attention, feed-forward layer, a layer norm for each, dropout, stochastic depth.
 
     attention: a module called as attention(x, mask=..., bias=..., return_weights=...), such as
-    `MultiHeadAttention`, and with queries=... where the block is; feed_forward: a module from x to x, such as
-    `FeedForward`.
+    `MultiHeadAttention`, and with only_first=... where the block is; feed_forward: a module from x to x, such
+    as `FeedForward`.
     dropout: the rate on what each of the two adds to the residual stream; 0 costs nothing.
     stochastic_depth: the rate at which an example skips each of the two, after the dropout, each by a draw of
     its own (see `StochasticDepth`); 0 costs nothing.
@@ -50,16 +50,16 @@ class EncoderBlock(nn.Module, ABC):
         mask: Mask | Bool[Tensor, "..."] | None = None,
         bias: AlibiBias | Float[Tensor, "..."] | None = None,
         return_weights: bool = False,
-        queries: int | None = None,
+        only_first: int | None = None,
     ) -> (
-        Float[Tensor, "batch queries d_model"]
-        | tuple[Float[Tensor, "batch queries d_model"], Float[Tensor, "batch *heads queries tokens"]]
+        Float[Tensor, "batch asked d_model"]
+        | tuple[Float[Tensor, "batch asked d_model"], Float[Tensor, "batch *heads asked tokens"]]
     ):
         """x: (batch tokens d_model); mask and bias go to the attention as they are.
 
-        queries: the output is of so many of the first tokens, which attend to all; None: of all tokens. For
-        a last block of which little is read: everything but keys and values is computed for these alone.
-        With return_weights, the output and the weights of the attention, (batch heads queries tokens).
+        only_first: the output is of so many of the first tokens, which attend to all; None: of all tokens.
+        For a last block of which little is read: what follows Q, K and V is computed for these alone.
+        With return_weights, the output and the weights of the attention, (batch heads asked tokens).
         """
 
     def _attend(
@@ -68,9 +68,9 @@ class EncoderBlock(nn.Module, ABC):
         mask: Mask | Bool[Tensor, "..."] | None,
         bias: AlibiBias | Float[Tensor, "..."] | None,
         return_weights: bool,
-        queries: int | None,
+        only_first: int | None,
     ) -> tuple[Tensor, Tensor | None]:
-        fewer = {} if queries is None else {"queries": queries}
+        fewer = {} if only_first is None else {"only_first": only_first}
         y = self.attention(x, mask=mask, bias=bias, return_weights=return_weights, **fewer)
         return y if return_weights else (y, None)
 
@@ -93,13 +93,13 @@ class PreNormBlock(EncoderBlock):
         mask: Mask | Bool[Tensor, "..."] | None = None,
         bias: AlibiBias | Float[Tensor, "..."] | None = None,
         return_weights: bool = False,
-        queries: int | None = None,
+        only_first: int | None = None,
     ) -> (
-        Float[Tensor, "batch queries d_model"]
-        | tuple[Float[Tensor, "batch queries d_model"], Float[Tensor, "batch *heads queries tokens"]]
+        Float[Tensor, "batch asked d_model"]
+        | tuple[Float[Tensor, "batch asked d_model"], Float[Tensor, "batch *heads asked tokens"]]
     ):
-        attended, weights = self._attend(self.attention_norm(x), mask, bias, return_weights, queries)
-        h = x[:, :queries] + self._dropped(attended)
+        attended, weights = self._attend(self.attention_norm(x), mask, bias, return_weights, only_first)
+        h = x[:, :only_first] + self._dropped(attended)
         y = h + self._dropped(self.feed_forward(self.feed_forward_norm(h)))
         return y if weights is None else (y, weights)
 
@@ -118,12 +118,12 @@ class PostNormBlock(EncoderBlock):
         mask: Mask | Bool[Tensor, "..."] | None = None,
         bias: AlibiBias | Float[Tensor, "..."] | None = None,
         return_weights: bool = False,
-        queries: int | None = None,
+        only_first: int | None = None,
     ) -> (
-        Float[Tensor, "batch queries d_model"]
-        | tuple[Float[Tensor, "batch queries d_model"], Float[Tensor, "batch *heads queries tokens"]]
+        Float[Tensor, "batch asked d_model"]
+        | tuple[Float[Tensor, "batch asked d_model"], Float[Tensor, "batch *heads asked tokens"]]
     ):
-        attended, weights = self._attend(x, mask, bias, return_weights, queries)
-        h = self.attention_norm(x[:, :queries] + self._dropped(attended))
+        attended, weights = self._attend(x, mask, bias, return_weights, only_first)
+        h = self.attention_norm(x[:, :only_first] + self._dropped(attended))
         y = self.feed_forward_norm(h + self._dropped(self.feed_forward(h)))
         return y if weights is None else (y, weights)

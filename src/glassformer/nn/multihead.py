@@ -120,7 +120,7 @@ class MultiHeadAttention(nn.Module):
 
     Q is made from x, K and V from `context`, or from x without one (self-attention); all heads at once.
 
-    x, y: (batch queries d_model); context: (batch keys d_model).
+    x: (batch queries d_model); y: the same, or (batch only_first d_model); context: (batch keys d_model).
     mask, bias: broadcast to (batch heads queries keys); padding, (batch keys), goes into `Mask(keys=...)`.
     The weights, if asked for: (batch heads queries keys).
     d_head is d_model / heads unless given. Wide heads, d_head = d_model, take every projection from
@@ -131,7 +131,7 @@ class MultiHeadAttention(nn.Module):
     appended, positions go on counting, a `Mask` covers all tokens so far, and causality goes by position. In
     cross-attention, the keys and values of the first call's context serve every later one.
 
-    queries: so many of x's first tokens ask, and y has these alone; None: all. Keys and values are of all.
+    only_first: so many of x's first tokens ask, and y has these alone; None: all. Keys and values are of all.
 
     Raises ValueError when heads does not divide d_model and d_head is not given, and when rotary positions or
     ALiBi meet a context: positions in two sequences have no difference.
@@ -189,10 +189,10 @@ class MultiHeadAttention(nn.Module):
         bias: AlibiBias | Float[Tensor, "..."] | None = None,
         return_weights: bool = False,
         cache: KeyValueCache | None = None,
-        queries: int | None = None,
+        only_first: int | None = None,
     ) -> (
-        Float[Tensor, "batch _queries d_model"]
-        | tuple[Float[Tensor, "batch _queries d_model"], Float[Tensor, "batch heads _queries ..."]]
+        Float[Tensor, "batch asked d_model"]
+        | tuple[Float[Tensor, "batch asked d_model"], Float[Tensor, "batch heads asked ..."]]
     ):
         if context is None:
             first = 0 if cache is None else cache.tokens
@@ -216,8 +216,9 @@ class MultiHeadAttention(nn.Module):
                 k, v = cache.append(*self._project(context, 1, 3))
             else:
                 k, v = cache.keys, cache.values
-        if queries is not None:
-            q, mask, bias = q[:, :, :queries], _of_first(queries, mask), _of_first(queries, bias)
+        if only_first is not None:
+            q = q[:, :, :only_first]
+            mask, bias = _of_first(only_first, mask), _of_first(only_first, bias)
         result = self.attention(q, k, v, mask, bias, return_weights=return_weights)
         y, weights = result if isinstance(result, tuple) else (result, None)
         y = self.output(self._merge(y))
@@ -301,7 +302,7 @@ def _from(first: int, what: Mask | AlibiBias | Tensor | None, q: Tensor, k: Tens
 
 def _of_first(queries: int, what: Any) -> Any:
     """The rows of a mask or a bias for the first queries; what is no tensor makes as many as are asked."""
-    if isinstance(what, Tensor) and what.ndim > 1 and what.shape[-2] > 1:
+    if isinstance(what, Tensor) and what.ndim > 1:
         return what[..., :queries, :]
     return what
 

@@ -39,6 +39,7 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.2rem }
   padding: 0 .35em; white-space: pre }
 .tokens span.chosen, .cells div.chosen { outline: 3px solid #D55E00 }
 .tokens.ask span { cursor: pointer }
+.cells.alone { background-image: none !important }
 .cells { display: grid; width: 14rem; background-size: 100% 100%; image-rendering: pixelated }
 .cells div { aspect-ratio: 1; cursor: pointer } .beside { display: flex; flex-wrap: wrap; gap: 2rem }
 table { border-collapse: collapse } td, th { border-bottom: 1px solid #ddd; padding: .2rem .8rem;
@@ -82,6 +83,7 @@ function chooseLayer() {
   const kept = Math.min(head.value || 0, map.heads.length - 1);
   fill(head, map.heads.map((_, i) => `head ${i + 1}`));
   head.value = kept;
+  ask.classList.toggle('alone', map.queries.length === 1);  // no grid of patches to lie over the image
   cells(ask, map.queries, show);
   cells(keys, map.keys, null);
   show(Math.min(chosen, map.queries.length - 1));
