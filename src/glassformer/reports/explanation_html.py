@@ -39,8 +39,10 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.2rem }
   padding: 0 .35em; white-space: pre }
 .tokens span.chosen, .cells div.chosen { outline: 3px solid #D55E00 }
 .tokens.ask span { cursor: pointer }
-.cells.alone { background-image: none !important }
 .cells { display: grid; width: 14rem; background-size: 100% 100%; image-rendering: pixelated }
+.cells.cls { background: bottom no-repeat; background-size: 100% calc(100% - 1.5rem) }
+.cells.cls > :first-child { height: 1.5rem }
+.cells.alone { background-image: none !important }
 .cells div { aspect-ratio: 1; cursor: pointer } .beside { display: flex; flex-wrap: wrap; gap: 2rem }
 table { border-collapse: collapse } td, th { border-bottom: 1px solid #ddd; padding: .2rem .8rem;
   text-align: right }
@@ -55,6 +57,7 @@ const said = document.getElementById('said');
 let chosen = 0;
 function fill(select, names) { select.replaceChildren(...names.map((name, i) => new Option(name, i))); }
 function cells(box, names, onChoose) {
+  box.classList.toggle('cls', Boolean(data.grid && data.cls));  // the image lies under the patches alone
   box.replaceChildren(...names.map((name, i) => {
     const cell = document.createElement(data.grid ? 'div' : 'span');
     if (data.grid && !(data.cls && i === 0)) cell.title = name; else cell.textContent = name;
