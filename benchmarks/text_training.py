@@ -153,8 +153,10 @@ def main() -> None:
         print(json.dumps(measure(VARIANTS[options.worker], options.data_dir, batches)))
         return
 
+    chosen = options.variants.split(";") if options.variants else []
     if options.turns:
-        chosen = options.variants.split(";") if options.variants else []
+        if not chosen or any(VARIANTS[name]["side"] == "newcomer" for name in chosen):
+            parser.error("--turns takes --variants of one kind of batches: name them, without newcomer")
         for name, figure in in_turn(chosen, options.data_dir, batches, options.turns).items():
             print(f"{name:54}{figure:8.1f} reviews/s")
         return
@@ -163,7 +165,6 @@ def main() -> None:
         folder = ["--data-dir", str(options.data_dir)] if options.data_dir else []
         return in_process(__file__, variant, ["--batches", str(batches), *folder])
 
-    chosen = options.variants.split(";") if options.variants else []
     if chosen and not options.rounds:
         for name in chosen:
             print(f"{name:54}{run(name):8.1f} reviews/s", flush=True)

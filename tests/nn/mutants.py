@@ -465,9 +465,11 @@ class FirstTokensAttendToThemselves(PreNormBlock):
 class LastTokensForTheFirst(PreNormBlock):
     def forward(self, x, mask=None, bias=None, return_weights=False, only_first=None):
         result = super().forward(x, mask, bias, return_weights)
+        if only_first is None:
+            return result
         if return_weights:
             return result[0][:, -only_first:], result[1][:, :, -only_first:]
-        return result if only_first is None else result[:, -only_first:]
+        return result[:, -only_first:]
 
 
 class QueriesUnheard(PreNormBlock):

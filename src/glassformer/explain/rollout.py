@@ -71,9 +71,8 @@ def attention_rollout(question: Question) -> Float[Tensor, "rows parts"]:
     finally:
         handle.remove()
     (x,) = seen
-    with torch.autocast(
-        x.device.type, enabled=False
-    ):  # products of shares, in float32 whatever the model's are
+    # shares are multiplied in float32, whatever the model computes in
+    with torch.autocast(x.device.type, enabled=False):
         rolled = rolled_out([each.weights.float() for each in attended])
         cls = rolled.shape[2] - question.real.shape[1]
         mask = torch.nn.functional.pad(question.real, (cls, 0), value=True)

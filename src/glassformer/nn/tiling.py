@@ -218,9 +218,9 @@ class _OnlineSoftmax(torch.autograd.Function):
                             tiles.add_bias_gradient(d_bias, d_scores, group, rows, columns)
                         d_q_part = d_scores @ k_group[:, :, columns]
                         d_q_rows = tiles.add(d_q_rows, slice(None), d_q_part, d_q_part)
-                        d_k_part = d_scores.transpose(-2, -1) @ q_group[:, :, rows]
+                        d_k_part = (q_group[:, :, rows].transpose(-2, -1) @ d_scores).transpose(-2, -1)
                         d_k_group = tiles.add(d_k_group, columns, d_k_part, k_group)
-                        d_v_part = powers.transpose(-2, -1) @ d_out
+                        d_v_part = (d_out.transpose(-2, -1) @ powers).transpose(-2, -1)
                         d_v_group = tiles.add(d_v_group, columns, d_v_part, v_group)
                     d_q[here] = tiles.scaled(d_q_rows)
                 d_k[group], d_v[group] = d_k_group, d_v_group
