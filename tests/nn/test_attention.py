@@ -431,6 +431,17 @@ def test_without_gradients_nothing_is_lost_in_single_precision(mask, offset):
     torch.testing.assert_close(kept.detach(), y, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("offset", [-70.0, 0.0, 80.0])
+@pytest.mark.parametrize("size", [0.0, 1e-14, 1.0, 1e4])
+def test_without_gradients_values_of_any_size_are_averaged(size, offset):
+    """Powers meet the values before they are divided by their sum: the products have to stay in range too."""
+    q, k, v = (torch.randn(BATCH, HEADS, n, D_HEAD) for n in (QUERIES, KEYS, KEYS))
+    bias = torch.full((QUERIES, KEYS), offset)
+    exact = explicit_attention(q.double(), k.double(), v.double(), bias=bias.double()) * size
+    y = tiled_attention(q, k, v * size, bias=bias)
+    torch.testing.assert_close(y.double(), exact, rtol=0, atol=1e-4 * size)
+
+
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_comparison_rejects(mutant):
     with pytest.raises(AssertionError):
