@@ -1,7 +1,10 @@
 """Batches of images: complete, scaled, in their order, and the very same after a restart."""
 
+from typing import Any
+
 import numpy as np
 import torch
+from torch.nn import functional
 
 from glassformer.data.augment import Augmentation
 from glassformer.data.image_batches import ImageBatches
@@ -58,6 +61,24 @@ def test_a_restart_inside_an_epoch_gives_the_very_next_batch() -> None:
     for ours, theirs in zip(first + rest, expected, strict=True):
         assert ours.keys() == theirs.keys() == {"images", "labels", "targets"}
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_the_first_epochs_are_of_smaller_images_and_the_others_as_they_were() -> None:
+    def three_epochs(**early: Any) -> list[list[dict]]:
+        augmentation = Augmentation(crop=1, flip=True, mixup=1.0)
+        batches = ImageBatches(
+            examples(), 5, shuffle=True, augmentation=augmentation, classes=4, seed=9, **early
+        )
+        return [all_of(batches) for _ in range(3)]
+
+    early, whole = three_epochs(early_size=(3, 4), early_epochs=2), three_epochs()
+    for epoch in range(3):
+        for ours, theirs in zip(early[epoch], whole[epoch], strict=True):
+            assert torch.equal(ours["targets"], theirs["targets"])
+            expected = theirs["images"]
+            if epoch < 2:
+                expected = functional.interpolate(expected, size=(3, 4), mode="bilinear", antialias=True)
+            torch.testing.assert_close(ours["images"], expected, rtol=0, atol=1e-6)
 
 
 def test_another_seed_augments_in_another_way() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from glassformer.errors import UsageError
 from glassformer.models.configs import PatchPositions, Pool, VisionTransformerConfig
-from glassformer.models.vision_transformer import VisionTransformer
+from glassformer.models.vision_transformer import InTwoSizes, VisionTransformer
 from glassformer.nn.patches import patchify, unpatchify
 from glassformer.nn.stochastic_depth import StochasticDepth
 
@@ -285,6 +285,25 @@ def test_for_image_size_is_a_model_of_its_own(positions, pool) -> None:
         for parameter in other.parameters():
             parameter.zero_()
     assert torch.equal(model(images), before)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+@pytest.mark.parametrize("pool", ["mean", "cls"])
+def test_two_sizes_learn_by_one_set_of_weights(positions, pool) -> None:
+    model = randomised(replace(CONFIG, positions=positions, pool=pool))
+    images, smaller_images = pixels(), pixels(replace(CONFIG, height=8, width=16))
+    both, parameters = InTwoSizes(model, 8, 16), list(model.parameters())
+    assert [id(each) for each in both.parameters()] == [id(each) for each in parameters]
+    assert_same(both(images), model(images))
+    for _ in range(2):
+        assert_same(both(smaller_images), model.for_image_size(8, 16)(smaller_images))
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.mul_(1.1)
+    both(smaller_images).square().sum().backward()
+    assert all(each.grad is not None and each.grad.any() for each in parameters)
+    with pytest.raises(ValueError, match="images of 16 x 8 pixels do not fit a model built for 12 x 20"):
+        both(pixels(replace(CONFIG, height=16, width=8)))
 
 
 def test_another_size_is_refused() -> None:

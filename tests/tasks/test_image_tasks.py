@@ -93,6 +93,34 @@ def test_given_splits_are_used_as_they_are_and_duplicates_are_told(tmp_path: Pat
     assert any("1 of 6 test images stand in" in note for note in prepared.notes)
 
 
+@pytest.mark.parametrize(
+    ("scale", "sizes"),
+    [(0.75, (24, 32)), (0.1, (8, 8)), (0.9, (32, 40)), (0.95, (32, 48))],
+)
+def test_early_images_are_smaller_by_whole_patches(scale: float, sizes: tuple, tmp_path: Path) -> None:
+    task, folder = find_task("images"), image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    config = task.preset(None, None)
+    data = replace(config.data, train=str(folder), image_size=(32, 48), early_scale=scale, early_share=2 / 3)
+    config = replace(
+        config,
+        data=data,
+        model=replace(config.model, patch=8),
+        fit=replace(config.fit, epochs=3),
+    )
+    prepared = task.prepare(config, lambda line: None)
+    batches = task.batches(prepared.examples["train"], config, train=True)
+    facts = task.facts(None, prepared.class_names, config)
+    learner = task.learner(task.build_model(replace(config.model, **facts)), config)
+    seen = []
+    for _ in range(3):
+        (batch,) = batches
+        seen.append(tuple(batch["images"].shape[2:]))
+        assert task.logits(learner, batch).shape == (len(batch["labels"]), 2)
+    assert seen == [sizes, sizes, (32, 48)]
+    (judged,) = task.batches(prepared.examples["validation"], config, train=False)
+    assert judged["images"].shape[2:] == (32, 48)
+
+
 def test_decoded_images_are_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
     first = prepare("images", train=str(folder))
@@ -125,6 +153,8 @@ def test_bad_images_stop_or_are_left_out_with_their_labels(tmp_path: Path) -> No
         ({"train": "pets", "test": "more"}, DataError, "has the label 'cow'"),
         ({"train": "pets", "image_size": (30, 32)}, UsageError, "images of 24 x 32 or 32 x 32"),
         ({"train": "pets", "validation_share": 0.0}, UsageError, "leaves a split empty"),
+        ({"train": "pets", "early_scale": 1.5}, UsageError, "early_scale=1.5 is out of range; choose 0 <"),
+        ({"train": "pets", "early_share": 0.0}, UsageError, "early_share=0.0 is out of range; choose 0 <"),
     ],
 )
 def test_what_is_refused(

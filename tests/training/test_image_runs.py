@@ -25,9 +25,10 @@ def quiet(line: str) -> None:
 
 
 def small(**data: Any):
-    """A few digits and every augmentation, Muon, averaging: all whose state has to survive a restart."""
+    """A few digits, smaller at first, every augmentation, Muon, averaging: what has to survive a restart."""
     config = find_task("digits").preset("cpu", None)
     varied: dict[str, Any] = {"crop": 1, "flip": True, "erase": 0.5, "mixup": 0.4, "cutmix": 1.0}
+    varied |= {"early_scale": 0.5, "early_share": 0.67}
     return replace(
         config,
         model=replace(config.model, layers=2, heads=2, d_model=16, d_ff=24, stochastic_depth=0.2),

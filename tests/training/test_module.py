@@ -1,5 +1,7 @@
 import subprocess
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from glassformer.models.configs import TextClassifierConfig
 from glassformer.models.text_classifier import TextClassifier
 from glassformer.tasks import find_task
 from glassformer.tasks.config import OptimConfig
-from glassformer.training.module import follow, rate_factor
+from glassformer.training.module import TrainingModule, follow, rate_factor
 from glassformer.training.optimizers import make_optimizer, orthogonalized, parameter_groups
 
 
@@ -204,6 +206,28 @@ for plain, compiled in zip(*gradients, strict=True):
     torch.testing.assert_close(plain, compiled)
 print(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 """
+
+
+def test_smaller_images_teach_the_very_weights_that_were_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = find_task("digits")
+    preset = task.preset(None, None)
+    config = replace(preset, data=replace(preset.data, early_scale=0.5))
+    sizes = replace(preset.model, channels=1, height=8, width=8, classes=10, positions="learned", layers=1)
+    module = TrainingModule(task, task.build_model(sizes), config, 10)
+    monkeypatch.setattr(TrainingModule, "log", lambda *args, **kwargs: None)
+    rates = SimpleNamespace(optimizers=[SimpleNamespace(param_groups=[{"lr": 1.0}])])
+    monkeypatch.setattr(TrainingModule, "trainer", rates)
+    published = task.build_model(sizes)
+    torch.nn.init.normal_(published.head.weight)
+    module.model.load_state_dict(published.state_dict(), assign=True)
+    names = list(module.state_dict())
+    for side in (4, 8):
+        module.zero_grad()
+        module.training_step(
+            {"images": torch.randn(5, 1, side, side), "labels": torch.arange(5)}, 0
+        ).backward()
+        assert all(each.grad is not None and each.grad.any() for each in module.model.parameters())
+    assert list(module.state_dict()) == names
 
 
 def test_a_compiled_training_is_the_same_training() -> None:

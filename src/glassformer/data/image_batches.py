@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from glassformer.data.augment import Augmentation
 from glassformer.data.batching import Position
@@ -18,7 +19,9 @@ class ImageBatches(Position):
     With mixup or CutMix also `targets`, (batch classes). Shuffled batches come in a new order in each epoch;
     otherwise the order is that of the examples. The draws of a batch depend on the seed, the epoch and the
     batch's number alone, so a run that is stopped and resumed sees the very same batches: see `position`.
-    The pixels go to `device` as bytes, a quarter of their size as numbers, and are augmented there.
+    The pixels go to `device` as bytes, a quarter of their size as numbers, and are augmented there. In the
+    first `early_epochs` the augmented images are shrunk to `early_size`, (height, width), bilinearly with
+    antialiasing.
     """
 
     def __init__(
@@ -31,6 +34,8 @@ class ImageBatches(Position):
         classes: int = 0,
         seed: int = 0,
         device: str = "cpu",
+        early_size: tuple[int, int] | None = None,
+        early_epochs: int = 0,
     ) -> None:
         super().__init__()
         self.examples = examples
@@ -40,6 +45,8 @@ class ImageBatches(Position):
         self.classes = classes
         self.seed = seed
         self.device = device
+        self.early_size = early_size
+        self.early_epochs = early_epochs
         self.order = np.arange(len(examples))
 
     def __len__(self) -> int:
@@ -64,5 +71,7 @@ class ImageBatches(Position):
             words = np.random.SeedSequence([self.seed, self.epoch, number]).generate_state(1, np.uint64)
             generator = torch.Generator().manual_seed(int(words[0] >> 1))
             images, targets = self.augmentation(images, labels, self.classes, generator)
+        if self.early_size and self.epoch < self.early_epochs:
+            images = functional.interpolate(images, size=self.early_size, mode="bilinear", antialias=True)
         batch = {"images": images.mul(2).sub_(1), "labels": labels}
         return batch if targets is None else batch | {"targets": targets}

@@ -92,21 +92,23 @@ class VisionTransformer(nn.Module):
         x = last(x, only_first=self.read)
         return self.head(self.pool(self.norm(x)))
 
-    def for_image_size(self, height: int, width: int) -> "VisionTransformer":
+    def for_image_size(self, height: int, width: int, *, shared: bool = False) -> "VisionTransformer":
         """A copy for images of another size, in pixels: the same weights, learned positions interpolated.
 
+        shared: no weights of its own but these very parameters, so that what one learns, the other knows.
         Raises UsageError where the patch does not divide the size.
 
-        Source: Dosovitskiy et al. 2021, section 3.2; the interpolation: `LearnedGridPositions.resized`.
+        Source: Dosovitskiy et al. 2021, section 3.2; the interpolation: `LearnedGridPositions.interpolated`.
         """
         config = replace(self.config, height=height, width=width)
         grid = grid_size((height, width), config.patch)
-        model = copy.deepcopy(self)
+        # deepcopy takes what stands in its memo for copied already
+        model = copy.deepcopy(self, {id(each): each for each in self.parameters()} if shared else {})
         model.config = config
         for parent in list(model.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, GridPositions):
-                    setattr(parent, name, child.resized(*grid))
+                    setattr(parent, name, child.shared(*grid) if shared else child.resized(*grid))
         return model
 
     def _check(self, images: Tensor) -> None:
@@ -121,3 +123,22 @@ class VisionTransformer(nn.Module):
                 f"images of {height} x {width} pixels do not fit a model built for {config.height} x "
                 f"{config.width}; resize them, or take model.for_image_size({height}, {width})"
             )
+
+
+class InTwoSizes(nn.Module):
+    """A vision transformer that learns from images of its own size and of a smaller one: one set of weights.
+
+    Source: Tan & Le 2021 (EfficientNetV2), section 4: images that grow in the course of training. Deviation:
+    one smaller size, and regularisation as it is.
+    """
+
+    def __init__(self, model: VisionTransformer, height: int, width: int) -> None:
+        super().__init__()
+        self.model = model
+        self.smaller = model.for_image_size(height, width, shared=True)
+
+    def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
+        """images: of one of the two sizes. Raises ValueError for another."""
+        config = self.smaller.config
+        small = images.shape[2:] == (config.height, config.width)
+        return self.smaller(images) if small else self.model(images)

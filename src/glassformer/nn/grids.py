@@ -34,6 +34,10 @@ class GridPositions(nn.Module, ABC):
     def resized(self, rows: int, columns: int) -> "GridPositions":
         """Such positions for another grid; what was learned comes along, interpolated."""
 
+    def shared(self, rows: int, columns: int) -> "GridPositions":
+        """As `resized`, but with these very parameters: what one grid learns, the other knows."""
+        return self.resized(rows, columns)
+
     def _check(self, tokens: int) -> None:
         fitting = self.prefix + self.rows * self.columns
         if tokens != fitting:
@@ -62,19 +66,52 @@ class LearnedGridPositions(GridPositions):
         self._check(x.shape[1])
         return x + self.embedding.weight
 
-    def resized(self, rows: int, columns: int) -> "LearnedGridPositions":
-        """P interpolated bicubically over the grid, a patch's centre its place; prefix rows as they are.
+    def interpolated(self, rows: int, columns: int) -> Float[Tensor, "tokens d_model"]:
+        """P bicubically over another grid, a patch's centre its place; prefix rows as they are.
 
         Source: Dosovitskiy et al. 2021, section 3.2, who leave the kind open; bicubic as transformers does.
         """
-        table = self.embedding.weight.detach()
-        d_model = table.shape[1]
-        other = LearnedGridPositions(d_model, rows, columns, prefix=self.prefix)
-        grid = table[self.prefix :].T.reshape(1, d_model, self.rows, self.columns)
+        table = self.embedding.weight
+        grid = table[self.prefix :].T.reshape(1, -1, self.rows, self.columns)
         grid = functional.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
-        resized = torch.cat((table[: self.prefix], grid[0].flatten(1).T))
-        other.embedding = nn.Embedding.from_pretrained(resized, freeze=False)
+        return torch.cat((table[: self.prefix], grid[0].flatten(1).T))
+
+    def resized(self, rows: int, columns: int) -> "LearnedGridPositions":
+        """Positions of their own for another grid, that begin as P `interpolated`."""
+        table = self.interpolated(rows, columns).detach()
+        other = LearnedGridPositions(table.shape[1], rows, columns, prefix=self.prefix)
+        other.embedding = nn.Embedding.from_pretrained(table, freeze=False)
         return other.train(self.training)
+
+    def shared(self, rows: int, columns: int) -> "InterpolatedGridPositions":
+        """P itself, interpolated anew at each call, so that P learns on the other grid."""
+        return InterpolatedGridPositions(self, rows, columns)
+
+
+class InterpolatedGridPositions(GridPositions):
+    """y[b, t] = x[b, t] + P'[t], with P' the positions `learned` on one grid, interpolated over another.
+
+    x, y: (batch tokens d_model). No parameters but those of `learned`, which gradients reach.
+    Raises ValueError as `GridPositions` says.
+
+    Source: as `LearnedGridPositions.interpolated`.
+    """
+
+    def __init__(self, learned: LearnedGridPositions, rows: int, columns: int) -> None:
+        super().__init__(rows, columns, learned.prefix)
+        self.learned = learned
+
+    def forward(self, x: Float[Tensor, "batch tokens d_model"]) -> Float[Tensor, "batch tokens d_model"]:
+        self._check(x.shape[1])
+        return x + self.learned.interpolated(self.rows, self.columns)
+
+    def resized(self, rows: int, columns: int) -> LearnedGridPositions:
+        """From `learned`, not from what is interpolated already."""
+        return self.learned.resized(rows, columns)
+
+    def shared(self, rows: int, columns: int) -> "InterpolatedGridPositions":
+        """Likewise."""
+        return self.learned.shared(rows, columns)
 
 
 def _grid_sinusoids(rows: int, columns: int, d_model: int, prefix: int) -> Float[Tensor, "tokens {d_model}"]:

@@ -189,6 +189,10 @@ class Task(ABC):
     def batches(self, examples: Any, config: TrainConfig[Any, Any], *, train: bool) -> Batches:
         """A loader: shuffled and augmented for training, in its best order for judging."""
 
+    def learner(self, model: "nn.Module", config: TrainConfig[Any, Any]) -> "nn.Module":
+        """What is called in training: the model, where the training batches are like those to judge."""
+        return model
+
     @abstractmethod
     def loss(
         self, model: "nn.Module", batch: dict[str, Any], label_smoothing: float
