@@ -28,9 +28,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from glassformer.data.augment import shrunk
 from glassformer.models.vision_transformer import VisionTransformer
 from glassformer.tasks import find_task
-from glassformer.tasks.cifar10 import JPEG_COPY
+from glassformer.tasks.cifar10 import JPEG_COPY, Cifar10Task
 from glassformer.tasks.config import MachineConfig
 from glassformer.tasks.image_classification import augmentation_of
 from glassformer.training.machine import Machine, prepare_machine
@@ -41,16 +42,20 @@ from side_by_side import machine
 
 @dataclass(frozen=True)
 class Recipe:
-    """A preset of `cifar10`, and what of it is changed: the epochs, and on a GPU larger batches."""
+    """A preset of `cifar10`, and what of it is changed: the epochs, and on a GPU larger batches.
+
+    early_epochs: how many of them, the first, see smaller images, where the preset has such; never the last.
+    """
 
     preset: str
     epochs: int
     batch_size: int
     muon_learning_rate: float
+    early_epochs: int = 0
 
 
 RECIPES = {
-    "cpu": {0.7: Recipe("cpu", 4, 128, 0.01)},
+    "cpu": {0.7: Recipe("cpu", 5, 128, 0.006, early_epochs=4)},
     "cuda": {
         0.7: Recipe("cpu", 6, 512, 0.02),
         0.8: Recipe("cpu", 15, 512, 0.02),
@@ -77,6 +82,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0: all")
     parser.add_argument("--choose", action="store_true", help="hold validation out of train and judge on it")
     parser.add_argument("--epochs", type=int, nargs="+", help="with --choose: the first that is enough")
+    parser.add_argument("--early-epochs", type=int, help="another number of them, with --choose")
     parser.add_argument("--preset", choices=["cpu", "gpu", "best"], help="another recipe, with --choose")
     parser.add_argument("--batch-size", type=int, help="another batch size, with --choose")
     parser.add_argument("--muon-learning-rate", type=float, help="another rate, with --choose")
@@ -87,7 +93,7 @@ def main() -> None:
         options.lines, options.seeds, options.choose, options.epochs = [0.7], [0], True, [1]
     changes = {
         name: value
-        for name in ("preset", "batch_size", "muon_learning_rate")
+        for name in ("preset", "batch_size", "muon_learning_rate", "early_epochs")
         if (value := getattr(options, name)) is not None
     }
     if (options.epochs or changes) and not options.choose:
@@ -171,7 +177,8 @@ class Student:
     """A model that is compiled once, and trained anew from each seed's weights."""
 
     def __init__(self, recipe: Recipe, pixels: dict[str, tuple[Tensor, Tensor]], chosen: Machine) -> None:
-        config = find_task("cifar10").preset(recipe.preset, None)
+        task = Cifar10Task()
+        config = task.preset(recipe.preset, None)
         self.optim = replace(config.optim, muon_learning_rate=recipe.muon_learning_rate)
         self.augmentation = augmentation_of(config.data)
         self.pixels, self.chosen, self.size = pixels, chosen, recipe.batch_size
@@ -180,7 +187,9 @@ class Student:
         facts = {"channels": 3, "height": 32, "width": 32, "classes": 10, "attention": attention}
         self.config = replace(config.model, **facts)
         self.model = VisionTransformer(self.config).to(chosen.device)
-        self.forward = torch.compile(self.model) if on_gpu else self.model
+        learner = task.learner(self.model, config)
+        self.forward = torch.compile(learner) if on_gpu else learner
+        self.early_size, self.early_epochs = task.early_size(config), recipe.early_epochs
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.precision = torch.autocast(
             chosen.device.type, torch.bfloat16, enabled=chosen.precision == "bf16"
@@ -190,8 +199,8 @@ class Student:
         """One training from scratch, and one look at the judged images."""
         warm_up_seconds = 0.0
         if self.chosen.device.type == "cuda":
-            warm_up_seconds = self._train(1, seed, most=WARM_UP_STEPS)
-        seconds = self._train(epochs, seed)
+            warm_up_seconds = self._train(2, min(1, self.early_epochs), seed, most=WARM_UP_STEPS)
+        seconds = self._train(epochs, min(self.early_epochs, epochs - 1), seed)
 
         judged, truth = self.pixels["judged"]
         self.model.eval()
@@ -204,8 +213,8 @@ class Student:
             "warm_up_seconds": round(warm_up_seconds, 1),
         }
 
-    def _train(self, epochs: int, seed: int, most: int | None = None) -> float:
-        """From fresh weights; gives the seconds from the first step to the last. most: steps at most."""
+    def _train(self, epochs: int, early_epochs: int, seed: int, most: int | None = None) -> float:
+        """From fresh weights; gives the seconds from the first step to the last. most: of each epoch."""
         device = self.chosen.device
         torch.manual_seed(seed)
         self.model.load_state_dict(VisionTransformer(self.config).state_dict())
@@ -221,12 +230,14 @@ class Student:
         if device.type == "cuda":
             torch.cuda.synchronize()
         start = time.perf_counter()
-        for _ in range(epochs):
+        for epoch in range(epochs):
             order = torch.randperm(len(images), generator=generator).to(device)
             for number in range(min(batches, most or batches)):
                 rows = order[number * self.size : (number + 1) * self.size]
                 truth = labels[rows]
                 batch, mixed = self.augmentation(images[rows].float() / 255, truth, 10, generator)
+                if self.early_size and epoch < early_epochs:
+                    batch = shrunk(batch, self.early_size)
                 with self.precision:
                     logits = self.forward(batch * 2 - 1)
                 loss = functional.cross_entropy(

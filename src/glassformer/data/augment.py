@@ -77,6 +77,11 @@ def random_crop(images: Images, padding: int, generator: Generator) -> Images:
     return places[torch.arange(len(images), device=images.device), :, row, column]
 
 
+def shrunk(images: Images, size: tuple[int, int]) -> Images:
+    """To (height, width), bilinearly with antialiasing. Nothing is drawn."""
+    return functional.interpolate(images, size=size, mode="bilinear", antialias=True)
+
+
 def random_flip(images: Images, generator: Generator) -> Images:
     """Mirrors an image, left and right, with probability 1/2."""
     return torch.where(_of_image(_uniform(len(images), images, generator)) < 0.5, images.flip(3), images)

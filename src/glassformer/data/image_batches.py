@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
-from glassformer.data.augment import Augmentation
+from glassformer.data.augment import Augmentation, shrunk
 from glassformer.data.batching import Position
 from glassformer.data.images import ImageExamples
 
@@ -20,8 +19,7 @@ class ImageBatches(Position):
     otherwise the order is that of the examples. The draws of a batch depend on the seed, the epoch and the
     batch's number alone, so a run that is stopped and resumed sees the very same batches: see `position`.
     The pixels go to `device` as bytes, a quarter of their size as numbers, and are augmented there. In the
-    first `early_epochs` the augmented images are shrunk to `early_size`, (height, width), bilinearly with
-    antialiasing.
+    first `early_epochs` the augmented images are `shrunk` to `early_size`, (height, width).
     """
 
     def __init__(
@@ -72,6 +70,6 @@ class ImageBatches(Position):
             generator = torch.Generator().manual_seed(int(words[0] >> 1))
             images, targets = self.augmentation(images, labels, self.classes, generator)
         if self.early_size and self.epoch < self.early_epochs:
-            images = functional.interpolate(images, size=self.early_size, mode="bilinear", antialias=True)
+            images = shrunk(images, self.early_size)
         batch = {"images": images.mul(2).sub_(1), "labels": labels}
         return batch if targets is None else batch | {"targets": targets}

@@ -178,7 +178,7 @@ class ImageClassification(Classification):
         """With the smaller size of the first epochs, where there is one."""
         from glassformer.models.vision_transformer import InTwoSizes, VisionTransformer
 
-        if not (early := self._early_size(config)):
+        if not (early := self.early_size(config)):
             return model
         assert isinstance(model, VisionTransformer)
         return InTwoSizes(model, *early)
@@ -199,7 +199,7 @@ class ImageClassification(Classification):
             classes=int(examples.labels.max()) + 1,
             seed=config.seed,
             device="cpu" if config.device == "auto" else config.device,
-            early_size=self._early_size(config),
+            early_size=self.early_size(config),
             early_epochs=round(config.data.early_share * config.fit.epochs),
         )
 
@@ -329,7 +329,7 @@ class ImageClassification(Classification):
         numbers = np.asarray(labels).tolist()
         return [(pixels[i], prepared.class_names[numbers[i]]) for i in evenly(len(pixels), count)]
 
-    def _early_size(self, config: TrainConfig[Any, Any]) -> tuple[int, int] | None:
+    def early_size(self, config: TrainConfig[Any, Any]) -> tuple[int, int] | None:
         """Height and width of the training images in the first epochs, where they are not their own."""
         own, patch, scale = self.shape(config)[1:], config.model.patch, config.data.early_scale
         height, width = (max(1, round(scale * side / patch)) * patch for side in own)
