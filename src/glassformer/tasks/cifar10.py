@@ -28,7 +28,7 @@ class Cifar10Task(ImageClassification):
 not measured""",
             config=TrainConfig(
                 model=VisionTransformerConfig(positions="rotary", attention="tiled"),
-                data=ImageData(crop=4, flip=True, early_scale=0.75, early_share=0.73),
+                data=ImageData(crop=4, flip=True, early_scale=0.75, early_share=0.8),
                 optim=OptimConfig(
                     name="muon",
                     learning_rate=2e-3,
@@ -36,7 +36,7 @@ not measured""",
                     weight_decay=0.05,
                     warmup=0.1,
                 ),
-                fit=FitConfig(epochs=11, batch_size=128),
+                fit=FitConfig(epochs=9, batch_size=128),
             ),
         ),
         "gpu": Preset(
