@@ -3,12 +3,12 @@
     python benchmarks/vit_speedrun.py --data-dir DATA [--lines 0.7 0.8] [--seeds 0 1] [--quick] [--json FILE]
     python benchmarks/vit_speedrun.py --data-dir DATA --choose --epochs 4 5    # judged on validation
 
-The rules: no convolution, no other data, no pretrained weights. The recipe of each line (RECIPES) is fixed
-beforehand, on 5,000 images held out of train (`--choose` trains without them and judges on them); then all of
-train is trained on, and test is read once, after the last step. The clock runs from the first step to the
-last, with the pixels on the device as bytes and augmentation there; compilation and the first steps, which
-make the kernels ready (on CUDA), are counted apart. A line counts as reached when the mean over the seeds is
-at least the line.
+The rules: no convolution, no other data, no pretrained weights; images may be smaller in the first epochs,
+and are judged as they are. The recipe of each line (RECIPES) is fixed beforehand, on 5,000 images held out of
+train (`--choose` trains without them and judges on them); then all of train is trained on, and test is read
+once, after the last step. The clock runs from the first step to the last, with the pixels on the device as
+bytes and augmentation there; compilation and the first steps, which make the kernels ready (on CUDA), are
+counted apart. A line counts as reached when the mean over the seeds is at least the line.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0: all")
     parser.add_argument("--choose", action="store_true", help="hold validation out of train and judge on it")
     parser.add_argument("--epochs", type=int, nargs="+", help="with --choose: the first that is enough")
-    parser.add_argument("--early-epochs", type=int, help="another number of them, with --choose")
+    parser.add_argument("--early-epochs", type=int, help="how many on smaller images, with --choose")
     parser.add_argument("--preset", choices=["cpu", "gpu", "best"], help="another recipe, with --choose")
     parser.add_argument("--batch-size", type=int, help="another batch size, with --choose")
     parser.add_argument("--muon-learning-rate", type=float, help="another rate, with --choose")
@@ -100,6 +100,8 @@ def main() -> None:
         parser.error("another recipe is for choosing on validation; give --choose too")
 
     chosen = prepare_machine(MachineConfig(device=options.device, threads=options.threads))
+    if (options.early_epochs or 0) < 0:
+        parser.error(f"--early-epochs {options.early_epochs} is below 0; choose 0 (none) or more")
     recipes = RECIPES["cuda" if chosen.device.type == "cuda" else "cpu"]
     lines = options.lines or list(recipes)
     if unknown := [line for line in lines if line not in recipes]:
@@ -120,6 +122,7 @@ def main() -> None:
         recipe = replace(recipes[line], **changes)
         student = Student(recipe, pixels, chosen)
         for epochs in options.epochs or [recipe.epochs]:
+            student.early_epochs = min(recipe.early_epochs, epochs - 1)
             runs = []
             for seed in options.seeds:
                 runs.append(student.run(epochs, seed))
@@ -129,7 +132,7 @@ def main() -> None:
             report["lines"].append(
                 {
                     "line": line,
-                    "recipe": asdict(replace(recipe, epochs=epochs)),
+                    "recipe": asdict(replace(recipe, epochs=epochs, early_epochs=student.early_epochs)),
                     "parameters": student.parameters,
                     "mean_accuracy": mean,
                     "mean_seconds": seconds,
@@ -187,9 +190,11 @@ class Student:
         facts = {"channels": 3, "height": 32, "width": 32, "classes": 10, "attention": attention}
         self.config = replace(config.model, **facts)
         self.model = VisionTransformer(self.config).to(chosen.device)
-        learner = task.learner(self.model, config)
-        self.forward = torch.compile(learner) if on_gpu else learner
         self.early_size, self.early_epochs = task.early_size(config), recipe.early_epochs
+        if self.early_epochs and not self.early_size:
+            raise SystemExit(f"the preset {recipe.preset} has no smaller images; leave out --early-epochs")
+        learner = task.in_training(self.model, config) if self.early_epochs else self.model
+        self.forward = torch.compile(learner) if on_gpu else learner
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.precision = torch.autocast(
             chosen.device.type, torch.bfloat16, enabled=chosen.precision == "bf16"
@@ -200,7 +205,7 @@ class Student:
         warm_up_seconds = 0.0
         if self.chosen.device.type == "cuda":
             warm_up_seconds = self._train(2, min(1, self.early_epochs), seed, most=WARM_UP_STEPS)
-        seconds = self._train(epochs, min(self.early_epochs, epochs - 1), seed)
+        seconds = self._train(epochs, self.early_epochs, seed)
 
         judged, truth = self.pixels["judged"]
         self.model.eval()

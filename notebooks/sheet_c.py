@@ -284,10 +284,13 @@ same(unplaced(mixed), unplaced(images), "without positions, patches that change 
 if QUICK:
     SIZE = (
         "--model.layers 2 --model.d-model 24 --model.heads 3 --model.d-ff 48 --model.patch 8 "
-        "--fit.epochs 2 --threads 1"
+        "--fit.epochs 2 --threads 1 --data.early-scale 1"
     )
 else:
-    SIZE = "--model.layers 3 --model.d-model 96 --model.heads 4 --model.d-ff 192 --fit.epochs 6"
+    SIZE = (
+        "--model.layers 3 --model.d-model 96 --model.heads 4 --model.d-ff 192 "
+        "--fit.epochs 6 --data.early-scale 1"
+    )
 RUN = WORK / "cifar10"
 glassformer(f"train cifar10 {SIZE} --no-baselines --run-dir {RUN}")
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from glassformer.cli import main
-from glassformer.commands.task_options import config_of, task_options
+from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.commands.train import TrainOptions
 from glassformer.config_files import flags_of_mapping, options_in
 from glassformer.errors import UsageError
@@ -219,6 +219,14 @@ def test_flags_beat_files_and_later_files_earlier_ones(tmp_path: Path) -> None:
     assert main(["train", "parity", "--config", str(folder / "config.yaml"), "--run-dir", str(again)]) == 0
     assert yaml.safe_load((again / "config.yaml").read_text()) == config
     assert (again / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_what_an_older_run_does_not_name_stays_out_when_it_is_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    for beginning, scale in (("", 0.75), ("schema_version: 2\ntask: cifar10\n", 1.0)):
+        file.write_text(beginning + "data: {crop: 2}\nfit: {epochs: 14}\n")
+        config = config_of(task_options(TaskOptions, "train", "cifar10", ["--config", str(file)]))
+        assert (config.data.early_scale, config.data.crop, config.fit.epochs) == (scale, 2, 14)
 
 
 def test_a_slip_in_a_file_is_answered_like_one_on_the_command_line(tmp_path: Path, capsys) -> None:

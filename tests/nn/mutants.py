@@ -872,6 +872,24 @@ class ResizedAntialiased(Resized):
         return interpolated(grid, rows, columns, mode="bicubic", antialias=True)
 
 
+class SharedByACopy(LearnedGridPositions):
+    def shared(self, rows, columns):
+        return self.resized(rows, columns)
+
+
+class SharedWithHalfTheGradient(LearnedGridPositions):
+    def interpolated(self, rows, columns):
+        table = super().interpolated(rows, columns)
+        return (table + table.detach()) / 2
+
+
+class SharedFromItsFirstTable(LearnedGridPositions):
+    def shared(self, rows, columns):
+        positions, table = super().shared(rows, columns), self.interpolated(rows, columns)
+        positions.forward = lambda x: x + table
+        return positions
+
+
 class Skipping(StochasticDepth):
     """Stochastic depth with room for a mistake; without any it is right."""
 
@@ -1142,6 +1160,8 @@ def _mutants() -> list[Mutant]:
         add(wrong.__name__, grids.assert_learned_grid_adds_rows, LearnedGridPositions, wrong)
     for wrong in WRONG_RESIZES:
         add(wrong.__name__, grids.assert_resized_equals_numpy, ResizedBicubic, wrong)
+    for wrong in (SharedByACopy, SharedWithHalfTheGradient, SharedFromItsFirstTable):
+        add(wrong.__name__, grids.assert_shared_learns_in_the_first_place, LearnedGridPositions, wrong)
 
     for wrong in WRONG_SKIPS:
         add(f"{wrong.__name__} for stochastic depth", blocks.assert_stochastic_depth, Skipping, wrong)

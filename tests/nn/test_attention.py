@@ -440,6 +440,18 @@ def test_without_gradients_values_of_any_size_are_averaged(size, offset):
     exact = explicit_attention(q.double(), k.double(), v.double(), bias=bias.double()) * size
     y = tiled_attention(q, k, v * size, bias=bias)
     torch.testing.assert_close(y.double(), exact, rtol=0, atol=1e-4 * size)
+    beside_ones = torch.cat((v * size, torch.ones_like(v)), dim=-1)
+    y = tiled_attention(q, k, beside_ones, bias=bias)[..., :D_HEAD]
+    torch.testing.assert_close(y.double(), exact, rtol=0, atol=1e-4 * size)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_without_gradients_a_value_that_is_no_number_stays_where_it_is(value):
+    q, k, v = (torch.randn(BATCH, HEADS, n, D_HEAD) for n in (QUERIES, KEYS, KEYS))
+    v[0, 0, 2, 1] = value
+    torch.testing.assert_close(tiled_attention(q, k, v), explicit_attention(q, k, v), equal_nan=True)
+    nothing = v[..., :0]
+    assert tiled_attention(q, k, nothing).shape == (BATCH, HEADS, QUERIES, 0)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)

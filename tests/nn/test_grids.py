@@ -130,6 +130,29 @@ def assert_resized_equals_numpy(build: Build, rows: int = 4, columns: int = 2, p
     assert_same(resized.embedding.weight, expected, "resized table")
 
 
+def assert_shared_learns_in_the_first_place(
+    build: Build, rows: int = 2, columns: int = 4, prefix: int = 1
+) -> None:
+    module = randomised(build(7, ROWS, COLUMNS, prefix=prefix).double())
+    shared, x = module.shared(rows, columns), random(BATCH, prefix + rows * columns, 7)
+    for _ in range(2):
+        assert_same(shared(x), module.resized(rows, columns)(x), "shared positions")
+        with torch.no_grad():
+            module.embedding.weight.mul_(2)
+    nothing = torch.zeros(1, prefix + 15, 7, dtype=torch.float64)
+    for other in (shared.shared(5, 3), shared.resized(5, 3)):
+        assert_same(other(nothing), module.resized(5, 3)(nothing), "positions of positions")
+    assert [id(each) for each in shared.parameters()] == [id(module.embedding.weight)]
+
+    towards = random(prefix + rows * columns, 7)
+    (shared(x) * towards).sum().backward()
+    by_row, by_column = bicubic_by_hand(ROWS, rows), bicubic_by_hand(COLUMNS, columns)
+    grid = towards[prefix:].numpy().reshape(rows, columns, 7)
+    expected = np.einsum("ri,cj,rcd->ijd", by_row, by_column, grid).reshape(-1, 7)
+    expected = torch.from_numpy(np.concatenate((towards[:prefix], expected)))
+    assert_same(module.embedding.weight.grad, BATCH * expected, "gradient of the table")
+
+
 @every_prefix
 @pytest.mark.parametrize("d_model", [4, 20])
 def test_sinusoids_equal_numpy(d_model, prefix):
@@ -192,24 +215,7 @@ def test_resized_equals_numpy(rows, columns, prefix):
 @every_prefix
 @pytest.mark.parametrize(("rows", "columns"), [(2, 4), (7, 11)])
 def test_shared_positions_are_the_resized_ones_and_learn_in_the_first_place(rows, columns, prefix):
-    module = randomised(LearnedGridPositions(7, ROWS, COLUMNS, prefix=prefix).double())
-    shared, x = module.shared(rows, columns), random(BATCH, prefix + rows * columns, 7)
-    for _ in range(2):
-        assert_same(shared(x), module.resized(rows, columns)(x), "shared positions")
-        with torch.no_grad():
-            module.embedding.weight.mul_(2)
-    nothing = torch.zeros(1, prefix + 15, 7, dtype=torch.float64)
-    for other in (shared.shared(5, 3), shared.resized(5, 3)):
-        assert_same(other(nothing), module.resized(5, 3)(nothing), "positions of positions")
-    assert [id(each) for each in shared.parameters()] == [id(module.embedding.weight)]
-
-    towards = random(prefix + rows * columns, 7)
-    (shared(x) * towards).sum().backward()
-    by_row, by_column = bicubic_by_hand(ROWS, rows), bicubic_by_hand(COLUMNS, columns)
-    grid = towards[prefix:].numpy().reshape(rows, columns, 7)
-    expected = np.einsum("ri,cj,rcd->ijd", by_row, by_column, grid).reshape(-1, 7)
-    expected = torch.from_numpy(np.concatenate((towards[:prefix], expected)))
-    assert_same(module.embedding.weight.grad, BATCH * expected, "gradient of the table")
+    assert_shared_learns_in_the_first_place(LearnedGridPositions, rows, columns, prefix)
 
 
 def test_resized_to_itself_is_a_copy():

@@ -95,7 +95,7 @@ def test_given_splits_are_used_as_they_are_and_duplicates_are_told(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("scale", "sizes"),
-    [(0.75, (24, 32)), (0.1, (8, 8)), (0.9, (32, 40)), (0.95, (32, 48))],
+    [(0.75, (24, 40)), (0.1, (8, 8)), (0.9, (32, 40)), (0.6, (16, 32))],
 )
 def test_early_images_are_smaller_by_whole_patches(scale: float, sizes: tuple, tmp_path: Path) -> None:
     task, folder = find_task("images"), image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
@@ -110,7 +110,7 @@ def test_early_images_are_smaller_by_whole_patches(scale: float, sizes: tuple, t
     prepared = task.prepare(config, lambda line: None)
     batches = task.batches(prepared.examples["train"], config, train=True)
     facts = task.facts(None, prepared.class_names, config)
-    learner = task.learner(task.build_model(replace(config.model, **facts)), config)
+    learner = task.in_training(task.build_model(replace(config.model, **facts)), config)
     seen = []
     for _ in range(3):
         (batch,) = batches
@@ -155,6 +155,11 @@ def test_bad_images_stop_or_are_left_out_with_their_labels(tmp_path: Path) -> No
         ({"train": "pets", "validation_share": 0.0}, UsageError, "leaves a split empty"),
         ({"train": "pets", "early_scale": 1.5}, UsageError, "early_scale=1.5 is out of range; choose 0 <"),
         ({"train": "pets", "early_share": 0.0}, UsageError, "early_share=0.0 is out of range; choose 0 <"),
+        (
+            {"train": "pets", "early_scale": 0.95},
+            UsageError,
+            "scale=0.95 leaves images of 64 x 64 pixels",
+        ),
     ],
 )
 def test_what_is_refused(
@@ -201,6 +206,14 @@ def test_pictures_show_every_augmentation(tmp_path: Path) -> None:
         assert len(pictures) == 5
         assert not (np.stack([pixels for pixels, _ in pictures]) == plain).all(), heading
     assert any("+" in label for _, label in shown[6][1] + shown[7][1])
+    early = replace(config, data=replace(config.data, early_scale=0.5))
+    (heading, pictures), *others = task.pictures(early, 5, lambda line: None)[0][1:]
+    assert heading == "early_scale 0.5"
+    means = plain.reshape(5, 1, 4, 2, 4, 2).mean(axis=(3, 5))
+    smaller = np.stack([pixels for pixels, _ in pictures])
+    assert smaller.shape == means.shape
+    assert np.corrcoef(smaller.ravel(), means.ravel())[0, 1] > 0.95
+    assert {pixels.shape for _, row in others for pixels, _ in row} == {(1, 8, 8)}
     with pytest.raises(UsageError, match="has no pictures"):
         find_task("parity").pictures(find_task("parity").preset(None, None), 5, lambda line: None)
 

@@ -1,7 +1,5 @@
 import subprocess
 import sys
-from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +9,7 @@ from glassformer.models.configs import TextClassifierConfig
 from glassformer.models.text_classifier import TextClassifier
 from glassformer.tasks import find_task
 from glassformer.tasks.config import OptimConfig
-from glassformer.training.module import TrainingModule, follow, rate_factor
+from glassformer.training.module import follow, rate_factor
 from glassformer.training.optimizers import make_optimizer, orthogonalized, parameter_groups
 
 
@@ -188,8 +186,9 @@ torch.set_num_threads(1)
 torch.compile = partial(torch.compile, backend="eager", fullgraph=True)
 task = find_task("digits")
 preset = task.preset(None, None)
-facts = {"channels": 1, "height": 8, "width": 8, "classes": 10, "layers": 1, "positions": "rotary"}
-images, labels = torch.randn(5, 1, 8, 8), torch.arange(5)
+preset = replace(preset, data=replace(preset.data, early_scale=0.5))
+facts = {"channels": 1, "height": 8, "width": 8, "classes": 10, "layers": 1, "positions": POSITIONS}
+sizes, labels = (torch.randn(5, 1, 4, 4), torch.randn(5, 1, 8, 8)), torch.arange(5)
 TrainingModule.log = lambda *args, **kwargs: None
 TrainingModule.trainer = SimpleNamespace(optimizers=[SimpleNamespace(param_groups=[{"lr": 1.0}])])
 gradients = []
@@ -199,42 +198,27 @@ for compile in (False, True):
     torch.nn.init.normal_(model.head.weight)
     fit = replace(preset.fit, compile=compile, average=0.9)
     module = TrainingModule(task, model, replace(preset, fit=fit), 10)
+    assert list(module.model.state_dict()) == list(task.build_model(model.config).state_dict())
+    assert all(name.startswith(("model.", "averaged.")) for name in module.state_dict())
     assert not [name for name in module.state_dict() if "_orig_mod" in name]
-    module.training_step({"images": images, "labels": labels}, 0).backward()
-    gradients.append([p.grad for p in model.parameters()])
-for plain, compiled in zip(*gradients, strict=True):
-    torch.testing.assert_close(plain, compiled)
+    for images in sizes:
+        module.zero_grad()
+        module.training_step({"images": images, "labels": labels}, 0).backward()
+        gradients.append([p.grad.clone() for p in model.parameters()])
+for plain, compiled in zip(gradients[:2], gradients[2:], strict=True):
+    for one, other in zip(plain, compiled, strict=True):
+        torch.testing.assert_close(one, other)
 print(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 """
 
 
-def test_smaller_images_teach_the_very_weights_that_were_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = find_task("digits")
-    preset = task.preset(None, None)
-    config = replace(preset, data=replace(preset.data, early_scale=0.5))
-    sizes = replace(preset.model, channels=1, height=8, width=8, classes=10, positions="learned", layers=1)
-    module = TrainingModule(task, task.build_model(sizes), config, 10)
-    monkeypatch.setattr(TrainingModule, "log", lambda *args, **kwargs: None)
-    rates = SimpleNamespace(optimizers=[SimpleNamespace(param_groups=[{"lr": 1.0}])])
-    monkeypatch.setattr(TrainingModule, "trainer", rates)
-    published = task.build_model(sizes)
-    torch.nn.init.normal_(published.head.weight)
-    module.model.load_state_dict(published.state_dict(), assign=True)
-    names = list(module.state_dict())
-    for side in (4, 8):
-        module.zero_grad()
-        module.training_step(
-            {"images": torch.randn(5, 1, side, side), "labels": torch.arange(5)}, 0
-        ).backward()
-        assert all(each.grad is not None and each.grad.any() for each in module.model.parameters())
-    assert list(module.state_dict()) == names
-
-
-def test_a_compiled_training_is_the_same_training() -> None:
-    """No graph breaks, the weights keep their names, the gradients are equal.
+@pytest.mark.parametrize("positions", ["rotary", "learned"])
+def test_a_compiled_training_is_the_same_training(positions) -> None:
+    """No graph breaks, one graph for each size of image, the weights keep their names, equal gradients.
 
     In a process of its own: the checks of types and shapes that these tests run under cannot be compiled.
     """
-    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True)
+    script = COMPILED.replace("POSITIONS", repr(positions))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) == 1
+    assert int(done.stdout) == 2

@@ -1,7 +1,7 @@
 """The options of a task: preset < --config files < typed flags."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Generic
 
 from tyro.conf import UseAppendAction
@@ -40,6 +40,8 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
         model_name = PRETRAINED
     device = (all_values("device", typed) or [None])[-1]
     start = task.preset(preset, model_name, device)
+    if any("schema_version" in options for options in files):
+        start = _plain(start)
     cost = task.presets[task.preset_name(preset, model_name, device)].cost
     hidden = hidden_fields(type(start.model))
     typed = [*(flag for options in files for flag in flags_of_options(options, hidden)), *words]
@@ -52,6 +54,12 @@ def task_options(kind: Any, command: str, name: str, words: list[str]) -> Any:
         default=kind(**parts),
         description=f"{task.summary}\n\n{cost.strip()}",
     )
+
+
+def _plain(config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+    """Every option at its default: what a run's config.yaml does not name is younger than the run."""
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    return type(config)(**{name: type(value)() for name, value in values.items() if is_dataclass(value)})
 
 
 def _require_own_options(task: Task, model: Any, typed: list[str]) -> None:

@@ -95,7 +95,8 @@ class VisionTransformer(nn.Module):
     def for_image_size(self, height: int, width: int, *, shared: bool = False) -> "VisionTransformer":
         """A copy for images of another size, in pixels: the same weights, learned positions interpolated.
 
-        shared: no weights of its own but these very parameters, so that what one learns, the other knows.
+        shared: no weights of its own but these very parameters, so that what one learns, the other knows. It
+        begins in this model's mode, of training or evaluation, and is then set on its own.
         Raises UsageError where the patch does not divide the size.
 
         Source: Dosovitskiy et al. 2021, section 3.2; the interpolation: `LearnedGridPositions.interpolated`.
@@ -126,10 +127,12 @@ class VisionTransformer(nn.Module):
 
 
 class InTwoSizes(nn.Module):
-    """A vision transformer that learns from images of its own size and of a smaller one: one set of weights.
+    """logits = model(images) for images of the model's size, and of a smaller one: by one set of weights.
 
-    Source: Tan & Le 2021 (EfficientNetV2), section 4: images that grow in the course of training. Deviation:
-    one smaller size, and regularisation as it is.
+    Raises UsageError where the patch does not divide the smaller size.
+
+    Source: progressive resizing, Howard 2018 ('Training Imagenet in 3 hours for 25 minutes'); Tan & Le 2021
+    (EfficientNetV2), section 4, raise regularisation along with the size.
     """
 
     def __init__(self, model: VisionTransformer, height: int, width: int) -> None:

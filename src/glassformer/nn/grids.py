@@ -1,7 +1,7 @@
 """Where a patch stands in an image: positions on a grid, added to the embedding or turned into Q and K.
 
 Tokens are patches row by row, after `prefix` tokens (a CLS token) that stand nowhere on the grid. Each module
-belongs to one grid; `resized` gives its like for another.
+belongs to one grid; `resized` gives its like for another, `shared` one that learns with it.
 """
 
 from abc import ABC, abstractmethod
@@ -106,11 +106,11 @@ class InterpolatedGridPositions(GridPositions):
         return x + self.learned.interpolated(self.rows, self.columns)
 
     def resized(self, rows: int, columns: int) -> LearnedGridPositions:
-        """From `learned`, not from what is interpolated already."""
+        """Positions of their own, from `learned`: never from what is interpolated already."""
         return self.learned.resized(rows, columns)
 
     def shared(self, rows: int, columns: int) -> "InterpolatedGridPositions":
-        """Likewise."""
+        """`learned` itself on another grid."""
         return self.learned.shared(rows, columns)
 
 

@@ -74,16 +74,15 @@ class _OneTile(torch.autograd.Function):
         # copied whole, so that every group is a view; kept instead of the originals, at the same memory
         q, k, v = tiles.scaled(q, out=q.new_empty(q.shape)), tiles.padded(k), tiles.padded(v)
         memory, kept, keeps = tiles.memory(q), [], any(ctx.needs_input_grad)
-        # what powers are multiplied by before they are divided by their sum
-        reach = 1.0 if keeps else float(v.abs().amax())
+        reach = max(map(abs, map(float, torch.aminmax(v)))) if v.numel() else 1.0
         for group in tiles.groups():
             for rows, (columns,) in tiles.rows_and_columns(group):
                 place = (q[group], k[group], bias, group, rows, columns, memory)
                 powers = tiles.scores(*place).exp_()
-                shares = _shares(powers, reach)
+                shares = _shares(powers)
                 if shares is None:
                     weights = _safe_softmax(tiles.scores(*place))
-                elif keeps:
+                elif keeps or not _may_divide_last(shares, reach):
                     weights = powers * shares
                 else:  # nobody asks for the weights: d_value products a query instead of one for every key
                     torch.mul(powers @ v[(*group, columns)], shares, out=output[(*group, rows)])
@@ -130,20 +129,30 @@ class _OneTile(torch.autograd.Function):
         return d_q, d_k, d_v, None if d_bias is None else d_bias.to(q.dtype), None
 
 
-def _shares(powers: Tensor, reach: float) -> Tensor | None:
+def _shares(powers: Tensor) -> Tensor | None:
     """1 / rowsum(exp(S)): a softmax without the highest score, in two thirds of torch.softmax's time.
 
-    None where a sum, or `reach` times a sum, leaves the range in which that is as exact as the real thing:
-    near overflow, near underflow, or where a row is masked as a whole.
+    None where a sum leaves the range in which that is as exact as the real thing: near overflow, near
+    underflow, or where a row is masked as a whole.
     """
     totals = powers.sum(dim=-1, keepdim=True)
     lowest, highest = torch.aminmax(totals)
     numbers = torch.finfo(powers.dtype)
     # above: what a power lost to underflow is below the rounding of its row; below: 1 / total stays normal
     above, below = numbers.tiny / numbers.eps, min(numbers.max / 2, 1 / numbers.tiny)
-    if not (above < float(lowest) * min(reach, 1.0) and float(highest) * max(reach, 1.0) < below):
+    if not above < float(lowest) <= float(highest) < below:
         return None
     return totals.reciprocal_()
+
+
+def _may_divide_last(shares: Tensor, reach: float) -> bool:
+    """Whether exp(S) V, of values of up to `reach`, is in range before it is divided by the row sums.
+
+    Above, where sum times reach overflows; below, where sums are so small that their products could be lost.
+    """
+    numbers = torch.finfo(shares.dtype)
+    lowest, highest = torch.aminmax(shares)
+    return float(highest) < 1 / numbers.eps and reach < float(lowest) * numbers.max / 2
 
 
 def _safe_softmax(scores: Tensor) -> Tensor:

@@ -189,8 +189,8 @@ class Task(ABC):
     def batches(self, examples: Any, config: TrainConfig[Any, Any], *, train: bool) -> Batches:
         """A loader: shuffled and augmented for training, in its best order for judging."""
 
-    def learner(self, model: "nn.Module", config: TrainConfig[Any, Any]) -> "nn.Module":
-        """What is called in training: the model, where the training batches are like those to judge."""
+    def in_training(self, model: "nn.Module", config: TrainConfig[Any, Any]) -> "nn.Module":
+        """The module that is called in training: the model, or one around it with no other parameters."""
         return model
 
     @abstractmethod

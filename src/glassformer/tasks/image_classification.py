@@ -64,9 +64,9 @@ class ImageData:
     """In training, paste a part of another image; alpha as for mixup (Yun et al. 2019), 0 none."""
     early_scale: float = 1.0
     """In the first epochs, shrink training images to this share of their sides, in whole patches: fewer
-    patches, faster epochs (progressive resizing, Tan & Le 2021); 1 leaves them."""
+    patches, faster epochs (progressive resizing, Howard 2018); 1 leaves them."""
     early_share: float = 0.6
-    """Share of the epochs that see the smaller images of early_scale."""
+    """Share of the epochs that see the smaller images of early_scale; the last epoch never does."""
     skip_bad: Annotated[bool, arg(aliases=("--skip-bad",))] = False
     """Leave out images that cannot be read, and count them, instead of stopping at the first."""
 
@@ -125,6 +125,7 @@ class ImageClassification(Classification):
         from glassformer.data.splits import count_shared, stratified_fraction
 
         replace(config.model, **self._shape_facts(config))  # a patch that does not fit is refused at once
+        self.early_size(config)  # and a scale without effect
         splits, class_names, notes = self.splits(config, report)
         train = splits["train"]
         kept = stratified_fraction(train.labels, config.data.fraction, config.seed)
@@ -174,14 +175,11 @@ class ImageClassification(Classification):
                 f"{channels}; choose --data.colours {'colour' if config.model.channels == 3 else 'grey'}"
             )
 
-    def learner(self, model: "nn.Module", config: TrainConfig[Any, Any]) -> "nn.Module":
-        """With the smaller size of the first epochs, where there is one."""
-        from glassformer.models.vision_transformer import InTwoSizes, VisionTransformer
+    def in_training(self, model: Any, config: TrainConfig[Any, Any]) -> "nn.Module":
+        """Also for the smaller images of the first epochs, where there are any."""
+        from glassformer.models.vision_transformer import InTwoSizes
 
-        if not (early := self.early_size(config)):
-            return model
-        assert isinstance(model, VisionTransformer)
-        return InTwoSizes(model, *early)
+        return InTwoSizes(model, *early) if (early := self.early_size(config)) else model
 
     def batches(
         self, examples: "ImageExamples", config: TrainConfig[Any, Any], *, train: bool
@@ -200,7 +198,7 @@ class ImageClassification(Classification):
             seed=config.seed,
             device="cpu" if config.device == "auto" else config.device,
             early_size=self.early_size(config),
-            early_epochs=round(config.data.early_share * config.fit.epochs),
+            early_epochs=min(round(config.data.early_share * config.fit.epochs), config.fit.epochs - 1),
         )
 
     def logits(self, model: "nn.Module", batch: dict[str, Any]) -> "Tensor":
@@ -286,7 +284,9 @@ class ImageClassification(Classification):
     def pictures(
         self, config: TrainConfig[Any, Any], count: int, report: Report
     ) -> tuple[list[tuple[str, list[tuple["np.ndarray", str]]]], list[str]]:
-        """Training images as they are, after each augmentation alone, and after all that is in use."""
+        """Training images as they are, smaller where those of the first epochs are, after each augmentation
+        alone, and after all that is in use.
+        """
         import numpy as np
 
         from glassformer.data.image_batches import ImageBatches
@@ -299,6 +299,9 @@ class ImageClassification(Classification):
         chosen = np.random.default_rng(config.seed).permutation(len(train))[:count]
         few = ImageExamples(train.images, train.rows[chosen], train.labels[chosen])
         kinds: list[tuple[str, ImageData | None]] = [("as they are", None)]
+        early_size = self.early_size(config)
+        if early_size:
+            kinds.append((f"early_scale {config.data.early_scale}", None))
         none = replace(config.data, **{name: type(strength)() for name, strength in STRENGTHS.items()})
         for name, strength in STRENGTHS.items():
             shown = getattr(config.data, name) or strength
@@ -308,7 +311,13 @@ class ImageClassification(Classification):
         for heading, data in kinds:
             augmentation = None if data is None else augmentation_of(data)
             batches = ImageBatches(
-                few, count, augmentation=augmentation, classes=len(prepared.class_names), seed=config.seed
+                few,
+                count,
+                augmentation=augmentation,
+                classes=len(prepared.class_names),
+                seed=config.seed,
+                early_size=early_size,
+                early_epochs=int(heading.startswith("early_scale")),
             )
             (batch,) = batches
             pixels = np.rint((batch["images"].numpy() + 1) * 127.5).astype(np.uint8)
@@ -330,10 +339,21 @@ class ImageClassification(Classification):
         return [(pixels[i], prepared.class_names[numbers[i]]) for i in evenly(len(pixels), count)]
 
     def early_size(self, config: TrainConfig[Any, Any]) -> tuple[int, int] | None:
-        """Height and width of the training images in the first epochs, where they are not their own."""
-        own, patch, scale = self.shape(config)[1:], config.model.patch, config.data.early_scale
-        height, width = (max(1, round(scale * side / patch)) * patch for side in own)
-        return None if (height, width) == own else (height, width)
+        """Height and width of the training images in the first epochs, where they are shrunk.
+
+        Raises UsageError where they would stay as they are.
+        """
+        scale = config.data.early_scale
+        if scale == 1:
+            return None
+        own, patch = self.shape(config)[1:], config.model.patch
+        height, width = (max(1, int(scale * side / patch + 0.5)) * patch for side in own)
+        if (height, width) == own:
+            raise UsageError(
+                f"early_scale={scale} leaves images of {own[0]} x {own[1]} pixels as they are, in whole "
+                f"patches of {patch}; choose a smaller scale, or 1 for none"
+            )
+        return height, width
 
     def _shape_facts(self, config: TrainConfig[Any, Any]) -> dict[str, int]:
         return dict(zip(("channels", "height", "width"), self.shape(config), strict=True))

@@ -1,7 +1,6 @@
 """The only LightningModule: a task's model, an optimiser, a schedule and, if asked for, averaged weights."""
 
 import math
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -32,26 +31,18 @@ class TrainingModule(LightningModule):
         decay = config.fit.average
         self.averaged = AveragedModel(model) if decay else None
         self._rng_state: list[Tensor] = []
+        learner = task.in_training(model, config)
+        # in a tuple: as a part of this module it would name all weights of a checkpoint a second time
+        self._learner: tuple[Any] = (torch.compile(learner) if config.fit.compile else learner,)
 
     @property
     def best_guess(self) -> nn.Module:
         """The weights to judge and to keep: the averaged ones where there are any."""
         return self.model if self.averaged is None else self.averaged.module
 
-    @cached_property
-    def learner(self) -> Any:
-        """What is called in training.
-
-        Made when it is first asked for, since published weights may have taken the place of the first ones;
-        and cached past nn.Module's attributes: as a part of this module it would name all weights of a
-        checkpoint a second time.
-        """
-        learner = self.task.learner(self.model, self.config)
-        return torch.compile(learner) if self.config.fit.compile else learner
-
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """One batch; logs the loss and the share of correct answers."""
-        loss, correct, count = self.task.loss(self.learner, batch, self.config.optim.label_smoothing)
+        loss, correct, count = self.task.loss(self._learner[0], batch, self.config.optim.label_smoothing)
         self.log("train/loss", loss.detach(), on_step=True, on_epoch=False)
         self.log("train/accuracy", correct / count, on_step=True, on_epoch=False)
         rates = [group["lr"] for group in self.trainer.optimizers[0].param_groups]
