@@ -21,6 +21,9 @@ from typing import Any
 OF_THE_TASK = ("calibration_error", "token_accuracy", "accuracy_all", "count_all")
 """Figures that some tasks have and others have not."""
 
+PASSED = (0.25, 0.5, 0.7)
+"""Validation accuracies of which it is told when they were passed, in seconds of training."""
+
 
 def main() -> None:
     """Runs the seeds one after the other."""
@@ -75,6 +78,11 @@ def figures(metrics: dict[str, Any]) -> dict[str, Any]:
         "test_accuracy_ci95": metrics["test"]["accuracy_ci95"],
         "validation_accuracy": metrics["validation"]["accuracy"],
         **{key: metrics["test"][key] for key in OF_THE_TASK if key in metrics["test"]},
+        "milestones": {
+            str(each["accuracy"]): round(each["seconds"], 1)
+            for each in metrics["milestones"]
+            if each["accuracy"] in PASSED
+        },
         "train_seconds": round(metrics["train_seconds"], 1),
         "epoch_seconds": [round(seconds, 1) for seconds in metrics["epoch_seconds"]],
         "examples_per_second": round(metrics["examples_per_second"], 1),

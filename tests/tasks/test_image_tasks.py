@@ -108,6 +108,8 @@ def test_early_images_are_smaller_by_whole_patches(scale: float, sizes: tuple, t
         fit=replace(config.fit, epochs=3),
     )
     prepared = task.prepare(config, lambda line: None)
+    told = f"the first 2 of 3 epochs train on images shrunk to {sizes[0]} x {sizes[1]} pixels"
+    assert told in prepared.notes
     batches = task.batches(prepared.examples["train"], config, train=True)
     facts = task.facts(None, prepared.class_names, config)
     learner = task.in_training(task.build_model(replace(config.model, **facts)), config)
@@ -214,6 +216,14 @@ def test_pictures_show_every_augmentation(tmp_path: Path) -> None:
     assert smaller.shape == means.shape
     assert np.corrcoef(smaller.ravel(), means.ravel())[0, 1] > 0.95
     assert {pixels.shape for _, row in others for pixels, _ in row} == {(1, 8, 8)}
+
+
+@pytest.mark.parametrize(("epochs", "share", "early"), [(1, 0.6, 0), (2, 1.0, 1), (9, 0.8, 7), (10, 0.04, 0)])
+def test_the_last_epoch_is_of_whole_images(epochs: int, share: float, early: int) -> None:
+    task = find_task("cifar10")
+    config = task.preset("cpu", None)
+    data, fit = replace(config.data, early_share=share), replace(config.fit, epochs=epochs)
+    assert task.early_epochs(replace(config, data=data, fit=fit)) == early
     with pytest.raises(UsageError, match="has no pictures"):
         find_task("parity").pictures(find_task("parity").preset(None, None), 5, lambda line: None)
 

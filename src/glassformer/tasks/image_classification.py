@@ -125,8 +125,11 @@ class ImageClassification(Classification):
         from glassformer.data.splits import count_shared, stratified_fraction
 
         replace(config.model, **self._shape_facts(config))  # a patch that does not fit is refused at once
-        self.early_size(config)  # and a scale without effect
+        early = self.early_size(config)  # and a scale without effect
         splits, class_names, notes = self.splits(config, report)
+        if early:
+            epochs = f"{self.early_epochs(config)} of {config.fit.epochs} epochs"
+            notes.append(f"the first {epochs} train on images shrunk to {early[0]} x {early[1]} pixels")
         train = splits["train"]
         kept = stratified_fraction(train.labels, config.data.fraction, config.seed)
         splits["train"] = replace(train, rows=train.rows[kept], labels=train.labels[kept])
@@ -198,7 +201,7 @@ class ImageClassification(Classification):
             seed=config.seed,
             device="cpu" if config.device == "auto" else config.device,
             early_size=self.early_size(config),
-            early_epochs=min(round(config.data.early_share * config.fit.epochs), config.fit.epochs - 1),
+            early_epochs=self.early_epochs(config),
         )
 
     def logits(self, model: "nn.Module", batch: dict[str, Any]) -> "Tensor":
@@ -292,8 +295,10 @@ class ImageClassification(Classification):
         from glassformer.data.image_batches import ImageBatches
         from glassformer.data.images import ImageExamples
 
-        no_patches = replace(config, model=replace(config.model, patch=1))  # any size can be shown
-        prepared = self.prepare(no_patches, report)
+        any_size = replace(
+            config, model=replace(config.model, patch=1), data=replace(config.data, early_scale=1.0)
+        )
+        prepared = self.prepare(any_size, report)
         train = prepared.examples["train"]
         assert isinstance(train, ImageExamples)
         chosen = np.random.default_rng(config.seed).permutation(len(train))[:count]
@@ -354,6 +359,10 @@ class ImageClassification(Classification):
                 f"patches of {patch}; choose a smaller scale, or 1 for none"
             )
         return height, width
+
+    def early_epochs(self, config: TrainConfig[Any, Any]) -> int:
+        """How many epochs, the first, are of images of `early_size`; never the last."""
+        return min(round(config.data.early_share * config.fit.epochs), config.fit.epochs - 1)
 
     def _shape_facts(self, config: TrainConfig[Any, Any]) -> dict[str, int]:
         return dict(zip(("channels", "height", "width"), self.shape(config), strict=True))
