@@ -74,7 +74,7 @@ class _OneTile(torch.autograd.Function):
         # copied whole, so that every group is a view; kept instead of the originals, at the same memory
         q, k, v = tiles.scaled(q, out=q.new_empty(q.shape)), tiles.padded(k), tiles.padded(v)
         memory, kept, keeps = tiles.memory(q), [], any(ctx.needs_input_grad)
-        reach = max(map(abs, map(float, torch.aminmax(v)))) if v.numel() else 1.0
+        reach = max(map(abs, map(float, torch.aminmax(v)))) if v.numel() and not keeps else 0.0
         for group in tiles.groups():
             for rows, (columns,) in tiles.rows_and_columns(group):
                 place = (q[group], k[group], bias, group, rows, columns, memory)

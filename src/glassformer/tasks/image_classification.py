@@ -125,11 +125,13 @@ class ImageClassification(Classification):
         from glassformer.data.splits import count_shared, stratified_fraction
 
         replace(config.model, **self._shape_facts(config))  # a patch that does not fit is refused at once
-        early = self.early_size(config)  # and a scale without effect
         splits, class_names, notes = self.splits(config, report)
-        if early:
+        if early := self.early_size(config):
             epochs = f"{self.early_epochs(config)} of {config.fit.epochs} epochs"
             notes.append(f"the first {epochs} train on images shrunk to {early[0]} x {early[1]} pixels")
+        elif config.data.early_scale < 1:
+            words = f"early_scale={config.data.early_scale} leaves images as they are, in whole patches of"
+            notes.append(f"{words} {config.model.patch} pixels")
         train = splits["train"]
         kept = stratified_fraction(train.labels, config.data.fraction, config.seed)
         splits["train"] = replace(train, rows=train.rows[kept], labels=train.labels[kept])
@@ -344,21 +346,13 @@ class ImageClassification(Classification):
         return [(pixels[i], prepared.class_names[numbers[i]]) for i in evenly(len(pixels), count)]
 
     def early_size(self, config: TrainConfig[Any, Any]) -> tuple[int, int] | None:
-        """Height and width of the training images in the first epochs, where they are shrunk.
-
-        Raises UsageError where they would stay as they are.
-        """
+        """Height and width of the training images in the first epochs, where they are shrunk."""
         scale = config.data.early_scale
         if scale == 1:
             return None
         own, patch = self.shape(config)[1:], config.model.patch
         height, width = (max(1, int(scale * side / patch + 0.5)) * patch for side in own)
-        if (height, width) == own:
-            raise UsageError(
-                f"early_scale={scale} leaves images of {own[0]} x {own[1]} pixels as they are, in whole "
-                f"patches of {patch}; choose a smaller scale, or 1 for none"
-            )
-        return height, width
+        return None if (height, width) == own else (height, width)
 
     def early_epochs(self, config: TrainConfig[Any, Any]) -> int:
         """How many epochs, the first, are of images of `early_size`; never the last."""
