@@ -157,11 +157,6 @@ def test_bad_images_stop_or_are_left_out_with_their_labels(tmp_path: Path) -> No
         ({"train": "pets", "validation_share": 0.0}, UsageError, "leaves a split empty"),
         ({"train": "pets", "early_scale": 1.5}, UsageError, "early_scale=1.5 is out of range; choose 0 <"),
         ({"train": "pets", "early_share": 0.0}, UsageError, "early_share=0.0 is out of range; choose 0 <"),
-        (
-            {"train": "pets", "early_scale": 0.95},
-            UsageError,
-            "scale=0.95 leaves images of 64 x 64 pixels",
-        ),
     ],
 )
 def test_what_is_refused(
@@ -216,6 +211,13 @@ def test_pictures_show_every_augmentation(tmp_path: Path) -> None:
     assert smaller.shape == means.shape
     assert np.corrcoef(smaller.ravel(), means.ravel())[0, 1] > 0.95
     assert {pixels.shape for _, row in others for pixels, _ in row} == {(1, 8, 8)}
+
+
+def test_a_scale_that_rounds_to_the_whole_image_is_told(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    notes = prepare("images", train=str(folder), early_scale=0.95).notes
+    assert "early_scale=0.95 leaves images as they are, in whole patches of 8 pixels" in notes
+    assert not any("early" in note for note in prepare("images", train=str(folder)).notes)
 
 
 @pytest.mark.parametrize(("epochs", "share", "early"), [(1, 0.6, 0), (2, 1.0, 1), (9, 0.8, 7), (10, 0.04, 0)])
