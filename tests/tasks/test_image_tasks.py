@@ -211,6 +211,8 @@ def test_pictures_show_every_augmentation(tmp_path: Path) -> None:
     assert smaller.shape == means.shape
     assert np.corrcoef(smaller.ravel(), means.ravel())[0, 1] > 0.95
     assert {pixels.shape for _, row in others for pixels, _ in row} == {(1, 8, 8)}
+    with pytest.raises(UsageError, match="has no pictures"):
+        find_task("parity").pictures(find_task("parity").preset(None, None), 5, lambda line: None)
 
 
 def test_a_scale_that_rounds_to_the_whole_image_is_told(tmp_path: Path) -> None:
@@ -226,8 +228,6 @@ def test_the_last_epoch_is_of_whole_images(epochs: int, share: float, early: int
     config = task.preset("cpu", None)
     data, fit = replace(config.data, early_share=share), replace(config.fit, epochs=epochs)
     assert task.early_epochs(replace(config, data=data, fit=fit)) == early
-    with pytest.raises(UsageError, match="has no pictures"):
-        find_task("parity").pictures(find_task("parity").preset(None, None), 5, lambda line: None)
 
 
 def test_a_class_of_bad_images_alone_is_refused(tmp_path: Path) -> None:

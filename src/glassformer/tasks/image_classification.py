@@ -305,17 +305,17 @@ class ImageClassification(Classification):
         assert isinstance(train, ImageExamples)
         chosen = np.random.default_rng(config.seed).permutation(len(train))[:count]
         few = ImageExamples(train.images, train.rows[chosen], train.labels[chosen])
-        kinds: list[tuple[str, ImageData | None]] = [("as they are", None)]
+        kinds: list[tuple[str, ImageData | None, int]] = [("as they are", None, 0)]
         early_size = self.early_size(config)
         if early_size:
-            kinds.append((f"early_scale {config.data.early_scale}", None))
+            kinds.append((f"early_scale {config.data.early_scale}", None, 1))
         none = replace(config.data, **{name: type(strength)() for name, strength in STRENGTHS.items()})
         for name, strength in STRENGTHS.items():
             shown = getattr(config.data, name) or strength
-            kinds.append((f"{name} {shown}", replace(none, **{name: shown})))
-        kinds.append(("all in use", config.data))
+            kinds.append((f"{name} {shown}", replace(none, **{name: shown}), 0))
+        kinds.append(("all in use", config.data, 0))
         rows = []
-        for heading, data in kinds:
+        for heading, data, early_epochs in kinds:
             augmentation = None if data is None else augmentation_of(data)
             batches = ImageBatches(
                 few,
@@ -324,7 +324,7 @@ class ImageClassification(Classification):
                 classes=len(prepared.class_names),
                 seed=config.seed,
                 early_size=early_size,
-                early_epochs=int(heading.startswith("early_scale")),
+                early_epochs=early_epochs,
             )
             (batch,) = batches
             pixels = np.rint((batch["images"].numpy() + 1) * 127.5).astype(np.uint8)
