@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -138,11 +139,13 @@ def test_every_number_is_the_runs(runs: dict[str, Path], kind: str, monkeypatch:
     )
     monkeypatch.setattr(paper, "as_pdf", lambda document, **how: kept.setdefault("paper", document) and b"")
     out = runs[kind].parent / f"{kind}.pdf"
+    before = date.today()
     assert main(["report", str(runs[kind]), "--examples", "4", "--out", str(out)]) == 0
+    assert before <= date.fromisoformat(kept["paper"].date) <= date.today()
     from glassformer.reports.paper.record import read_record
 
     record = read_record(runs[kind], MachineConfig(threads=1), None, lambda line: None)
-    known: set[str] = set()
+    known = set(numbers(kept["paper"].date))  # the report's own day, which need not be the run's
     for value in leaves(
         [record.metrics, record.provenance, yaml.safe_load((runs[kind] / "config.yaml").read_text())]
     ):
