@@ -79,7 +79,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "side": "transformers_hooked", "implementation": "eager", "stream": True, "compiled": True,
     },
     "newcomer": {"side": "newcomer"},
-    "ours as shipped": {"side": "shipped", "attention": "explicit"},
+    "ours as shipped": {"side": "shipped", "attention": "tiled"},
 }  # fmt: skip
 
 
