@@ -246,6 +246,7 @@ def test_rows_of_scores_padded_to_a_multiple(mask, bias, monkeypatch):
     """The keys that fill a row up get no weight and leave no gradient."""
     monkeypatch.setattr(tiles_module, "MULTIPLE_FROM", 1)
     monkeypatch.setattr(tiles_module, "MULTIPLE", 2 * KEYS - 1)
+    monkeypatch.setattr(tiles_module, "VECTOR", 4)
     compare_with_loops(tiled_attention, MASKS[mask], BIASES[bias])
     compare_with_loops(short_query_tiles, MASKS[mask], BIASES[bias])
 
@@ -475,6 +476,7 @@ def test_comparison_rejects(mutant):
         ("end = min(last, rows.stop)", "end = min(last, rows.start + 1)"),
         ("last = max(1, *self.ends[group[0]])", "last = max(1, *self.ends[group[0]]) - 1"),
         ("min(self.unpadded[group[0]])", "max(self.unpadded[group[0]])"),
+        ("first - (first - columns.stop) % VECTOR", "first + (first - columns.stop) % VECTOR"),
         ("powers * shares", "powers.clone()"),
         ("functional.pad(real, (0, self.width - self.keys))", "functional.pad(real, (0, 99), value=True)"),
         ("where[:, :, count:] = 0.0", "where[:, :, count:] = 1.0"),
@@ -488,7 +490,7 @@ def test_comparison_rejects_a_broken_tile(old, new):
     for source, namespace in zip(sources, (tiles, tiling), strict=True):
         exec(compile(source.replace(old, new), "broken", "exec"), namespace)
     two_examples = 2 * HEADS * QUERIES * (KEYS + 4)
-    tiles |= {"MULTIPLE": 5, "MULTIPLE_FROM": 1, "scores_of_a_group": lambda like: two_examples}
+    tiles |= {"MULTIPLE": 5, "MULTIPLE_FROM": 1, "VECTOR": 2, "scores_of_a_group": lambda like: two_examples}
     tiling["Tiles"], tiling["product"] = tiles["Tiles"], tiles["product"]
 
     def broken(q, k, v, mask=None, bias=None, *, sizes, return_weights=False):

@@ -24,6 +24,8 @@ SCORES_PER_CORE = (2**18, 2**22)
 SCORES_ON_ACCELERATOR = 2**26
 MULTIPLE, MULTIPLE_FROM = 16, 128
 """From so many keys on, vector instructions gain more by full rows of scores than the padding costs."""
+VECTOR = 32
+"""So many scores in bf16 does one vector instruction of 512 bits add."""
 
 
 class Tiles:
@@ -126,6 +128,8 @@ class Tiles:
             scores += _minus_infinity(Mask(causal=True).tile(rows, columns, self.device), scores.dtype)
         first = max(columns.start, min(self.unpadded[group[0]]))
         if self.padding is not None and first < columns.stop:
+            # from where whole vectors begin: what is no vector is added score by score
+            first = max(columns.start, first - (first - columns.stop) % VECTOR)
             scores[..., first - columns.start :] += self.padding[group[0], :, :, first : columns.stop]
         return scores
 
