@@ -148,7 +148,7 @@ def test_bad_images_stop_or_are_left_out_with_their_labels(tmp_path: Path) -> No
     ("data", "error", "message"),
     [
         ({}, UsageError, "give --data.train FOLDER"),
-        ({"train": "nowhere"}, UsageError, "nowhere"),
+        ({"train": "nowhere"}, UsageError, "there is no folder or file nowhere; check the path"),
         ({"train": "one"}, DataError, "one class only"),
         ({"train": "hollow"}, DataError, "holds no images"),
         ({"train": "empty"}, DataError, "no sub-folders with images"),
@@ -219,6 +219,10 @@ def test_a_scale_that_rounds_to_the_whole_image_is_told(tmp_path: Path) -> None:
     folder = image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
     notes = prepare("images", train=str(folder), early_scale=0.95).notes
     assert "early_scale=0.95 leaves images as they are, in whole patches of 8 pixels" in notes
+    notes = prepare("images", train=str(folder), early_scale=0.5, early_share=0.01).notes
+    share = "early_share=0.01 of fit.epochs=30"
+    assert f"no epoch trains on shrunk images: {share}, rounded and without the last, is none" in notes
+    assert not any("the first" in note for note in notes)
     assert not any("early" in note for note in prepare("images", train=str(folder)).notes)
 
 

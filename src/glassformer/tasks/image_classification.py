@@ -126,9 +126,13 @@ class ImageClassification(Classification):
 
         replace(config.model, **self._shape_facts(config))  # a patch that does not fit is refused at once
         splits, class_names, notes = self.splits(config, report)
-        if early := self.early_size(config):
-            epochs = f"{self.early_epochs(config)} of {config.fit.epochs} epochs"
+        early, few = self.early_size(config), self.early_epochs(config)
+        if early and few:
+            epochs = f"{few} of {config.fit.epochs} epochs"
             notes.append(f"the first {epochs} train on images shrunk to {early[0]} x {early[1]} pixels")
+        elif early:
+            share = f"early_share={config.data.early_share} of fit.epochs={config.fit.epochs}"
+            notes.append(f"no epoch trains on shrunk images: {share}, rounded and without the last, is none")
         elif config.data.early_scale < 1:
             words = f"early_scale={config.data.early_scale} leaves images as they are, in whole patches of"
             notes.append(f"{words} {config.model.patch} pixels")
@@ -373,6 +377,8 @@ def image_files(path: Path, image: str, label: str) -> "ImageFolder | ImageTable
     """A folder with one sub-folder a class, or a table with a column of images and one of labels."""
     from glassformer.data.image_files import ImageFolder, ImageTable
 
+    if not path.exists():
+        raise UsageError(f"there is no folder or file {path}; check the path")
     return ImageFolder(path) if path.is_dir() else ImageTable(path, image, label)
 
 
