@@ -128,7 +128,7 @@ class Tiles:
             scores += _minus_infinity(Mask(causal=True).tile(rows, columns, self.device), scores.dtype)
         first = max(columns.start, min(self.unpadded[group[0]]))
         if self.padding is not None and first < columns.stop:
-            # from where whole vectors begin: what is no vector is added score by score
+            # as many columns as whole vectors hold: a rest would be added score by score
             first = max(columns.start, first - (first - columns.stop) % VECTOR)
             scores[..., first - columns.start :] += self.padding[group[0], :, :, first : columns.stop]
         return scores
