@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from glassformer.nn.positions import rotate, rotations, rounded_table, sinusoids
+from glassformer.nn.positions import fixed_table, rotate, rotations, sinusoids
 
 
 class GridPositions(nn.Module, ABC):
@@ -137,7 +137,7 @@ class SinusoidalGridPositions(GridPositions):
 
     def forward(self, x: Float[Tensor, "batch tokens d_model"]) -> Float[Tensor, "batch tokens d_model"]:
         self._check(x.shape[1])
-        return x + rounded_table(_grid_sinusoids, (self.rows, self.columns, self.d_model, self.prefix), x)
+        return x + fixed_table(_grid_sinusoids, (self.rows, self.columns, self.d_model, self.prefix), x)
 
     def resized(self, rows: int, columns: int) -> "SinusoidalGridPositions":
         """The same formula on another grid: a step stays one patch."""
@@ -179,7 +179,7 @@ class RotaryGridPositions(GridPositions):
     ) -> tuple[Float[Tensor, "batch heads tokens d_head"], Float[Tensor, "batch heads tokens d_head"]]:
         self._check(q.shape[2])
         sizes = (self.rows, self.columns, self.d_head, self.base, self.prefix)
-        cos, sin = rounded_table(_grid_rotations, sizes, q)
+        cos, sin = fixed_table(_grid_rotations, sizes, q)
         return rotate(q, cos, sin), rotate(k, cos, sin)
 
     def resized(self, rows: int, columns: int) -> "RotaryGridPositions":

@@ -59,6 +59,23 @@ def rounded_table(formula: Callable[..., Tensor], sizes: tuple, like: Tensor) ->
     return _cached_table(formula, sizes, like.device, like.dtype)
 
 
+@torch.compiler.assume_constant_result
+def _constant(
+    formula: Callable[..., Tensor], sizes: tuple, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    return _cached_table(formula, sizes, device, dtype)
+
+
+def fixed_table(formula: Callable[..., Tensor], sizes: tuple, like: Tensor) -> Tensor:
+    """As `rounded_table`, for sizes that do not depend on the input: to a compiler it is a constant.
+
+    Traced, the formula would be computed anew at each call, on the CPU, and go from there to the accelerator.
+    """
+    if torch.compiler.is_dynamo_compiling():
+        return _constant(formula, sizes, like.device, like.dtype)
+    return rounded_table(formula, sizes, like)
+
+
 def _table(formula: Callable[..., Tensor], tokens: int, sizes: tuple, like: Tensor, first: int = 0) -> Tensor:
     """`tokens` rows of such a table, from `first` on."""
     rows = first + tokens
