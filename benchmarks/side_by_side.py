@@ -46,7 +46,8 @@ def compare(
 ) -> dict[str, Any]:
     """Looks at all of `names`, alternates the fastest form of each side for some rounds, prints, reports.
 
-    Of ours and of each rival the fastest form is taken; shipped and newcomer have one form each.
+    Of ours and of each rival the fastest form is taken; shipped and newcomer have one form each, and what
+    they are needed for is left out of the report where they are not among `names`.
     documented: the rival that the side `newcomer` is, as its documentation shows it. same_as: rival -> the
     side of ours that it is compared with, where that is not `ours`.
     """
@@ -65,10 +66,8 @@ def compare(
         for name in near if len(near) > 1 else []:
             looks[name] += [_look(name, run), _look(name, run)]
         fastest[side] = max(of_side, key=lambda name: statistics.median(looks[name]))
-    shipped, newcomer = (
-        next(name for name in names if variants[name]["side"] == side) for side in ("shipped", "newcomer")
-    )
-    contenders = [*fastest.values(), shipped, newcomer]
+    single = {side: name for name in names if (side := variants[name]["side"]) in ("shipped", "newcomer")}
+    contenders = [*fastest.values(), *single.values()]
     measured: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
         for name in contenders[:: 1 if number % 2 else -1]:
@@ -84,13 +83,16 @@ def compare(
         }  # fmt: skip
 
     rivals = [side for side in fastest if side not in {"ours", *same_as.values()}]
+    ratios = {side: ratio(fastest[same_as.get(side, "ours")], fastest[side]) for side in rivals}
+    defaults = {}
+    if newcomer := single.get("newcomer"):
+        ratios = {documented: ratio(fastest["ours"], newcomer)} | ratios
+        if shipped := single.get("shipped"):
+            defaults[documented] = ratio(shipped, newcomer)
     report = {
         "schema_version": 1,
-        "ratios": {
-            documented: ratio(fastest["ours"], newcomer),
-            **{side: ratio(fastest[same_as.get(side, "ours")], fastest[side]) for side in rivals},
-        },
-        "defaults": {documented: ratio(shipped, newcomer)},
+        "ratios": ratios,
+        "defaults": defaults,
         "same_as": {rival: same_as[rival] for rival in rivals if rival in same_as},
         "rounds": rounds,
         "contenders": fastest,

@@ -63,7 +63,7 @@ RECIPES = {
     "cuda": {
         0.7: Recipe("cpu", 6, 512, 0.02),
         0.8: Recipe("cpu", 15, 512, 0.02),
-        0.9: Recipe("best", 90, 512, 0.02, without=("erase", "rand_augment")),
+        0.9: Recipe("gpu", 90, 512, 0.02),
     },
 }
 """For each kind of device its lines. Chosen on validation; of 0.9 the model and the augmentation, and the

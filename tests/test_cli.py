@@ -74,6 +74,7 @@ def refused(command: str, status: int, capsys: pytest.CaptureFixture[str], *extr
         ("train parity --resume x", "--resume takes no task"),
         ("train --resume nowhere", "nowhere is not a run"),
         ("train --resume", "--resume wants a value"),
+        ("train --resume x --no-baselines --seed 1", "takes no '--seed'; --no-baselines alone may differ"),
         ("train text", "give --data.train FILE"),
         ("train text --data.train nowhere.csv", "there is no file nowhere.csv"),
         ("train text --data.fraction 0", "fraction=0.0 is not a share"),

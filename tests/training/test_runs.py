@@ -159,6 +159,11 @@ def test_stopped_and_resumed_equals_never_stopped(
     assert len(parts["epoch_seconds"]) == 3
 
 
+def test_a_run_is_not_shown_as_a_task(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(run)]) == 2
+    assert f"{run} is a run, and show takes a task" in capsys.readouterr().err
+
+
 def test_a_finished_run_is_not_resumed(run: Path) -> None:
     with pytest.raises(UsageError, match="is finished"):
         resume(str(run), report=quiet)
@@ -187,6 +192,16 @@ def test_ctrl_c_keeps_the_best_model_and_says_how_to_go_on(tmp_path: Path) -> No
     assert f"go on with: glassformer train --resume {folder}" in errors
     assert glassformer.load(folder).predict(["010101010101"])[0].label in ("even", "odd")
     assert (folder / "checkpoints" / "last.safetensors").exists()
+
+
+def test_an_epoch_is_one_line_of_a_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    train("parity", small(epochs=2), str(tmp_path / "run"), report=quiet)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch ")]
+    assert len(lines) == 2
+    assert all(line.endswith(" examples/s") for line in lines)
 
 
 def test_early_stopping(tmp_path: Path) -> None:
@@ -223,8 +238,13 @@ def test_ctrl_c_in_the_final_evaluation_says_how_to_go_on(
         patch.setattr("glassformer.training.fit.judge_baselines", press)
         with pytest.raises(InterruptedRun, match=r"the best model so far is .* go on with"):
             train("parity", small(), str(tmp_path / "run"), report=quiet)
+        # they took too long, and are left out
+        assert main(["train", "--resume", str(tmp_path / "run"), "--no-baselines"]) == 0
+    path = tmp_path / "run" / "metrics.json"
+    assert json.loads(path.read_text())["baselines"] == {}
+    path.unlink()
     resume(str(tmp_path / "run"), report=quiet)
-    assert (tmp_path / "run" / "metrics.json").exists()
+    assert json.loads(path.read_text())["baselines"]
 
 
 def test_divergence_is_said(tmp_path: Path) -> None:

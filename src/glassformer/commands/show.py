@@ -34,6 +34,10 @@ def run(words: list[str]) -> int:
         print("usage: glassformer show TASK [options]\n\n" + COMMANDS["show"])
         return 0 if words else 2
     name, rest = words[0], words[1:]
+    if (Path(name) / "config.yaml").is_file():
+        raise UsageError(
+            f"{name} is a run, and show takes a task; see what its model made of them with explain or report"
+        )
     task = find_task(name)
     start = task.preset((all_values("preset", rest) or [None])[-1], None)
     options = parse(

@@ -26,7 +26,8 @@ def run(words: list[str]) -> int:
             "usage: glassformer train TASK [options]\n       glassformer train --resume RUN\n\n"
             f"tasks: {', '.join(TASKS)}, or package.module:name\n\n"
             "  train TASK --help   every option of the task, with its default\n"
-            "  --resume RUN        go on with a run that was stopped, in its own configuration"
+            "  --resume RUN        go on with a run that was stopped, in its own configuration;\n"
+            "                      --no-baselines beside it leaves its cheap rivals out"
         )
         return 0 if words else 2
     if is_resume(words[0]):
@@ -48,9 +49,13 @@ def is_resume(word: str) -> bool:
 def resume(words: list[str]) -> int:
     """Goes on with the run that --resume names."""
     folder, rest = value_of("--resume", words)
-    if rest:
-        raise UsageError(f"--resume repeats the run's own configuration and takes no {rest[0]!r}")
-    return finish(lambda: import_fit().resume(folder, report=say))
+    without = "--no-baselines"
+    if others := [word for word in rest if word != without]:
+        raise UsageError(
+            f"--resume repeats the run's own configuration and takes no {others[0]!r}; "
+            f"{without} alone may differ"
+        )
+    return finish(lambda: import_fit().resume(folder, baselines=not rest, report=say))
 
 
 def task_first(command: str, words: list[str], tasks: list[str]) -> tuple[str, list[str]]:

@@ -16,6 +16,27 @@ JPEG_COPY = (
     "CIFAR-10 (JPEG copy): the images lost detail, so figures lie a little below those on the originals"
 )
 
+SEVEN_BLOCKS = VisionTransformerConfig(
+    layers=7,
+    heads=4,
+    d_model=256,
+    d_ff=512,
+    positions="rotary",
+    attention="fused",
+    stochastic_depth=0.1,
+)
+"""The sizes of ViT-Lite-7/4, Hassani et al. 2021."""
+
+LONG_TRAINING = OptimConfig(
+    name="muon",
+    learning_rate=2e-3,
+    muon_learning_rate=0.02,
+    weight_decay=0.05,
+    warmup=0.05,
+    decay="cosine",
+    label_smoothing=0.1,
+)
+
 
 class Cifar10Task(ImageClassification):
     """50,000 images of 32x32 pixels to train on, 10,000 to be judged on."""
@@ -42,19 +63,13 @@ on two cores of an AMD EPYC with bf16, on the JPEG copy, 2026-11-26""",
         ),
         "gpu": Preset(
             cost="""glassformer train cifar10 --data-dir DATA --preset gpu
-not measured: written for one NVIDIA GPU, where it is the default""",
+trained on all of train by benchmarks/vit_speedrun.py: test accuracy 0.910 (seeds 0, 1) after 70 s
+on one NVIDIA H200, on the JPEG copy, 2026-11-27; not measured by this command, which holds out validation""",
             config=TrainConfig(
-                model=VisionTransformerConfig(positions="rotary", attention="fused", stochastic_depth=0.05),
-                data=ImageData(crop=4, flip=True, erase=0.1, cutmix=1.0),
-                optim=OptimConfig(
-                    name="muon",
-                    learning_rate=2e-3,
-                    muon_learning_rate=0.012,
-                    weight_decay=0.05,
-                    warmup=0.1,
-                    label_smoothing=0.1,
-                ),
-                fit=FitConfig(epochs=40, batch_size=256, average=0.995),
+                model=SEVEN_BLOCKS,
+                data=ImageData(crop=4, flip=True, mixup=0.8, cutmix=1.0),
+                optim=LONG_TRAINING,
+                fit=FitConfig(epochs=90, batch_size=512),
             ),
         ),
         "best": Preset(
@@ -62,25 +77,9 @@ not measured: written for one NVIDIA GPU, where it is the default""",
 test accuracy 0.913 after 174 of its 200 epochs, 448 s of training, when it was ended from outside,
 on one NVIDIA H200, 2026-11-26; the sizes of ViT-Lite-7/4 (Hassani et al. 2021)""",
             config=TrainConfig(
-                model=VisionTransformerConfig(
-                    layers=7,
-                    heads=4,
-                    d_model=256,
-                    d_ff=512,
-                    positions="rotary",
-                    attention="fused",
-                    stochastic_depth=0.1,
-                ),
+                model=SEVEN_BLOCKS,
                 data=ImageData(crop=4, flip=True, rand_augment=2, erase=0.25, mixup=0.8, cutmix=1.0),
-                optim=OptimConfig(
-                    name="muon",
-                    learning_rate=2e-3,
-                    muon_learning_rate=0.02,
-                    weight_decay=0.05,
-                    warmup=0.05,
-                    decay="cosine",
-                    label_smoothing=0.1,
-                ),
+                optim=LONG_TRAINING,
                 fit=FitConfig(epochs=200, batch_size=1000, average=0.999),
             ),
         ),

@@ -110,8 +110,11 @@ def _write_beginning(
     )
 
 
-def resume(run_dir: str, *, report: Report = print) -> Path:
-    """Goes on with a run that was stopped, in its own configuration, and finishes it."""
+def resume(run_dir: str, *, baselines: bool = True, report: Report = print) -> Path:
+    """Goes on with a run that was stopped, in its own configuration, and finishes it.
+
+    baselines: False leaves them out where the configuration has them.
+    """
     folder = Path(run_dir)
     run = read_config(folder)
     if (folder / METRICS).exists():
@@ -122,7 +125,7 @@ def resume(run_dir: str, *, report: Report = print) -> Path:
         raise UsageError(
             f"{folder} was stopped before its first state was saved; delete it and start it again"
         )
-    config = run.config
+    config = replace(run.config, baselines=run.config.baselines and baselines)
     machine = prepare_machine(same_choices(folder, config))
     lightning.seed_everything(config.seed, verbose=False)
     prepared = run.task.prepare(config, report)

@@ -89,6 +89,7 @@ class ProgressBar(Callback):
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: validation accuracy "
             f"{self._accuracy:.4f}, validation loss {loss:.3f}, {self._rate:,.0f} examples/s",
             highlight=False,
+            soft_wrap=True,  # a line of a log is one line, whatever the width that is assumed for it
         )
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
