@@ -52,13 +52,12 @@ def compare(
     side of ours that it is compared with, where that is not `ours`.
     """
     same_as = same_as or {}
-    there = {variants[name]["side"] for name in names}
-    for rival in there:
-        if (mine := same_as.get(rival, "ours")) not in there:
+    sides = dict.fromkeys(variants[name]["side"] for name in names)
+    for rival in (side for side in sides if side not in ("shipped", "newcomer")):
+        if (mine := same_as.get(rival, "ours")) not in sides:
             raise SystemExit(f"{rival} is compared with {mine}, of which no form is there; add one")
     looks = {name: [_look(name, run)] for name in names}
     fastest: dict[str, str] = {}
-    sides = dict.fromkeys(variants[name]["side"] for name in names)
     for side in (side for side in sides if side not in ("shipped", "newcomer")):
         of_side = [name for name in names if variants[name]["side"] == side]
         best = max(looks[name][0] for name in of_side)
@@ -83,12 +82,13 @@ def compare(
         }  # fmt: skip
 
     rivals = [side for side in fastest if side not in {"ours", *same_as.values()}]
-    ratios = {side: ratio(fastest[same_as.get(side, "ours")], fastest[side]) for side in rivals}
-    defaults = {}
+    ratios, defaults = {}, {}
     if newcomer := single.get("newcomer"):
-        ratios = {documented: ratio(fastest["ours"], newcomer)} | ratios
+        if ours := fastest.get("ours"):
+            ratios[documented] = ratio(ours, newcomer)
         if shipped := single.get("shipped"):
             defaults[documented] = ratio(shipped, newcomer)
+    ratios |= {side: ratio(fastest[same_as.get(side, "ours")], fastest[side]) for side in rivals}
     report = {
         "schema_version": 1,
         "ratios": ratios,

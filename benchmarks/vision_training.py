@@ -118,8 +118,9 @@ def main() -> None:
         return
     names = [n for n in VARIANTS if not (options.quick and "compiled" in VARIANTS[n])]
     report = compare(VARIANTS, chosen or names, rounds, run, same_as=SAME_AS)
-    report["loading_share"] = loading_share(report["variants"]["ours as shipped"]["rounds"])
-    print(f"loading and augmentation: {report['loading_share']:.1%} of a step as shipped")
+    if shipped := report["variants"].get("ours as shipped"):
+        report["loading_share"] = loading_share(shipped["rounds"])
+        print(f"loading and augmentation: {report['loading_share']:.1%} of a step as shipped")
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
 

@@ -115,6 +115,13 @@ def test_the_table_ranks_by_validation_and_holds_the_baselines() -> None:
     assert table[3]["seeds"] == []
 
 
+def test_a_run_that_was_resumed_without_its_baselines_leaves_those_of_the_other_seeds() -> None:
+    runs = seeds(0.7, 0.8)
+    runs[0]["baselines"] = {}
+    (_, rival) = table_rows([row()], [runs])
+    assert (rival["label"], rival["seeds"], rival["validation"]["mean"]) == ("majority", [1], 0.5)
+
+
 def verdict(*differences: float, count: int = 10_000) -> str:
     base = seeds(*[0.8] * len(differences), count=count)
     other = seeds(*[0.8 + difference for difference in differences], count=count)

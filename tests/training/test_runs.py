@@ -164,6 +164,16 @@ def test_a_run_is_not_shown_as_a_task(run: Path, capsys: pytest.CaptureFixture[s
     assert f"{run} is a run, and show takes a task" in capsys.readouterr().err
 
 
+def test_a_run_of_a_tasks_name_is_not_in_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("digits").mkdir()
+    Path("digits", "config.yaml").touch()
+    assert main(["show", "digits", "--examples", "1"]) == 0
+    assert Path("digits.png").exists()
+
+
 def test_a_finished_run_is_not_resumed(run: Path) -> None:
     with pytest.raises(UsageError, match="is finished"):
         resume(str(run), report=quiet)
@@ -229,7 +239,7 @@ def test_a_run_that_stopped_early_is_not_trained_on_when_resumed(tmp_path: Path)
 
 
 def test_ctrl_c_in_the_final_evaluation_says_how_to_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def press(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
@@ -242,9 +252,19 @@ def test_ctrl_c_in_the_final_evaluation_says_how_to_go_on(
         assert main(["train", "--resume", str(tmp_path / "run"), "--no-baselines"]) == 0
     path = tmp_path / "run" / "metrics.json"
     assert json.loads(path.read_text())["baselines"] == {}
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"the baselines are left out; glassformer evaluate {tmp_path / 'run'} fits them" in said
+    assert f"--config {tmp_path / 'run' / 'config.yaml'} --no-baselines" in said
     path.unlink()
     resume(str(tmp_path / "run"), report=quiet)
     assert json.loads(path.read_text())["baselines"]
+
+
+def test_a_run_without_baselines_stays_one_when_resumed(tmp_path: Path) -> None:
+    folder = train("parity", replace(small(), baselines=False), str(tmp_path / "run"), report=quiet)
+    (folder / "metrics.json").unlink()
+    resume(str(folder), report=quiet)
+    assert json.loads((folder / "metrics.json").read_text())["baselines"] == {}
 
 
 def test_divergence_is_said(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ def run(words: list[str]) -> int:
             "Then: glassformer train TASK --model.pretrained RUN, and glassformer predict RUN TEXT.\n\n"
             f"tasks: {', '.join(TASKS)}\n\n"
             "  pretrain TASK --help   every option of the task, with its default\n"
-            "  --resume RUN           go on with a run that was stopped, in its own configuration"
+            "  --resume RUN           go on with a run that was stopped, in its own configuration;\n"
+            "                         with --no-baselines beside it without the baselines"
         )
         return 0 if words else 2
     if train.is_resume(words[0]):

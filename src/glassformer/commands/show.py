@@ -8,7 +8,7 @@ from typing import Generic
 from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import all_values, parse, say
 from glassformer.errors import UsageError
-from glassformer.tasks import find_task
+from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.config import Data
 
 
@@ -34,10 +34,8 @@ def run(words: list[str]) -> int:
         print("usage: glassformer show TASK [options]\n\n" + COMMANDS["show"])
         return 0 if words else 2
     name, rest = words[0], words[1:]
-    if (Path(name) / "config.yaml").is_file():
-        raise UsageError(
-            f"{name} is a run, and show takes a task; see what its model made of them with explain or report"
-        )
+    if name not in TASKS and (Path(name) / "config.yaml").is_file():
+        raise UsageError(f"{name} is a run, and show takes a task; for a run give explain or report")
     task = find_task(name)
     start = task.preset((all_values("preset", rest) or [None])[-1], None)
     options = parse(

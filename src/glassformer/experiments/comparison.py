@@ -69,11 +69,13 @@ def table_rows(rows: Sequence[Row], outcomes: Sequence[Outcomes]) -> list[dict[s
         | _summary(runs)
         for row, runs in zip(rows, outcomes, strict=True)
     ]
-    # every configuration of a seed has the same rivals, unless the data itself is varied: those of the first
+    # every configuration of a seed has the same rivals, unless the data itself is varied: those of the first;
+    # none where a run was resumed without them
     rivals = next((runs for runs in outcomes if runs), {})
     slugs = list(dict.fromkeys(slug for metrics in rivals.values() for slug in metrics["baselines"]))
     for slug in slugs:
-        of_slug = {seed: metrics["baselines"][slug] for seed, metrics in rivals.items()}
+        each = {seed: metrics["baselines"] for seed, metrics in rivals.items()}
+        of_slug = {seed: figures[slug] for seed, figures in each.items() if slug in figures}
         found.append({"label": slug, "kind": "baseline", "settings": {}, "changed": {}} | _summary(of_slug))
     mean = lambda entry: entry["validation"]["mean"] if entry["validation"] else -1.0  # noqa: E731
     return sorted(found, key=mean, reverse=True)

@@ -47,8 +47,8 @@ on two cores of an Intel Xeon with fast bf16, 2026-11-25""",
         ),
         "recurrent": Preset(
             cost="""glassformer train imdb --data-dir DATA --model.name recurrent
-test accuracy 0.885 (mean of seeds 0 and 1), about 12 minutes of training on one thread
-of an AMD EPYC, 2026-11-21""",
+test accuracy 0.888 (mean of seeds 0, 1, 2), 12 to 16 minutes of training on one thread
+of an AMD EPYC, 2026-11-21 and 26""",
             config=TrainConfig(
                 model=RecurrentClassifierConfig(embedding_dropout=0.3),
                 data=TextData(),

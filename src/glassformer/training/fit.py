@@ -125,13 +125,18 @@ def resume(run_dir: str, *, baselines: bool = True, report: Report = print) -> P
         raise UsageError(
             f"{folder} was stopped before its first state was saved; delete it and start it again"
         )
-    config = replace(run.config, baselines=run.config.baselines and baselines)
+    config = run.config
     machine = prepare_machine(same_choices(folder, config))
     lightning.seed_everything(config.seed, verbose=False)
     prepared = run.task.prepare(config, report)
     require_same_data(folder, prepared)
     module = _module(run.task, prepared, config)
     command = _repeating(run.task, run.task_name, folder)
+    if config.baselines and not baselines:
+        config = replace(config, baselines=False)
+        command += " --no-baselines"
+        later = f"glassformer evaluate {shlex.quote(str(folder))}"
+        prepared.notes.append(f"the baselines are left out; {later} fits them")
     return _run(
         run.task, run.task_name, folder, config, machine, prepared, module, folder / LAST, command, report
     )
