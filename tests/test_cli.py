@@ -78,6 +78,10 @@ def refused(command: str, status: int, capsys: pytest.CaptureFixture[str], *extr
         ("train text", "give --data.train FILE"),
         ("train text --data.train nowhere.csv", "there is no file nowhere.csv"),
         ("train text --data.fraction 0", "fraction=0.0 is not a share"),
+        ("train text --data.vocab 10000001", "vocab=10000001 is out of range; choose 1 to 10,000,000"),
+        ("train text --data.train .", ". is a folder; give a file"),
+        ("compare parity --vary model.layers=1,2 --seeds 0", "seeds=0 has to be 1 or more"),
+        ("compare parity --vary model.layers=1,2 --jobs -1", "jobs=-1 has to be 1 or more"),
         ("train imdb --data-dir nowhere", "there is no nowhere/imdb/train.parquet; --data-dir"),
         ("evaluate nowhere", "nowhere is not a run"),
         ("evaluate", "required"),
@@ -106,6 +110,28 @@ def test_an_empty_text_to_predict(capsys) -> None:
         assert "an empty input cannot be predicted" in refused("predict nowhere", 2, capsys, *texts)
 
 
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [
+        (
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 255999999744 bytes. Error",
+            "238 GiB",
+        ),
+        ("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has", "2.50 GiB"),
+    ],
+)
+def test_too_little_memory_is_told_with_the_way_out(said, size, capsys, monkeypatch) -> None:
+    def no_room(words: list[str]) -> int:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("glassformer.commands.tasks.run", no_room)
+    answer = refused("tasks", 1, capsys)
+    assert answer == (
+        f"glassformer: there is no memory for {size} more; choose a smaller model, a smaller "
+        "--fit.batch-size, or shorter inputs"
+    )
+
+
 def test_missing_column(capsys, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", [("x", i % 2) for i in range(20)], header=("review", "label"))
     assert "has no column 'text'" in refused(f"train text --data.train {path}", 2, capsys)
@@ -119,6 +145,10 @@ def test_missing_column(capsys, tmp_path: Path) -> None:
         (("text,label\n" + "caf\xe9,1\ntea,0\n" * 9).encode("latin-1"), "is not UTF-8 text"),
         (b"text,label\none,a\ntwo,a\nthree,a\n", "has one class only ('a')"),
         (b"text,label\none,a\ntwo,a\nthree,b\n", "the class 'b' has 1 row"),
+        (
+            b"text,label\none,a\ntwo,a\nthree," + b"b" * 60 + b"\nfour,c\n",
+            f"2 of 3 classes have 1 row left, such as '{'b' * 40}...', too few to hold one out; name the",
+        ),
     ],
 )
 def test_a_bad_file_gets_one_line_and_status_1(content, message, capsys, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import errno
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,8 @@ WAYS_OUT = {
     errno.ENOSPC: "; the disk is full: make room, then start the same command again",
 }  # fmt: skip
 """Of errors whose cause is plain. Of a file that is missing it is not: it may be one to read."""
+TOO_MUCH = re.compile(r"[Tt]ried to allocate ([\d.]+) (bytes|[KMGT]iB)")
+"""What PyTorch says where memory is short, on a processor and on a GPU."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,6 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("GLASSFORMER_TRACEBACK"):
             raise
         reason = " ".join(str(error).split()) or "no reason given"
+        if asked := TOO_MUCH.search(reason):
+            size = f"{int(asked[1]) / 2**30:,.0f} GiB" if asked[2] == "bytes" else f"{asked[1]} {asked[2]}"
+            return refuse(
+                f"there is no memory for {size} more; choose a smaller model, a smaller --fit.batch-size, "
+                "or shorter inputs",
+                1,
+            )
         return refuse(f"{type(error).__name__}: {reason} (set GLASSFORMER_TRACEBACK=1 to see where)", 1)
 
 

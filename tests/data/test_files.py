@@ -86,8 +86,30 @@ def test_wrong_encoding(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"a.{kind}"
     row = "caf\xe9,1" if kind == "csv" else '{"text": "caf\xe9", "label": "1"}'
     path.write_bytes(("text,label\n" if kind == "csv" else "").encode() + row.encode("latin-1") + b"\n")
-    with pytest.raises(DataError, match="is not UTF-8 text; save it again as UTF-8"):
+    line = 2 if kind == "csv" else 1
+    with pytest.raises(DataError, match=rf"is not UTF-8 text \(line {line}\); save it again as UTF-8"):
         list(TextFile(path).texts())
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder; give a file"):
+        TextFile(tmp_path).labels()
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_semicolons_where_the_first_line_has_these_alone(tmp_path: Path, mark: bytes) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(mark + b'text;label\n"a, b; c";1\nd,e;2\n')
+    assert [text for batch in TextFile(path).texts() for text in batch] == ["a, b; c", "d,e"]
+    assert TextFile(path).labels() == ["1", "2"]
+    path.write_text("text,label;s\na;b,1\n")
+    assert [text for batch in TextFile(path).texts() for text in batch] == ["a;b"]
+
+
+def test_one_json_array_is_no_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('\n [{"text": "a", "label": 1}]'.strip())
+    with pytest.raises(DataError, match="is one JSON array; give one object a line"):
+        TextFile(tmp_path / "a.json").labels()
 
 
 def test_a_broken_file_is_one_line(tmp_path: Path) -> None:

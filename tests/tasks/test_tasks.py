@@ -97,6 +97,24 @@ def test_duplicates_across_splits_are_told(tmp_path: Path) -> None:
     assert "60 of 60 validation texts stand in train too" in prepared.notes
 
 
+def test_texts_that_are_cut_or_empty_and_classes_that_look_alike_are_told(tmp_path: Path) -> None:
+    rows = [(f"{'word ' * (3 + i % 4)}", "Aab"[i % 3]) for i in range(30)]  # 3 to 6 tokens
+    rows += [("  ", "a"), ("", "b")]
+    path = write_csv(tmp_path / "a.csv", rows)
+    prepared = prepare("text", train=str(path), tokenizer="word", max_tokens=5)
+    lengths = [len(text.split()) for text in texts(prepared, "train")]
+    cut = sum(length >= 5 for length in lengths)
+    assert 0 < cut < len(lengths)
+    assert prepared.notes[:3] == [
+        "classes that differ in capitals alone: A, a",
+        "2 of 32 texts are empty",
+        f"{cut} of {len(lengths)} texts reach 5 tokens, after which a text is cut",
+    ]
+    rows = [(f"{'word ' * 3}{i}", "ab"[i % 2]) for i in range(30)]
+    prepared = prepare("text", train=str(write_csv(tmp_path / "b.csv", rows)), tokenizer="word", max_tokens=5)
+    assert prepared.notes == []
+
+
 def test_fraction_cuts_train_alone(tmp_path: Path) -> None:
     words, labels = reviews(200)
     path = write_csv(tmp_path / "a.csv", list(zip(words, labels, strict=True)))

@@ -135,6 +135,12 @@ def test_show_draws_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         assert page.height > page.width / 2
 
 
+def test_of_a_class_without_examples_nothing_is_claimed() -> None:
+    row = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "count": 0}
+    table = per_class_table({"per_class": {"not there": row, "there": row | {"count": 2}}})
+    assert [list(column.cells) for column in table.columns[1:4]] == [["-", "0.0000"]] * 3
+
+
 def test_many_classes_show_those_recalled_worst() -> None:
     rows = {f"class {i}": {"precision": 0.5, "recall": i / 40, "f1": 0.5, "count": 1000} for i in range(40)}
     table = per_class_table({"per_class": rows})

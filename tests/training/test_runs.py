@@ -332,6 +332,38 @@ def test_predictions_do_not_depend_on_company(text_run: Path) -> None:
     assert loaded.predict([]) == []
 
 
+@pytest.mark.parametrize("wrong", [None, b"good", 7, float("nan")])
+def test_what_is_no_text_is_not_predicted(text_run: Path, wrong: Any) -> None:
+    loaded = glassformer.load(text_run)
+    with pytest.raises(UsageError, match=r"input 2 is .*, not a text"):
+        loaded.predict(["good", wrong])
+    with pytest.raises(UsageError, match="predict takes a list of inputs, not one alone"):
+        loaded.predict("good")
+
+
+def test_the_name_of_a_file_is_told_to_be_read_as_a_text(
+    text_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text("good\n")
+    assert main(["predict", str(text_run), str(path)]) == 0
+    assert f"note: {str(path)!r} is read as a text; for the lines of that file" in capsys.readouterr().err
+    assert main(["predict", str(text_run), "good " * 1000]) == 0
+    assert "is read as a text" not in capsys.readouterr().err
+
+
+def test_a_text_that_is_cut_is_told(text_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes: list[str] = []
+    loaded = glassformer.load(text_run)
+    most = loaded.config.data.max_tokens
+    loaded.predict(["good", "bad " * (most + 1)], report=notes.append)
+    assert notes == [f"note: 1 of 2 texts reach {most:,} tokens, after which a text is cut"]
+    assert main(["predict", str(text_run), "bad " * (most + 1), "--json"]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    assert "after which a text is cut" in said.err
+
+
 def test_python_and_command_line_agree(text_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     python = glassformer.load(text_run).predict(["a dull story"])[0]
     main(["predict", str(text_run), "a dull story", "--json"])
@@ -374,6 +406,7 @@ def test_another_file_with_trained_texts_is_noted(text_run: Path) -> None:
     _, notes = glassformer.load(text_run).evaluate(train_file, report=quiet)
     assert "of 240 texts of" in notes[0]
     assert "stand in train too" in notes[0]
+    assert "stand in validation too" in notes[1]
 
 
 def test_a_run_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

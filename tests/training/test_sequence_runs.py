@@ -84,7 +84,7 @@ def test_evaluate_finds_the_same_figures(reverse_run, tmp_path, capsys) -> None:
     assert "makes its own sequences" in capsys.readouterr().err
 
 
-def test_a_stopped_run_ends_with_the_same_weights(tmp_path, monkeypatch) -> None:
+def test_a_stopped_run_ends_with_the_same_weights(tmp_path, monkeypatch, capsys) -> None:
     from safetensors.torch import load_file
 
     from glassformer.training.callbacks import InterruptedRun, RunKeeper
@@ -104,7 +104,11 @@ def test_a_stopped_run_ends_with_the_same_weights(tmp_path, monkeypatch) -> None
     with monkeypatch.context() as patch:
         patch.setattr(RunKeeper, "on_train_batch_end", stop)
         assert main([*words, str(tmp_path / "stopped")]) == 130
+    capsys.readouterr()
     assert main(["train", "--resume", str(tmp_path / "stopped")]) == 0
+    # what began it repeats it, and does not need its folder
+    repeat = f"repeat: glassformer train sort {' '.join(SMALL)} --fit.epochs 3 --no-baselines"
+    assert repeat in capsys.readouterr().out.splitlines()
     whole, stopped = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "stopped"))
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)
 

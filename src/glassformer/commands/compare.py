@@ -60,7 +60,8 @@ def run(words: list[str]) -> int:
     if not varied:
         raise UsageError("nothing to compare; give --vary OPTION=VALUE,VALUE, model.layers=1,2,4 say")
     if options.seeds < 1 or options.jobs < 1:
-        raise UsageError(f"seeds={options.seeds} and jobs={options.jobs} have to be 1 or more")
+        name = "seeds" if options.seeds < 1 else "jobs"
+        raise UsageError(f"{name}={getattr(options, name)} has to be 1 or more")
     shared = without_own(rest, ("vary", "seeds", "jobs", "study"), ("grid",))
     rows = plan(varied, configure_with(CompareOptions, "compare", name, shared), grid=options.grid)
     seeds = range(options.seed, options.seed + options.seeds)

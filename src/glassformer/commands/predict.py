@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
@@ -40,19 +41,33 @@ def run(words: list[str]) -> int:
     inputs = _lines_of_stdin() if from_stdin else list(options.inputs)
     empty = [number for number, each in enumerate(inputs, start=1) if not each.strip()]
     if empty or not inputs:
-        which = f"input {empty[0]} of {len(inputs)} is empty" if inputs else "standard input holds no line"
+        which = "standard input holds no line"
+        if empty:
+            where = (
+                f"line {empty[0]} of standard input" if from_stdin else f"input {empty[0]} of {len(inputs)}"
+            )
+            which = f"{where} is empty"
         raise UsageError(
             f"{which}, and an empty input cannot be predicted; give words, a sequence or a file in each"
         )
     from glassformer.loading import load
 
     loaded = load(options.run, options)
+    if loaded.task.input_word == "texts" and not from_stdin and len(inputs) == 1 and _is_file(inputs[0]):
+        say(f"note: {inputs[0]!r} is read as a text; for the lines of that file: predict RUN - < {inputs[0]}")
     for prediction in loaded.predict(inputs, report=say):
         if options.json:
             print(json.dumps(vars(prediction), ensure_ascii=False))
         else:
             print(loaded.task.told(prediction))
     return 0
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # a text may be too long for a name
+        return False
 
 
 def _lines_of_stdin() -> list[str]:

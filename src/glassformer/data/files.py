@@ -82,6 +82,8 @@ def open_file(path: Path, *texts: str) -> pyarrow.dataset.Dataset:
 
     Raises UsageError where there is no such file, DataError where it is empty or broken.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give a file")
     if not path.is_file():
         raise UsageError(f"there is no file {path}; check the path")
     kind = FORMATS.get(path.suffix.lower())
@@ -93,9 +95,7 @@ def open_file(path: Path, *texts: str) -> pyarrow.dataset.Dataset:
     if kind == "csv":
         # texts hold line breaks, and one review can be longer than the default block of 1 MiB
         file_format = pyarrow.dataset.CsvFileFormat(
-            parse_options=pa.csv.ParseOptions(
-                newlines_in_values=True, delimiter="\t" if path.suffix.lower() == ".tsv" else ","
-            ),
+            parse_options=pa.csv.ParseOptions(newlines_in_values=True, delimiter=_delimiter(path)),
             read_options=pa.csv.ReadOptions(block_size=1 << 24),
             # not guessed from the first rows: a number may turn into a word further down
             convert_options=pa.csv.ConvertOptions(
@@ -103,6 +103,8 @@ def open_file(path: Path, *texts: str) -> pyarrow.dataset.Dataset:
             ),
         )
     elif kind == "json":
+        if _first_line(path).lstrip().startswith(b"["):
+            raise DataError(f"{path} is one JSON array; give one object a line (JSON Lines)")
         file_format = pyarrow.dataset.JsonFileFormat(
             read_options=pa.json.ReadOptions(block_size=1 << 24),
             parse_options=pa.json.ParseOptions(newlines_in_values=False),
@@ -111,6 +113,32 @@ def open_file(path: Path, *texts: str) -> pyarrow.dataset.Dataset:
         return pyarrow.dataset.dataset(path, format=file_format)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from error
+
+
+def _delimiter(path: Path) -> str:
+    """Tabs in .tsv; else commas, or semicolons where the first line has these alone, as spreadsheets in
+    countries with decimal commas write them.
+    """
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    header = _first_line(path)
+    return ";" if b";" in header and b"," not in header else ","
+
+
+def _first_line(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.readline(1 << 16).removeprefix(b"\xef\xbb\xbf")
+
+
+def _first_line_not_utf8(path: Path) -> int | None:
+    """Counted from 1; None where every line is."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return None
 
 
 def unreadable(path: Path, error: Exception) -> DataError:
@@ -124,5 +152,7 @@ def unreadable(path: Path, error: Exception) -> DataError:
         or "utf-8" in reason.lower()
         or isinstance(error, UnicodeDecodeError)
     ):
-        return DataError(f"{path} is not UTF-8 text; save it again as UTF-8")
+        line = None if utf16 else _first_line_not_utf8(path)
+        where = "" if line is None else f" (line {line:,})"
+        return DataError(f"{path} is not UTF-8 text{where}; save it again as UTF-8")
     return DataError(f"{path} cannot be read as {FORMATS[path.suffix.lower()].upper()}: {reason}")

@@ -4,6 +4,9 @@ import numpy as np
 
 from glassformer.errors import DataError
 
+LETTERS = 40
+"""Of a class's name, in a message."""
+
 
 def stratified_split(
     labels: np.ndarray, share: float, seed: int, class_names: list[str], together: int = 1
@@ -17,13 +20,21 @@ def stratified_split(
     """
     generator = np.random.default_rng(seed)
     held_out = []
-    for label in np.unique(labels):
+    classes, sizes = np.unique(labels, return_counts=True)
+    if len(single := classes[sizes < 2]):
+        name = class_names[single[0]]
+        name = repr(name if len(name) <= LETTERS else f"{name[:LETTERS]}...")
+        which = f"the class {name} has 1 row left"
+        remedy = ""
+        if len(single) > 1:
+            which = f"{len(single):,} of {len(classes):,} classes have 1 row left, such as {name}"
+            remedy = "name the right column if the labels stand in another, "
+        raise DataError(
+            f"{which}, too few to hold one out; {remedy}give every class at least three rows, or give a "
+            "validation and a test file"
+        )
+    for label in classes:
         rows = np.flatnonzero(labels == label)
-        if len(rows) < 2:
-            raise DataError(
-                f"the class {class_names[label]!r} has {len(rows)} row left, too few to hold one out; give "
-                "every class at least three rows, or give a validation and a test file"
-            )
         count = min(max(1, round(share * len(rows))), len(rows) - 1)
         runs = np.array_split(rows, range(together, len(rows), together))
         held_out.append(np.concatenate([runs[i] for i in generator.permutation(len(runs))])[:count])

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 JUDGED_AT_ONCE = 256
 """Examples at most in a batch without gradients."""
 
+MOST_ENTRIES = 10_000_000
+"""Of a vocabulary; the library that learns one takes memory for all of them at once."""
+
 
 @dataclass(frozen=True)
 class TextData:
@@ -45,6 +48,8 @@ class TextData:
 
     def __post_init__(self) -> None:
         require_positive(self, "vocab", "max_tokens")
+        if self.vocab > MOST_ENTRIES:
+            raise UsageError(f"vocab={self.vocab} is out of range; choose 1 to {MOST_ENTRIES:,}")
         if not 0 < self.fraction <= 1:
             raise UsageError(f"fraction={self.fraction} is not a share of the rows; choose 0 < fraction <= 1")
         require_share(self, "validation_share")
@@ -83,7 +88,11 @@ class TextClassification(Classification):
                 )
             examples[split] = Examples(encoded[source.file], source.rows, source.labels)
 
-        notes = []
+        notes = [
+            *_notes_on_labels(class_names),
+            *_notes_on_texts(examples),
+            *self._cut(examples["train"], config),
+        ]
         for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
             if shared := count_shared(examples[first].hashes, examples[second].hashes):
                 notes.append(f"{shared:,} of {len(examples[second]):,} {second} texts stand in {first} too")
@@ -190,7 +199,7 @@ class TextClassification(Classification):
     def encode(
         self, inputs: list[str], tokenizer: "Tokenizer | None", config: TrainConfig[Any, Any]
     ) -> tuple["Examples", list[str]]:
-        """Texts to predict as examples, without notes."""
+        """Texts to predict as examples, and a note on those that are cut."""
         import numpy as np
 
         from glassformer.data.encoded import Examples, encode_in_memory
@@ -198,7 +207,15 @@ class TextClassification(Classification):
         assert tokenizer is not None
         texts = [self.check_input(text, config) for text in inputs]
         encoded = encode_in_memory(texts, tokenizer, self.longest(config))
-        return Examples(encoded, np.arange(len(texts)), np.zeros(len(texts), dtype=np.int64)), []
+        examples = Examples(encoded, np.arange(len(texts)), np.zeros(len(texts), dtype=np.int64))
+        return examples, self._cut(examples, config)
+
+    def _cut(self, examples: "Examples", config: TrainConfig[Any, Any]) -> list[str]:
+        """A note on texts that are as long as one can be, if there are such."""
+        most = getattr(config.data, "max_tokens", None)
+        if most is None or not (count := int((examples.lengths >= most).sum())):
+            return []
+        return [f"{count:,} of {len(examples):,} texts reach {most:,} tokens, after which a text is cut"]
 
     def check_input(self, text: str, config: TrainConfig[Any, Any]) -> str:
         """The text in the form to encode: any but an empty one. Raises UsageError where there is none."""
@@ -229,7 +246,8 @@ class TextClassification(Classification):
         encoded = encoded_file(given, checksum, tokenizer, key, config.data.max_tokens, lambda line: None)
         rows = np.arange(len(labels))
         source = _text_source(Source(given, rows, labels), checksum, class_names)
-        return Examples(encoded, rows, labels), source, []
+        examples = Examples(encoded, rows, labels)
+        return examples, source, [*_notes_on_texts({"test": examples}), *self._cut(examples, config)]
 
     def some_examples(
         self, prepared: Prepared, config: TrainConfig[Any, Any], count: int
@@ -267,6 +285,23 @@ class TextClassification(Classification):
                 "else the tokeniser puts around a text, and the model has never seen one without; choose 0"
             )
         return tokenizer, cache_key("published", tokenizer.to_str())
+
+
+def _notes_on_labels(class_names: list[str]) -> list[str]:
+    """What may be one class, written in two ways."""
+    alike: dict[str, list[str]] = {}
+    for name in class_names:
+        alike.setdefault(name.casefold(), []).append(name)
+    pairs = [names for names in alike.values() if len(names) > 1]
+    return [f"classes that differ in capitals alone: {', '.join(names)}" for names in pairs]
+
+
+def _notes_on_texts(examples: "dict[str, Examples]") -> list[str]:
+    """How many texts have nothing in them."""
+    from glassformer.data.encoded import text_hash
+
+    empty = sum(int((each.hashes == text_hash("")).sum()) for each in examples.values())
+    return [f"{empty:,} of {sum(map(len, examples.values())):,} texts are empty"] if empty else []
 
 
 def _text_source(source: Source, checksum: str, class_names: list[str]) -> "SplitSource":

@@ -39,6 +39,7 @@ from glassformer.training.run_folder import (
     claim,
     new_run_folder,
     read_config,
+    read_json,
     require_same_data,
     same_choices,
     write_config,
@@ -131,7 +132,7 @@ def resume(run_dir: str, *, baselines: bool = True, report: Report = print) -> P
     prepared = run.task.prepare(config, report)
     require_same_data(folder, prepared)
     module = _module(run.task, prepared, config)
-    command = _repeating(run.task, run.task_name, folder)
+    command = read_json(folder / PROVENANCE)["command"]  # what began it repeats it, also without its folder
     if config.baselines and not baselines:
         config = replace(config, baselines=False)
         command += " --no-baselines"

@@ -162,7 +162,8 @@ def per_class_table(figures: dict[str, Any]) -> Table:
     for heading in ("precision", "recall", "F1", "examples"):
         table.add_column(heading, justify="right")
     for name, row in rows:
-        shares = (f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
+        # of what is not there, nothing is recalled
+        shares = (f"{row[key]:.4f}" if row["count"] else "-" for key in ("precision", "recall", "f1"))
         table.add_row(name, *shares, f"{row['count']:,}")
     return table
 

@@ -1,5 +1,6 @@
 """A finished or stopped run, brought back: to predict, and to be judged."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +100,13 @@ class LoadedRun:
         report: hears of what had to be done to an input, such as transparency put on white.
         Raises UsageError or DataError for an input that has no prediction.
         """
-        given = [str(each) for each in inputs]
+        if isinstance(inputs, str | bytes):
+            raise UsageError("predict takes a list of inputs, not one alone; put it into a list")
+        given = []
+        for number, each in enumerate(inputs, start=1):
+            if not isinstance(each, str | os.PathLike):
+                raise UsageError(f"input {number} is {each!r:.40}, not a text; leave it out, or make it one")
+            given.append(str(each))
         if not given:
             return []
         examples, notes = self.task.encode(given, self.tokenizer, self.config)
@@ -154,11 +161,12 @@ class LoadedRun:
             )
             examples, inputs = {"test": other}, {"test": source}
             if prepared is not None:
-                shared = count_shared(prepared.examples["train"].hashes, other.hashes)
                 word = self.task.input_word
-                notes = (
-                    [f"{shared:,} of {len(other):,} {word} of {test} stand in train too"] if shared else []
-                )
+                notes = [
+                    f"{shared:,} of {len(other):,} {word} of {test} stand in {split} too"
+                    for split in ("train", "validation")
+                    if (shared := count_shared(prepared.examples[split].hashes, other.hashes))
+                ]
             notes += notes_on_it
         batches = {split: self.task.batches(part, config, train=False) for split, part in examples.items()}
         metrics = {

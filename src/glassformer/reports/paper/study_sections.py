@@ -59,7 +59,8 @@ def rows_table(result: Mapping[str, Any]) -> Table:
     )
     caption = (
         "Configurations and baselines, best mean validation accuracy first; spread is the standard deviation "
-        "over seeds, the interval that of the mean (Student's t)."
+        "over seeds, the interval that of the mean (Student's t; a spread below one example's share counts "
+        "as that)."
     )
     if len(shown) < len(result["rows"]):
         caption += f" The first {len(shown)} of {len(result['rows'])} rows; comparison.json has all."
