@@ -108,7 +108,7 @@ def test_texts_that_are_cut_or_empty_and_classes_that_look_alike_are_told(tmp_pa
     assert prepared.notes[:3] == [
         "classes that differ in capitals alone: A, a",
         "2 of 32 texts are empty",
-        f"{cut} of {len(lengths)} texts reach 5 tokens, after which a text is cut",
+        f"{cut} of {len(lengths)} train texts reach 5 tokens, after which a text is cut",
     ]
     rows = [(f"{'word ' * 3}{i}", "ab"[i % 2]) for i in range(30)]
     prepared = prepare("text", train=str(write_csv(tmp_path / "b.csv", rows)), tokenizer="word", max_tokens=5)

@@ -139,6 +139,8 @@ def test_of_a_class_without_examples_nothing_is_claimed() -> None:
     row = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "count": 0}
     table = per_class_table({"per_class": {"not there": row, "there": row | {"count": 2}}})
     assert [list(column.cells) for column in table.columns[1:4]] == [["-", "0.0000"]] * 3
+    many = {str(i): row for i in range(20)} | {"there": row | {"count": 2}}
+    assert next(iter(per_class_table({"per_class": many}).columns[0].cells)) == "there"
 
 
 def test_many_classes_show_those_recalled_worst() -> None:

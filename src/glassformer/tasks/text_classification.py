@@ -91,7 +91,7 @@ class TextClassification(Classification):
         notes = [
             *_notes_on_labels(class_names),
             *_notes_on_texts(examples),
-            *self._cut(examples["train"], config),
+            *self._cut(examples["train"], config, "train texts"),
         ]
         for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
             if shared := count_shared(examples[first].hashes, examples[second].hashes):
@@ -210,12 +210,12 @@ class TextClassification(Classification):
         examples = Examples(encoded, np.arange(len(texts)), np.zeros(len(texts), dtype=np.int64))
         return examples, self._cut(examples, config)
 
-    def _cut(self, examples: "Examples", config: TrainConfig[Any, Any]) -> list[str]:
+    def _cut(self, examples: "Examples", config: TrainConfig[Any, Any], what: str = "texts") -> list[str]:
         """A note on texts that are as long as one can be, if there are such."""
         most = getattr(config.data, "max_tokens", None)
         if most is None or not (count := int((examples.lengths >= most).sum())):
             return []
-        return [f"{count:,} of {len(examples):,} texts reach {most:,} tokens, after which a text is cut"]
+        return [f"{count:,} of {len(examples):,} {what} reach {most:,} tokens, after which a text is cut"]
 
     def check_input(self, text: str, config: TrainConfig[Any, Any]) -> str:
         """The text in the form to encode: any but an empty one. Raises UsageError where there is none."""

@@ -155,7 +155,7 @@ def per_class_table(figures: dict[str, Any]) -> Table:
     rows = list(figures["per_class"].items())
     title = "each class on test"
     if len(rows) > CLASSES_SHOWN:
-        rows = sorted(rows, key=lambda row: row[1]["recall"])[:CLASSES_SHOWN]
+        rows = sorted(rows, key=lambda row: (not row[1]["count"], row[1]["recall"]))[:CLASSES_SHOWN]
         title = "classes of the lowest recall on test (metrics.json has all)"
     table = Table(title=title)
     table.add_column("class")
