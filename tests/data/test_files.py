@@ -106,8 +106,9 @@ def test_semicolons_where_the_first_line_has_these_alone(tmp_path: Path, mark: b
     assert [text for batch in TextFile(path).texts() for text in batch] == ["a;b"]
 
 
-def test_one_json_array_is_no_json_lines(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text('\n [{"text": "a", "label": 1}]'.strip())
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_one_json_array_is_no_json_lines(tmp_path: Path, mark: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(mark + b' [{"text": "a", "label": 1}]')
     with pytest.raises(DataError, match="is one JSON array; give one object a line"):
         TextFile(tmp_path / "a.json").labels()
 
