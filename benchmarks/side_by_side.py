@@ -22,6 +22,8 @@ from typing import Any
 THREADS = 2
 NEAR = 0.85
 """Forms that reach this share of their side's fastest get a second look: one look is noisy."""
+SINGLE = ("shipped", "newcomer")
+"""Sides of one form each: none is looked for among several."""
 
 Variants = dict[str, dict[str, Any]]
 
@@ -53,19 +55,20 @@ def compare(
     """
     same_as = same_as or {}
     sides = dict.fromkeys(variants[name]["side"] for name in names)
-    for rival in (side for side in sides if side not in ("shipped", "newcomer")):
+    tried = [side for side in sides if side not in SINGLE]
+    for rival in tried:
         if (mine := same_as.get(rival, "ours")) not in sides:
             raise SystemExit(f"{rival} is compared with {mine}, of which no form is there; add one")
     looks = {name: [_look(name, run)] for name in names}
     fastest: dict[str, str] = {}
-    for side in (side for side in sides if side not in ("shipped", "newcomer")):
+    for side in tried:
         of_side = [name for name in names if variants[name]["side"] == side]
         best = max(looks[name][0] for name in of_side)
         near = [name for name in of_side if looks[name][0] >= NEAR * best]
         for name in near if len(near) > 1 else []:
             looks[name] += [_look(name, run), _look(name, run)]
         fastest[side] = max(of_side, key=lambda name: statistics.median(looks[name]))
-    single = {side: name for name in names if (side := variants[name]["side"]) in ("shipped", "newcomer")}
+    single = {side: name for name in names if (side := variants[name]["side"]) in SINGLE}
     contenders = [*fastest.values(), *single.values()]
     measured: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):

@@ -74,8 +74,7 @@ def table_rows(rows: Sequence[Row], outcomes: Sequence[Outcomes]) -> list[dict[s
     rivals = next((runs for runs in outcomes if runs), {})
     slugs = list(dict.fromkeys(slug for metrics in rivals.values() for slug in metrics["baselines"]))
     for slug in slugs:
-        each = {seed: metrics["baselines"] for seed, metrics in rivals.items()}
-        of_slug = {seed: figures[slug] for seed, figures in each.items() if slug in figures}
+        of_slug = {seed: m["baselines"][slug] for seed, m in rivals.items() if slug in m["baselines"]}
         found.append({"label": slug, "kind": "baseline", "settings": {}, "changed": {}} | _summary(of_slug))
     mean = lambda entry: entry["validation"]["mean"] if entry["validation"] else -1.0  # noqa: E731
     return sorted(found, key=mean, reverse=True)
