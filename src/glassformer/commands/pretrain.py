@@ -21,7 +21,7 @@ def run(words: list[str]) -> int:
             f"tasks: {', '.join(TASKS)}\n\n"
             "  pretrain TASK --help   every option of the task, with its default\n"
             "  --resume RUN           go on with a run that was stopped, in its own configuration;\n"
-            "                         with --no-baselines beside it without the baselines"
+            "                         --no-baselines beside it leaves the baselines out"
         )
         return 0 if words else 2
     if train.is_resume(words[0]):

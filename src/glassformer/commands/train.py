@@ -27,7 +27,7 @@ def run(words: list[str]) -> int:
             f"tasks: {', '.join(TASKS)}, or package.module:name\n\n"
             "  train TASK --help   every option of the task, with its default\n"
             "  --resume RUN        go on with a run that was stopped, in its own configuration;\n"
-            "                      with --no-baselines beside it without the baselines"
+            "                      --no-baselines beside it leaves the baselines out"
         )
         return 0 if words else 2
     if is_resume(words[0]):

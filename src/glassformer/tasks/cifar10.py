@@ -64,9 +64,9 @@ on two cores of an AMD EPYC with bf16, on the JPEG copy, 2026-11-26""",
         ),
         "gpu": Preset(
             cost="""glassformer train cifar10 --data-dir DATA --preset gpu --fit.compile
-the default where there is a GPU; not measured by this command, which is slower and holds out validation:
-benchmarks/vit_speedrun.py brought it to test accuracy 0.910 (seeds 0, 1) on all of train, on one NVIDIA H200,
-2026-11-27""",
+the default where there is a GPU; not measured by this command, which holds out validation:
+benchmarks/vit_speedrun.py brought it to test accuracy 0.910 (seeds 0, 1) on all of train
+on one NVIDIA H200, on the JPEG copy, 2026-11-27""",
             config=TrainConfig(
                 model=SEVEN_BLOCKS,
                 data=ImageData(crop=4, flip=True, mixup=0.8, cutmix=1.0),
