@@ -83,6 +83,24 @@ def assert_no_overlap(figure: Figure) -> None:
         assert not a.overlaps(b), f"{one!r} lies on {other!r}"
 
 
+@pytest.mark.parametrize(("caption", "panel", "height"), [(CAPTION, 4.3, 3.3), (None, 2.35, 1.75)])
+def test_learning_curves_mark_the_epochs_of_smaller_images(
+    caption: str | None, panel: float, height: float
+) -> None:
+    metrics = {"task": "cifar10", "history": history(9), "best_epoch": 9}
+    early = {"early_images": {"height": 24, "width": 16, "epochs": 7}}
+    figure = draw_learning_curves(metrics | early, caption=caption, panel=panel, height=height)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["train", "validation", "24 x 16 pixels", "kept: epoch 9"]
+    for axes in figure.axes:
+        (shade,) = axes.patches
+        assert (shade.get_x() < 1, shade.get_x() + shade.get_width()) == (True, 7.5)
+    assert_no_overlap(figure)
+    assert_nothing_clipped(figure)
+    for axes in draw_learning_curves(metrics, caption=caption).axes:
+        assert not axes.patches
+
+
 LONG = [f"a class with a very long name, number {number} of all" for number in range(12)]
 
 

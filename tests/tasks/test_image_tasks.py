@@ -231,7 +231,15 @@ def test_the_last_epoch_is_of_whole_images(epochs: int, share: float, early: int
     task = find_task("cifar10")
     config = task.preset("cpu", None)
     data, fit = replace(config.data, early_share=share), replace(config.fit, epochs=epochs)
-    assert task.early_epochs(replace(config, data=data, fit=fit)) == early
+    config = replace(config, data=data, fit=fit)
+    assert task.early_epochs(config) == early
+    told = {"early_images": {"height": 24, "width": 24, "epochs": early}} if early else {}
+    assert task.told_of_training(config) == told
+    model = task.build_model(replace(config.model, **task.facts(None, list("abc"), config)))
+    assert (task.in_training(model, config) is model) == (early == 0)
+    whole = replace(config, data=replace(data, early_scale=1.0))
+    assert task.told_of_training(whole) == {}
+    assert task.in_training(model, whole) is model
 
 
 def test_a_class_of_bad_images_alone_is_refused(tmp_path: Path) -> None:

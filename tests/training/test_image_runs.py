@@ -58,10 +58,9 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path, monkeypatch: p
     resume(str(tmp_path / "stopped"), report=quiet)
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "stopped", whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    histories = [
-        json.loads((tmp_path / n / "metrics.json").read_text())["history"] for n in ("stopped", "whole")
-    ]
-    assert histories[0] == histories[1]
+    stopped, never = (json.loads((tmp_path / n / "metrics.json").read_text()) for n in ("stopped", "whole"))
+    assert stopped["history"] == never["history"]
+    assert stopped["early_images"] == never["early_images"] == {"height": 4, "width": 4, "epochs": 2}
 
 
 def test_digits_learn_and_are_written_printed_drawn_and_predicted(

@@ -55,6 +55,7 @@ STYLE: dict[str, dict[str, Any]] = {
     "train": {"color": ORANGE, "linestyle": "--", "marker": "s"},
     "validation": {"color": BLUE, "linestyle": "-", "marker": "o"},
     "kept": {"color": "#444444", "linestyle": ":"},
+    "early": {"color": "#eeeeee"},
     "bars": {"color": BLUE},
 }
 HEAT = "Blues"
@@ -99,7 +100,8 @@ def run_figures(folder: Path) -> list[Path]:
             f"95% interval {low:.4f} to {high:.4f}."
         )
         repeat = f"Repeat: {provenance['command']}"
-        curves = CURVES_EXPLAINED + (TEST_ONCE if split == "test" else "")
+        curves = CURVES_EXPLAINED + (EARLY_IMAGES if "early_images" in metrics else "")
+        curves += TEST_ONCE if split == "test" else ""
         drawn: dict[str, Figure] = {}
         if metrics.get("history"):
             drawn["learning_curves.png"] = draw_learning_curves(
@@ -124,6 +126,7 @@ CURVES_EXPLAINED = (
     "augmentation, dropout and label smoothing, so it may well look worse than validation. Validation: the "
     "weights that would be kept, at the epoch's end, on whole examples without dropout."
 )
+EARLY_IMAGES = " Grey: epochs that trained on smaller images; validation has whole ones throughout."
 TEST_ONCE = " Validation chose the kept epoch; test was read once, afterwards."
 CONFUSION_EXPLAINED = (
     "Left: a row is a true class, a column what the model said; the colour is the share of the row, so that "
@@ -139,9 +142,9 @@ def draw_learning_curves(
     """Loss (nats) and accuracy (share) over the epochs, side by side, for train and validation.
 
     metrics: `task`; `history`, a list of {epoch, train_loss, train_accuracy, validation_loss,
-    validation_accuracy}, None for what was not recorded; `best_epoch`, marked where it is given. caption:
-    None leaves the title out too. panel, height: of one of the two, inches. Raises ValueError for an empty
-    history.
+    validation_accuracy}, None for what was not recorded; `best_epoch` and `early_images`, {height, width,
+    epochs}, marked where they are given. caption: None leaves the title out too. panel, height: of one of the
+    two, inches. Raises ValueError for an empty history.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -171,6 +174,9 @@ def draw_learning_curves(
                 points = [math.nan if value is None else value for value in values]
                 every = math.ceil(len(epochs) / 15)
                 axes.plot(epochs, points, label=split, markersize=4.5, markevery=every, **STYLE[split])
+        if early := metrics.get("early_images"):
+            size = f"{early['height']} x {early['width']} pixels"
+            axes.axvspan(epochs[0] - 1, early["epochs"] + 0.5, label=size, zorder=0, **STYLE["early"])
         if kept:
             axes.axvline(kept, label=f"kept: epoch {kept}", zorder=1, **STYLE["kept"])
         axes.set_xlabel("epoch")

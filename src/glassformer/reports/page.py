@@ -74,7 +74,7 @@ def add_axes(figure: "Figure", left: float, bottom: float, width: float, height:
 def legend_above(figure: "Figure", axes: "Axes", left: float, top: float, **how: Any) -> None:
     """What the axes' marks mean, its upper left corner there, as many side by side as fit on the page."""
     across, up = figure.get_size_inches()
-    for columns in (3, 2, 1):
+    for columns in (4, 3, 2, 1):
         legend = figure.legend(
             handles=axes.get_legend_handles_labels()[0],
             loc="upper left",

@@ -263,6 +263,10 @@ class Task(ABC):
         """How many inputs there are, where they can be counted."""
         return None
 
+    def told_of_training(self, config: TrainConfig[Any, Any]) -> dict[str, Any]:
+        """What else metrics.json tells of the training, for the learning curves to mark."""
+        return {}
+
     def worked_example(self, config: TrainConfig[Any, Any]) -> str | None:
         """An input to show the trained model at work on, where one says more than figures."""
         return None

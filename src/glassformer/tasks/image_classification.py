@@ -188,7 +188,17 @@ class ImageClassification(Classification):
         """Also for the smaller images of the first epochs, where there are any."""
         from glassformer.models.vision_transformer import InTwoSizes
 
-        return InTwoSizes(model, *early) if (early := self.early_size(config)) else model
+        early = self.early_size(config) if self.early_epochs(config) else None
+        return InTwoSizes(model, *early) if early else model
+
+    def told_of_training(self, config: TrainConfig[Any, Any]) -> dict[str, Any]:
+        """Until which epoch the images were smaller, where any were."""
+        early, epochs = self.early_size(config), self.early_epochs(config)
+        return (
+            {"early_images": {"height": early[0], "width": early[1], "epochs": epochs}}
+            if early and epochs
+            else {}
+        )
 
     def batches(
         self, examples: "ImageExamples", config: TrainConfig[Any, Any], *, train: bool

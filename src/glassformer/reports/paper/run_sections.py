@@ -13,7 +13,7 @@ from glassformer.models.configs import FACTS
 from glassformer.reports.diagram import diagram_figure, diagram_width
 from glassformer.reports.explanation import ATTRIBUTION_EXPLAINED, GRADIENTS_EXPLAINED, draw_inputs
 from glassformer.reports.explanation_panels import TOKENS_SHOWN
-from glassformer.reports.figures import draw_confusion, draw_examples, draw_learning_curves
+from glassformer.reports.figures import EARLY_IMAGES, draw_confusion, draw_examples, draw_learning_curves
 from glassformer.reports.page import as_bytes
 from glassformer.reports.paper.document import (
     Beside,
@@ -180,7 +180,7 @@ def curves(record: Record) -> list[Block]:
         f"Loss and {record.accuracy_word} after each epoch. Train: means over the epoch while the weights "
         "still moved, with any dropout and augmentation, so it may look worse than validation. Validation: "
         "the weights that would be kept. Dotted: the kept epoch."
-    )
+    ) + (EARLY_IMAGES if "early_images" in metrics else "")
     return [Figure(lambda kind: as_bytes(figure, kind), caption, alt="learning curves", height=6.5)]
 
 
