@@ -222,6 +222,23 @@ def test_a_vision_transformer_on_images_of_another_size(
     assert model.positions.embedding.weight.shape == (1 + 5 * 4, 12)  # type: ignore[union-attr]
 
 
+def test_a_vision_transformer_takes_images_of_its_own_size_where_none_is_chosen(
+    saved: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = image_folder(tmp_path / "images", {"dark": 20, "light": 20})
+    words = f"images --data.train {images}"
+    assert main(f"show {words} --preset pretrained --out {tmp_path / 'page.png'}".split()) == 0
+    words += f" --model.pretrained {saved('vit')} --fit.epochs 1 --threads 1 --no-baselines"
+    assert main(f"train {words} --run-dir {tmp_path / 'run'}".split()) == 0
+    model = glassformer.load(tmp_path / "run").model
+    assert (model.config.height, model.config.width) == (12, 12)  # type: ignore[union-attr]
+    assert model.positions.embedding.weight.shape == (1 + 3 * 3, 12)  # type: ignore[union-attr]
+    picture = next((images / "dark").iterdir())
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "run"), str(picture), "--json", "--threads", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["label"] in {"dark", "light"}
+
+
 def test_rates_fall_with_the_depth() -> None:
     config = TextClassifierConfig(layers=3, heads=1, d_model=4, d_ff=4, vocab=5, classes=2, max_tokens=4)
     model = TextClassifier(config)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import VisionTransformerConfig, require_share
 from glassformer.models.vision_config import PretrainedVisionConfig
-from glassformer.tasks.base import Preset, Report
+from glassformer.tasks.base import PRETRAINED, Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.image_classification import (
     ImageClassification,
@@ -16,6 +16,9 @@ from glassformer.tasks.image_classification import (
     hold_out,
     image_files,
 )
+
+OWN_SIZE = (64, 64)
+"""Height and width of the images of a model that begins with random weights, where none are chosen."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,16 @@ class UserImageData(ImageData):
     """COLUMN of the label in a file: words or numbers, two or more classes."""
     test_share: float = 0.2
     """Share of the images held out to judge the result on, where no test data is given."""
-    image_size: tuple[int, int] = (64, 64)
-    """Height and width that every image is brought to, in pixels; model.patch divides both."""
+    image_size: tuple[int, int] | None = None
+    """Height and width that every image is brought to, in pixels; model.patch divides both. Default: the
+    published model's, 64 64 without one."""
     colours: Literal["colour", "grey"] = "colour"
     """Whether images have three channels or one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_share(self, "test_share")
-        if min(self.image_size) < 1:
+        if self.image_size and min(self.image_size) < 1:
             raise UsageError(f"image_size={self.image_size} is not a size; choose 1 pixel or more")
 
 
@@ -64,10 +68,10 @@ cifar10's model on your images, brought to 64x64 pixels; not measured""",
         ),
         "pretrained": Preset(
             cost="""glassformer train images --data.train FOLDER --model.pretrained FOLDER
-a published ViT on your images, brought to its 224x224 pixels; not measured""",
+a published ViT on your images, brought to its size; not measured""",
             config=TrainConfig(
                 model=PretrainedVisionConfig(attention="tiled"),
-                data=UserImageData(flip=True, image_size=(224, 224)),
+                data=UserImageData(flip=True),
                 optim=OptimConfig(learning_rate=5e-5, layer_decay=0.8),
                 fit=FitConfig(epochs=5, batch_size=32),
             ),
@@ -76,8 +80,10 @@ a published ViT on your images, brought to its 224x224 pixels; not measured""",
     default_preset = {"vit": "cpu", "pretrained": "pretrained"}
 
     def shape(self, config: TrainConfig[Any, Any]) -> tuple[Literal[1, 3], int, int]:
-        """As chosen."""
-        height, width = config.data.image_size
+        """As chosen, or as the published model has it."""
+        model = config.model
+        known = model.name == PRETRAINED and model.height  # `show` knows of no model
+        height, width = config.data.image_size or ((model.height, model.width) if known else OWN_SIZE)
         return 3 if config.data.colours == "colour" else 1, height, width
 
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
