@@ -185,6 +185,23 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path: Path)
 # --- help and speed ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU OpenMP is PyTorch's on Linux")
+@pytest.mark.parametrize(("chosen", "spins"), [({}, 1000), ({"GOMP_SPINCOUNT": "77"}, 77)])
+def test_threads_that_wait_soon_sleep_unless_the_user_said_otherwise(
+    chosen: dict[str, str], spins: int
+) -> None:
+    code = "from glassformer.cli import main; main(['--version']); import torch"
+    kept = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=kept | {"OMP_DISPLAY_ENV": "verbose"} | chosen,
+    )
+    assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     ["--help", "train --help", "train imdb --help", "train parity --help", "train text --help",

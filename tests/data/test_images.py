@@ -2,6 +2,7 @@ import io
 import os
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from glassformer.data.digits import digits_images
 from glassformer.data.image_files import ImageSource
 from glassformer.data.images import ImageExamples, decode_all, hash_pixels, open_images
 from glassformer.data.splits import count_shared
-from glassformer.errors import DataError
+from glassformer.errors import DataError, UsageError
 
 GENERATOR = np.random.default_rng(7)
 PIXELS = GENERATOR.integers(0, 256, (4, 5, 7, 3), dtype=np.uint8)
@@ -149,3 +150,19 @@ def test_digits_are_scikit_learns() -> None:
     np.testing.assert_array_equal(labels, digits.target)
     assert labels.dtype == np.int64
     assert len(images) == 1797
+
+
+def test_images_that_the_disk_has_no_room_for_are_refused_before_one_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+    disk = SimpleNamespace(free=4 * 3 * 5 * 7 - 1)
+    monkeypatch.setattr(
+        "glassformer.data.images.shutil.disk_usage", lambda folder: seen.append(folder) or disk
+    )
+    with pytest.raises(UsageError, match="4 images of 5 x 7 pixels take"):
+        decode_all(sources(*map(png, PIXELS)), (5, 7), 3, tmp_path / "x", total=4)
+    assert seen == [tmp_path]
+    assert not list(tmp_path.iterdir())
+    disk.free += 1
+    assert len(decode_all(sources(*map(png, PIXELS)), (5, 7), 3, tmp_path / "x", total=4)) == 4

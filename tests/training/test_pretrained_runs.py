@@ -216,7 +216,10 @@ def test_a_vision_transformer_on_images_of_another_size(
     assert main(f"{words} --data.image-size 20 16 --data.colours grey {more}".split()) == 2
     assert "takes images of 3 channels, and these have 1" in capsys.readouterr().err
     assert main(f"{words} --data.image-size 20 18 {more}".split()) == 2
-    assert "patch=4 does not divide an image of 20 x 18 pixels" in capsys.readouterr().err
+    said = "patch=4 does not divide an image of 20 x 18 pixels; choose images of 20 x 16 or 20 x 20 pixels"
+    assert said in capsys.readouterr().err
+    assert main(f"{words} --data.image-size 20 {more}".split()) == 2
+    assert "[bold]" not in (err := capsys.readouterr().err), err
     assert main(f"{words} --data.image-size 20 16 {more}".split()) == 0
     model = glassformer.load(tmp_path / "run").model
     assert model.positions.embedding.weight.shape == (1 + 5 * 4, 12)  # type: ignore[union-attr]

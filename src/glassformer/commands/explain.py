@@ -83,7 +83,7 @@ def _print(found: "Explanation") -> None:
     for name, values in found.attributions.items():
         for row, of_row in enumerate(values[:WRITTEN_PRINTED]):
             order = sorted(range(len(of_row)), key=lambda i: -abs(of_row[i]))[:TOKENS_PRINTED]
-            top = ", ".join(f"{_named(found, i)} {of_row[i]:+.3f}" for i in order)
+            top = ", ".join(f"{_named(found, i)} {of_row[i]:+.3g}" for i in order)
             about = f", {found.written[row]} is written for" if found.written else ""
             print(f"{name}{about}: {top}")
     for each in sorted(found.ablation, key=lambda each: -each.lost)[:HEADS_PRINTED]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from jaxtyping import Int64, UInt8, UInt64
 
 from glassformer.data.decoding import decode
 from glassformer.data.image_files import ImageSource
-from glassformer.errors import DataError
+from glassformer.errors import DataError, UsageError
 from glassformer.progress import with_progress
 
 SKIP_HINT = ", or leave bad images out with --skip-bad"
@@ -77,9 +78,11 @@ def decode_all(
 
     size: (height, width), pixels. total: how many sources there are, for the progress bar. skip_bad: leave
     out what cannot be decoded.
-    Raises the DataError of the first bad image, or with skip_bad one that says that all are bad.
+    Raises the DataError of the first bad image, or with skip_bad one that says that all are bad; UsageError
+    where the disk has no room for them.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _require_room(folder.parent, total, channels, size)
     kinds, hashes, bad = Counter[str](), list[int](), dict[int, tuple[str, str]]()
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         finished = Path(scratch) / "finished"
@@ -115,6 +118,16 @@ def decode_all(
             if not folder.is_dir():
                 raise
     return open_images(folder)
+
+
+def _require_room(folder: Path, total: int, channels: int, size: tuple[int, int]) -> None:
+    wanted, free = total * channels * size[0] * size[1] / 2**30, shutil.disk_usage(folder).free / 2**30
+    if wanted > free:
+        raise UsageError(
+            f"{total:,} images of {size[0]} x {size[1]} pixels take {wanted:,.1f} GiB, and {folder} has "
+            f"{free:,.1f} GiB left; choose a smaller --data.image-size, or set GLASSFORMER_CACHE to "
+            "another disk"
+        )
 
 
 def open_images(folder: Path) -> Images:

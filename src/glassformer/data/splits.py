@@ -30,8 +30,8 @@ def stratified_split(
             which = f"{len(single):,} of {len(classes):,} classes have 1 row left, such as {name}"
             remedy = "name the right column if the labels stand in another, "
         raise DataError(
-            f"{which}, too few to hold one out; {remedy}give every class at least three rows, or give a "
-            "validation and a test file"
+            f"{which}, too few to hold one out; {remedy}give every class at least three "
+            "examples, hold out less, or give validation and test data of their own"
         )
     for label in classes:
         rows = np.flatnonzero(labels == label)

@@ -60,7 +60,7 @@ class Faithfulness:
         """What the curve says, for people."""
         low, high = self.interval
         figures = (
-            f"area between the curves {self.gain:+.3f}, 95% interval {low:+.3f} to {high:+.3f}, "
+            f"area between the curves {self.gain:+.3g}, 95% interval {low:+.3g} to {high:+.3g}, "
             f"{self.examples:,} validation examples"
         )
         if self.verdict == "better":

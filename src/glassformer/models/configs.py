@@ -251,16 +251,22 @@ class VisionTransformerConfig:
                 f"d_model={self.d_model} is not a multiple of 4; choose "
                 f"{_multiples('d_model', self.d_model, math.lcm(4, self.heads))}, or positions=learned"
             )
-        if self.height and self.width and (self.height % self.patch or self.width % self.patch):
-            sizes = (self.height, self.width)
-            below = " x ".join(str(n // self.patch * self.patch) for n in sizes)
-            above = " x ".join(str(-(-n // self.patch) * self.patch) for n in sizes)
-            nearest = above if self.patch > min(sizes) else f"{below} or {above}"
-            patches = ", ".join(map(str, _divisors(math.gcd(*sizes))))
-            raise UsageError(
-                f"patch={self.patch} does not divide an image of {self.height} x {self.width} pixels; "
-                f"choose a patch of {patches}, or images of {nearest} pixels"
-            )
+        if self.height and self.width:
+            require_whole_patches(self.patch, self.height, self.width)
+
+
+def require_whole_patches(patch: int, height: int, width: int, *, fixed: bool = False) -> None:
+    """Refuses a patch that does not divide the image; fixed: the patch cannot be chosen, the image can."""
+    if height % patch or width % patch:
+        sizes = (height, width)
+        below = " x ".join(str(n // patch * patch) for n in sizes)
+        above = " x ".join(str(-(-n // patch) * patch) for n in sizes)
+        nearest = above if patch > min(sizes) else f"{below} or {above}"
+        other = "" if fixed else f"a patch of {', '.join(map(str, _divisors(math.gcd(*sizes))))}, or "
+        raise UsageError(
+            f"patch={patch} does not divide an image of {height} x {width} pixels; "
+            f"choose {other}images of {nearest} pixels"
+        )
 
 
 def _multiples(name: str, size: int, of: int) -> str:

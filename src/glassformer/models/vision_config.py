@@ -5,7 +5,7 @@ from typing import Literal
 
 from tyro.conf import Suppress
 
-from glassformer.models.configs import VisionTransformerConfig, require_fraction
+from glassformer.models.configs import VisionTransformerConfig, require_fraction, require_whole_patches
 from glassformer.models.encoder_config import require_frozen, require_start
 
 
@@ -50,6 +50,7 @@ class PretrainedVisionConfig(VisionShape):
         require_start(self.start, self.frozen)
         require_frozen(self.frozen, self.layers)
         if self.layers:
+            require_whole_patches(self.patch, self.height, self.width, fixed=True)
             self.as_vit()  # which refuses sizes that do not fit
 
     def as_vit(self) -> VisionTransformerConfig:

@@ -148,8 +148,19 @@ def as_bytes(figure: "Figure", kind: str) -> bytes:
     """The figure as pdf or svg, to stand in a document."""
     file = io.BytesIO()
     with styled():
+        _fix_ticks(figure)
         figure.savefig(file, format=kind, bbox_inches="tight", pad_inches=0.02)
     return file.getvalue()
+
+
+def _fix_ticks(figure: "Figure") -> None:
+    """As they are now: matplotlib may choose others between measuring the figure and drawing it."""
+    from matplotlib.ticker import FixedLocator
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if not isinstance(axis.get_major_locator(), FixedLocator):
+            low, high = sorted(axis.get_view_interval())
+            axis.set_ticks([tick for tick in axis.get_ticklocs() if low <= tick <= high])
 
 
 def save(figure: "Figure", path: Path) -> None:

@@ -128,8 +128,8 @@ class ImageClassification(Classification):
         splits, class_names, notes = self.splits(config, report)
         early, few = self.early_size(config), self.early_epochs(config)
         if early and few:
-            epochs = f"{few} of {config.fit.epochs} epochs"
-            notes.append(f"the first {epochs} train on images shrunk to {early[0]} x {early[1]} pixels")
+            epochs = f"first {few} of {config.fit.epochs} epochs train" if few > 1 else "first epoch trains"
+            notes.append(f"the {epochs} on images shrunk to {early[0]} x {early[1]} pixels")
         elif early:
             share = f"early_share={config.data.early_share} of fit.epochs={config.fit.epochs}"
             notes.append(f"no epoch trains on shrunk images: {share}, rounded and without the last, is none")
@@ -177,11 +177,11 @@ class ImageClassification(Classification):
 
     def require_published_fit(self, config: TrainConfig[Any, Any]) -> None:
         """Refuses images of other channels."""
-        channels = self.shape(config)[0]
-        if channels != config.model.channels:
+        own, channels = config.model.channels, self.shape(config)[0]
+        if channels != own:
             raise UsageError(
-                f"{config.model.pretrained} takes images of {config.model.channels} channels, and these have "
-                f"{channels}; choose --data.colours {'colour' if config.model.channels == 3 else 'grey'}"
+                f"{config.model.pretrained} takes images of {own} channel{'s' * (own > 1)}, and these have "
+                f"{channels}; choose --data.colours {'colour' if own == 3 else 'grey'}"
             )
 
     def in_training(self, model: Any, config: TrainConfig[Any, Any]) -> "nn.Module":
@@ -325,8 +325,9 @@ class ImageClassification(Classification):
             kinds.append((f"early_scale {config.data.early_scale}", None, 1))
         none = replace(config.data, **{name: type(strength)() for name, strength in STRENGTHS.items()})
         for name, strength in STRENGTHS.items():
-            shown = getattr(config.data, name) or strength
-            kinds.append((f"{name} {shown}", replace(none, **{name: shown}), 0))
+            chosen_strength = getattr(config.data, name)
+            shown, unused = chosen_strength or strength, "" if chosen_strength else " (not in use)"
+            kinds.append((f"{name} {shown}{unused}", replace(none, **{name: shown}), 0))
         kinds.append(("all in use", config.data, 0))
         rows = []
         for heading, data, early_epochs in kinds:

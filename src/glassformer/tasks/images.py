@@ -37,16 +37,16 @@ class UserImageData(ImageData):
     """COLUMN of the label in a file: words or numbers, two or more classes."""
     test_share: float = 0.2
     """Share of the images held out to judge the result on, where no test data is given."""
-    image_size: tuple[int, int] | None = None
-    """Height and width that every image is brought to, in pixels; model.patch divides both. Default: the
-    published model's, 64 64 without one."""
+    image_size: tuple[int, int] = (0, 0)
+    """Height and width that every image is brought to, in pixels; model.patch divides both. 0 0: the
+    published model's own, 64 64 without one."""
     colours: Literal["colour", "grey"] = "colour"
     """Whether images have three channels or one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_share(self, "test_share")
-        if self.image_size and min(self.image_size) < 1:
+        if self.image_size != (0, 0) and min(self.image_size) < 1:
             raise UsageError(f"image_size={self.image_size} is not a size; choose 1 pixel or more")
 
 
@@ -83,7 +83,8 @@ a published ViT on your images, brought to its size; not measured""",
         """As chosen, or as the published model has it."""
         model = config.model
         known = model.name == PRETRAINED and model.height  # `show` knows of no model
-        height, width = config.data.image_size or ((model.height, model.width) if known else OWN_SIZE)
+        usual = (model.height, model.width) if known else OWN_SIZE
+        height, width = usual if config.data.image_size == (0, 0) else config.data.image_size
         return 3 if config.data.colours == "colour" else 1, height, width
 
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:

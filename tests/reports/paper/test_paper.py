@@ -161,7 +161,8 @@ def test_every_number_is_the_runs(runs: dict[str, Path], kind: str, monkeypatch:
         known |= set(numbers(f"{'' if kind == 'digits' else given} {answer}"))
     explanation, _ = kept["look"]
     for curve in explanation.faithfulness:
-        known |= {f"{abs(each):.3f}" for each in (curve.gain, *curve.interval)} | {str(curve.examples)}
+        told = " ".join(f"{abs(each):.3g}" for each in (curve.gain, *curve.interval))
+        known |= set(numbers(told)) | {str(curve.examples)}
     known |= set(numbers(explanation.answer))
     known |= {str(len(record.metrics["epoch_seconds"])), str(runs[kind].name)}
     known |= {str(record.provenance["machine"]["memory_bytes"] // 2**30 + extra) for extra in (0, 1)}
