@@ -79,8 +79,8 @@ def run(words: list[str]) -> int:
 def _share_cores() -> None:
     """Lets PyTorch's threads sleep soon where they wait for one another; to be called before it is loaded.
 
-    A thread that spins holds the core that the thread it waits for may need. On an idle machine that is as
-    fast, but with another process on one of two cores, small training steps took 30 to 90 times as long.
+    A thread that spins holds the core that the thread it waits for may need: beside another process on two
+    cores, small training steps took 2 to 40 times as long (benchmarks/README.md). Idle cores are as fast.
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS

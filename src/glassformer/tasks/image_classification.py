@@ -421,6 +421,7 @@ def _pixel_source(split: Split, class_names: list[str]) -> "SplitSource":
 
 def _mixed_label(shares: list[float], class_names: list[str]) -> str:
     parts = sorted(
-        ((share, name) for share, name in zip(shares, class_names, strict=True) if share), reverse=True
+        ((share, name) for share, name in zip(shares, class_names, strict=True) if share >= 0.005),
+        reverse=True,
     )
     return " + ".join(name if share > 0.995 else f"{share:.2f} {name}" for share, name in parts)
