@@ -1,6 +1,5 @@
 """Every test runs with the shapes in the annotations of glassformer.nn checked, and on one thread."""
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +8,12 @@ if TYPE_CHECKING:
 
 import jaxtyping
 
-# before torch is imported, as the command line has it: workers share the cores
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # Before any test module imports the package: the hook rewrites modules as they are imported.
 jaxtyping.install_import_hook("glassformer.nn", "beartype.beartype")
+
+from glassformer.cli import share_cores  # noqa: E402
+
+share_cores()  # before torch is imported
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

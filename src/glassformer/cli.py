@@ -27,7 +27,7 @@ TOO_MUCH = re.compile(r"[Tt]ried to allocate ([\d.]+) (bytes|[KMGT]iB)")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status: 0, 2 for what the user typed, 1 for what failed."""
     words = list(sys.argv[1:] if argv is None else argv)
-    _share_cores()
+    share_cores()
     if argv is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a pipe that cannot write a sign gets its code
     try:
@@ -76,11 +76,11 @@ def run(words: list[str]) -> int:
     return importlib.import_module(f"glassformer.commands.{command.replace('-', '_')}").run(rest)
 
 
-def _share_cores() -> None:
+def share_cores() -> None:
     """Lets PyTorch's threads sleep soon where they wait for one another; to be called before it is loaded.
 
     A thread that spins holds the core that the thread it waits for may need: beside another process on two
-    cores, small training steps took 2 to 40 times as long (benchmarks/README.md). Idle cores are as fast.
+    cores, small training steps took 2 to 40 times as long; on idle ones about as long (benchmarks/README.md).
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS

@@ -15,6 +15,7 @@ from tests.helpers import cifar10_folder, image_folder, write_csv
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Prepared
+from glassformer.tasks.image_classification import _mixed_label
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +194,9 @@ def test_pictures_show_every_augmentation(tmp_path: Path) -> None:
     task = find_task("digits")
     config = task.preset(None, None)
     shown, _ = task.pictures(config, 5, lambda line: None)
+    assert [heading for heading, _ in shown if heading.endswith(" (not in use)")] == [
+        heading for heading, _ in shown if heading.split()[0] not in ("as", "crop", "all")
+    ]
     headings = [heading.split()[0] for heading, _ in shown]
     assert headings == [
         "as", "crop", "flip", "colour", "rand_augment", "erase", "mixup", "cutmix", "all",
@@ -234,11 +238,14 @@ def test_the_last_epoch_is_of_whole_images(epochs: int, share: float, early: int
     config = replace(config, data=data, fit=fit)
     assert task.early_epochs(config) == early
     told = {"early_images": {"height": 24, "width": 24, "epochs": early}} if early else {}
-    assert task.told_of_training(config) == told
+    assert task.told_of_training(config, epochs) == told
+    assert (task.told_of_training(config, 1) == {}) == (early == 0)
+    if early:
+        assert task.told_of_training(config, 1)["early_images"]["epochs"] == 1  # it was stopped early
     model = task.build_model(replace(config.model, **task.facts(None, list("abc"), config)))
     assert (task.in_training(model, config) is model) == (early == 0)
     whole = replace(config, data=replace(data, early_scale=1.0))
-    assert task.told_of_training(whole) == {}
+    assert task.told_of_training(whole, epochs) == {}
     assert task.in_training(model, whole) is model
 
 
@@ -327,3 +334,9 @@ def test_nothing_is_written_beside_the_images(tmp_path: Path) -> None:
     before = sorted(os.listdir(folder))
     prepare("images", train=str(folder))
     assert sorted(os.listdir(folder)) == before
+
+
+def test_a_share_that_would_be_printed_as_nothing_is_left_out() -> None:
+    assert _mixed_label([0.997, 0.003, 0.0], list("abc")) == "a"
+    assert _mixed_label([0.25, 0.75, 0.0], list("abc")) == "0.75 b + 0.25 a"
+    assert _mixed_label([0.994, 0.0, 0.006], list("abc")) == "0.99 a + 0.01 c"

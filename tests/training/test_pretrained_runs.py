@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -16,6 +17,7 @@ from tests.pretrained.published import tiny_bert
 
 import glassformer
 from glassformer import pretrained
+from glassformer.cache import cache_folder
 from glassformer.cli import main
 from glassformer.errors import UsageError
 from glassformer.models.configs import TextClassifierConfig
@@ -230,7 +232,12 @@ def test_a_vision_transformer_takes_images_of_its_own_size_where_none_is_chosen(
 ) -> None:
     images = image_folder(tmp_path / "images", {"dark": 20, "light": 20})
     words = f"images --data.train {images}"
-    assert main(f"show {words} --preset pretrained --out {tmp_path / 'page.png'}".split()) == 0
+    shown = f"show {words} --preset pretrained --data.early-scale 0.5 --out {tmp_path / 'page.png'}"
+    assert main(shown.split()) == 0  # of no model, so at the usual size
+    cached = {np.load(file).shape[2:] for file in cache_folder().glob("images/*/pixels.npy")}
+    assert (224, 224) in cached
+    assert main(f"train {words} --data.image-size 0 64".split()) == 2
+    assert "or 0 0 for the model's own" in capsys.readouterr().err
     words += f" --model.pretrained {saved('vit')} --fit.epochs 1 --threads 1 --no-baselines"
     assert main(f"train {words} --run-dir {tmp_path / 'run'}".split()) == 0
     model = glassformer.load(tmp_path / "run").model

@@ -125,8 +125,8 @@ def _require_room(folder: Path, total: int, channels: int, size: tuple[int, int]
     if wanted > free:
         raise UsageError(
             f"{total:,} images of {size[0]} x {size[1]} pixels take {wanted:,.1f} GiB, and {folder} has "
-            f"{free:,.1f} GiB left; choose a smaller --data.image-size, or set GLASSFORMER_CACHE to "
-            "another disk"
+            f"{free:,.1f} GiB left; make room, choose smaller or fewer images, or set "
+            "GLASSFORMER_CACHE to another disk"
         )
 
 

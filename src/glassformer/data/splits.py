@@ -31,7 +31,7 @@ def stratified_split(
             remedy = "name the right column if the labels stand in another, "
         raise DataError(
             f"{which}, too few to hold one out; {remedy}give every class at least three "
-            "examples, hold out less, or give validation and test data of their own"
+            "examples, or give validation and test data of their own"
         )
     for label in classes:
         rows = np.flatnonzero(labels == label)

@@ -160,7 +160,8 @@ def _fix_ticks(figure: "Figure") -> None:
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         if not isinstance(axis.get_major_locator(), FixedLocator):
             low, high = sorted(axis.get_view_interval())
-            axis.set_ticks([tick for tick in axis.get_ticklocs() if low <= tick <= high])
+            slack = 1e-9 * (high - low)
+            axis.set_ticks([tick for tick in axis.get_ticklocs() if low - slack <= tick <= high + slack])
 
 
 def save(figure: "Figure", path: Path) -> None:

@@ -263,8 +263,8 @@ class Task(ABC):
         """How many inputs there are, where they can be counted."""
         return None
 
-    def told_of_training(self, config: TrainConfig[Any, Any]) -> dict[str, Any]:
-        """What else metrics.json tells of the training, for the learning curves to mark."""
+    def told_of_training(self, config: TrainConfig[Any, Any], epochs: int) -> dict[str, Any]:
+        """What else metrics.json tells of a training of so many epochs, for the learning curves to mark."""
         return {}
 
     def worked_example(self, config: TrainConfig[Any, Any]) -> str | None:

@@ -191,9 +191,9 @@ class ImageClassification(Classification):
         early = self.early_size(config) if self.early_epochs(config) else None
         return InTwoSizes(model, *early) if early else model
 
-    def told_of_training(self, config: TrainConfig[Any, Any]) -> dict[str, Any]:
+    def told_of_training(self, config: TrainConfig[Any, Any], epochs: int) -> dict[str, Any]:
         """Until which epoch the images were smaller, where any were."""
-        early, epochs = self.early_size(config), self.early_epochs(config)
+        early, epochs = self.early_size(config), min(epochs, self.early_epochs(config))
         return (
             {"early_images": {"height": early[0], "width": early[1], "epochs": epochs}}
             if early and epochs
@@ -362,10 +362,10 @@ class ImageClassification(Classification):
 
     def early_size(self, config: TrainConfig[Any, Any]) -> tuple[int, int] | None:
         """Height and width of the training images in the first epochs, where they are shrunk."""
-        scale = config.data.early_scale
-        if scale == 1:
+        scale, patch = config.data.early_scale, config.model.patch
+        if scale == 1 or not patch:  # a published model's, where it is not yet known
             return None
-        own, patch = self.shape(config)[1:], config.model.patch
+        own = self.shape(config)[1:]
         height, width = (max(1, int(scale * side / patch + 0.5)) * patch for side in own)
         return None if (height, width) == own else (height, width)
 

@@ -17,8 +17,9 @@ from glassformer.tasks.image_classification import (
     image_files,
 )
 
-OWN_SIZE = (64, 64)
-"""Height and width of the images of a model that begins with random weights, where none are chosen."""
+OWN_SIZE, PUBLISHED_SIZE = (64, 64), (224, 224)
+"""Height and width where none are chosen: of the images of a model of one's own, and of the usual published
+one, for `show`, which knows of no model."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class UserImageData(ImageData):
         super().__post_init__()
         require_share(self, "test_share")
         if self.image_size != (0, 0) and min(self.image_size) < 1:
-            raise UsageError(f"image_size={self.image_size} is not a size; choose 1 pixel or more")
+            raise UsageError(
+                f"image_size={self.image_size} is not a size; choose 1 pixel or more each, or 0 0 for the "
+                "model's own"
+            )
 
 
 class ImagesTask(ImageClassification):
@@ -82,8 +86,9 @@ a published ViT on your images, brought to its size; not measured""",
     def shape(self, config: TrainConfig[Any, Any]) -> tuple[Literal[1, 3], int, int]:
         """As chosen, or as the published model has it."""
         model = config.model
-        known = model.name == PRETRAINED and model.height  # `show` knows of no model
-        usual = (model.height, model.width) if known else OWN_SIZE
+        usual = PUBLISHED_SIZE if model.name == PRETRAINED else OWN_SIZE
+        if model.height:  # published, or that of a run
+            usual = model.height, model.width
         height, width = usual if config.data.image_size == (0, 0) else config.data.image_size
         return 3 if config.data.colours == "colour" else 1, height, width
 

@@ -220,7 +220,7 @@ def _run(
             "best_epoch": keeper.best_epoch,
             "milestones": clock.milestones,
             "history": history.epochs,
-            **task.told_of_training(config),
+            **task.told_of_training(config, len(history.epochs)),
             **_figures(task, folder, config, machine, prepared, module.model, report, test=trial is None),
         }
         _log_for_tensorboard(trainer, config, metrics)
