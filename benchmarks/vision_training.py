@@ -1,6 +1,6 @@
 """Images trained per second: Glassformer beside what its user would otherwise have.
 
-    python benchmarks/vision_training.py [--quick] [--json FILE]
+    python benchmarks/vision_training.py [--quick] [--json FILE] [--precision bf16|fp32]
 
 Every side trains the same sizes (32x32 colour images, patches of 4, 6 layers, d_model 192, 3 heads, d_ff 768,
 10 classes, 256 images a batch) on noise; what the images show does not matter to the clock. Ours and native
@@ -27,6 +27,9 @@ Both are trained with AdamW; the preset's Muon costs some more and is no part of
 
 Sides alternate in rounds, each in a process of its own with two threads, after warm-up steps that are not
 timed. The median step counts. Compiled forms are left out of a quick look.
+
+Where bf16's products are not faster than fp32's, as on a processor without instructions for it, all sides
+train in fp32 (`--precision` says so or otherwise), and the forms that differ by bf16 alone are left out.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from side_by_side import THREADS, compare, in_process
 
@@ -87,6 +90,10 @@ SAME_AS = {"transformers_tuned": "ours_vit", "transformers_hooked": "ours_vit"}
 """The rivals of another architecture than `ours`, and the side of ours that has theirs."""
 
 
+BF16_ALONE = {"reduction", "stream"}
+"""What a form has in VARIANTS that changes nothing in fp32."""
+
+
 def main() -> None:
     """Runs the rounds, prints a table and writes the JSON."""
     parser = argparse.ArgumentParser(
@@ -100,24 +107,30 @@ def main() -> None:
         "--variants",
         help="forms, separated by semicolons: look at these once; with --rounds, compare them alone",
     )
+    parser.add_argument(
+        "--precision", choices=["auto", "bf16", "fp32"], default="auto", help="default: bf16 where it is fast"
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     rounds = options.rounds or (3 if options.quick else 7)
     steps = options.steps or (5 if options.quick else 12)
     if options.worker:
-        print(json.dumps(measure(VARIANTS[options.worker], steps)))
+        print(json.dumps(measure(VARIANTS[options.worker], steps, options.precision)))
         return
 
+    precision = chosen_precision(options.precision)
+
     def run(variant: str) -> float:
-        return in_process(__file__, variant, ["--steps", str(steps)])
+        return in_process(__file__, variant, ["--steps", str(steps), "--precision", precision])
 
     chosen = options.variants.split(";") if options.variants else []
     if chosen and not options.rounds:
         for name in chosen:
             print(f"{name:54}{run(name):8.1f} images/s", flush=True)
         return
-    names = [n for n in VARIANTS if not (options.quick and "compiled" in VARIANTS[n])]
-    report = compare(VARIANTS, chosen or names, rounds, run, same_as=SAME_AS)
+    left_out = ({"compiled"} if options.quick else set()) | (BF16_ALONE if precision == "fp32" else set())
+    names = [name for name in VARIANTS if not left_out & set(VARIANTS[name])]
+    report = compare(VARIANTS, chosen or names, rounds, run, same_as=SAME_AS) | {"precision": precision}
     if shipped := report["variants"].get("ours as shipped"):
         report["loading_share"] = loading_share(shipped["rounds"])
         print(f"loading and augmentation: {report['loading_share']:.1%} of a step as shipped")
@@ -156,7 +169,15 @@ def shipped_batches(batches: int) -> Any:
     )
 
 
-def measure(variant: dict[str, Any], steps: int) -> dict[str, float]:
+def chosen_precision(asked: Literal["auto", "fp32", "bf16"]) -> str:
+    """'bf16' or 'fp32': as asked, or as a training here would choose."""
+    from glassformer.tasks.config import MachineConfig
+    from glassformer.training.machine import prepare_machine
+
+    return prepare_machine(MachineConfig(device="cpu", precision=asked, threads=THREADS)).precision
+
+
+def measure(variant: dict[str, Any], steps: int, precision: str) -> dict[str, float]:
     """Images a second of one side, in this process."""
     import torch
 
@@ -176,13 +197,13 @@ def measure(variant: dict[str, Any], steps: int) -> dict[str, float]:
         batches = iter([fixed] * (steps + WARM_UP))
     model = build(variant)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=None if newcomer else True)
-    precision = contextlib.nullcontext() if newcomer else torch.autocast("cpu", torch.bfloat16)
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16" and not newcomer)
     forward = torch.compile(model) if variant.get("compiled") else model
 
     def step() -> None:
         batch = next(batches)
         optimizer.zero_grad()
-        with precision:
+        with autocast:
             logits = forward(batch["images"])
             loss = torch.nn.functional.cross_entropy(logits.float(), batch["labels"])
         loss.backward()

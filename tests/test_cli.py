@@ -182,6 +182,29 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path: Path)
     assert not list(folder.rglob("*.tmp"))
 
 
+def test_the_request_to_end_is_heard_as_ctrl_c_is(tmp_path: Path) -> None:
+    code = f"""
+import sys, tempfile, time
+from glassformer import cli
+
+def working(words):
+    with tempfile.TemporaryDirectory(dir={str(tmp_path)!r}, prefix=".half"):
+        print("begun", flush=True)
+        time.sleep(60)
+
+cli.run = working
+sys.exit(cli.main())
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "glassformer: stopped\n")
+    assert not list(tmp_path.glob(".half*"))
+
+
 # --- help and speed ---------------------------------------------------------------------------------------
 
 

@@ -5,8 +5,10 @@ import importlib
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import refuse
@@ -28,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status: 0, 2 for what the user typed, 1 for what failed."""
     words = list(sys.argv[1:] if argv is None else argv)
     share_cores()
+    if argv is None:
+        signal.signal(signal.SIGTERM, _interrupt)
     if argv is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a pipe that cannot write a sign gets its code
     try:
@@ -84,6 +88,11 @@ def share_cores() -> None:
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    """The request to end is heard as Ctrl-C is, so that what is half-written goes."""
+    raise KeyboardInterrupt
 
 
 def _overview() -> str:

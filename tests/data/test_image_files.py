@@ -288,6 +288,11 @@ def test_a_folder_is_read_in_a_fixed_order(pets: Path) -> None:
     assert [source.read().decode() for source in folder.sources()] == names
     assert folder.labels() == ["cat"] * 3 + ["dog"] * 2
     assert folder.count_rows() == 5
+    left_out = "beside the class folders, in no class, and"
+    assert folder.notes() == [f"1 image lies {left_out} is left out: loose.png"]
+    write(pets / "another.gif")
+    write(pets / "notes.txt")
+    assert folder.notes() == [f"2 images lie {left_out} are left out; the first: another.gif"]
     assert class_names_of(folder.labels(), pets, "images") == ["cat", "dog"]
 
 

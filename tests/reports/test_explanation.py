@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -98,12 +99,17 @@ def test_a_long_text_is_whole_in_colour_and_cut_in_the_maps_which_is_said() -> N
 def test_what_explains_no_better_than_chance_says_so() -> None:
     found = explained()
     said = "attention rollout: no better than chance"
-    assert page_text(found).count(said) == 2  # under its picture and under the curves
+    assert page_text(found).count(said) == 1  # under its coloured text
     written = " ".join(text.get_text() for text in draw_explanation(found, COMMAND).texts)
     assert said in written
     assert "attention rollout (no better than chance)" in written.replace("  ", " ")
     assert curve("x", -0.4).sentence.startswith("x: worse than chance")
     assert "points at what the model uses" in curve("x", 0.4).sentence
+    little = replace(curve("x", 0.01), interval=(0.005, 0.015))
+    assert (little.verdict, replace(little, gain=0.04).verdict) == ("little", "better")
+    assert little.sentence.startswith("x: little better than chance.")
+    assert f"by {little.share:.1%} of the area under its curve" in little.sentence
+    assert little.share == pytest.approx(0.01 / 0.7)
 
 
 def page_text(found: Explanation) -> str:

@@ -1,6 +1,7 @@
 """The tasks on images: splits, folders and tables of the user's, and what is refused."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,11 @@ def test_bad_images_stop_or_are_left_out_with_their_labels(tmp_path: Path) -> No
         ({"train": "pets", "test": "more"}, DataError, "has the label 'cow'"),
         ({"train": "pets", "image_size": (30, 32)}, UsageError, "images of 24 x 32 or 32 x 32"),
         ({"train": "pets", "validation_share": 0.0}, UsageError, "leaves a split empty"),
+        (
+            {"train": "pets", "crop": 64},
+            UsageError,
+            "crop=64 moves images of 64 x 64 pixels out of sight; choose 0",
+        ),
         ({"train": "pets", "early_scale": 1.5}, UsageError, "early_scale=1.5 is out of range; choose 0 <"),
         ({"train": "pets", "early_share": 0.0}, UsageError, "early_share=0.0 is out of range; choose 0 <"),
     ],
@@ -247,6 +253,15 @@ def test_the_last_epoch_is_of_whole_images(epochs: int, share: float, early: int
     whole = replace(config, data=replace(data, early_scale=1.0))
     assert task.told_of_training(whole, epochs) == {}
     assert task.in_training(model, whole) is model
+
+
+def test_images_beside_the_class_folders_are_told(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    shutil.copy(folder / "cat" / "0.png", folder / "loose.png")
+    prepared = prepare("images", train=str(folder), test=str(folder))
+    told = "1 image lies beside the class folders, in no class, and is left out: loose.png"
+    assert {f"train: {told}", f"test: {told}"} <= set(prepared.notes)
+    assert len(prepared.examples["test"]) == 8
 
 
 def test_a_class_of_bad_images_alone_is_refused(tmp_path: Path) -> None:

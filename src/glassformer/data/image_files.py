@@ -82,6 +82,16 @@ class ImageFolder:
         """How many images there are."""
         return len(self.files)
 
+    def notes(self) -> list[str]:
+        """What people may not expect of how the folder was read: images beside its sub-folders."""
+        beside = sorted(each.name for each in self.path.iterdir() if each.is_file() and _is_image(each.name))
+        if not beside:
+            return []
+        if len(beside) == 1:
+            return [f"1 image lies beside the class folders, in no class, and is left out: {beside[0]}"]
+        some = f"{len(beside):,} images lie beside the class folders, in no class, and are left out"
+        return [f"{some}; the first: {beside[0]}"]
+
     def labels(self) -> list[str]:
         """Every image's class."""
         return [name for name, _ in self.files]
@@ -115,6 +125,10 @@ class ImageTable:
         """How many images there are."""
         self._type_of(self.image_column)
         return self._as_texts().count_rows()
+
+    def notes(self) -> list[str]:
+        """Nothing: every row counts."""
+        return []
 
     def labels(self) -> list[str]:
         """Every row's label as a word. Raises DataError for a row without one."""
@@ -194,12 +208,12 @@ def _images_below(folder: Path) -> list[Path]:
     found = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name)
-            for name in files
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
+        found += [Path(parent, name) for name in files if _is_image(name)]
     return sorted(found)
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def _file_source(path: Path, name: str) -> ImageSource:

@@ -24,6 +24,8 @@ FUNCTIONS = {
     GRADIENT: gradient_x_input,
     INTEGRATED: integrated_gradients,
 }
+LITTLE = 0.05
+"""A gain below this share of the area under the random order's curve is called little, however sure it is."""
 DRAWS = 5
 """Random orders of each row."""
 MOST_STEPS = 10
@@ -51,9 +53,16 @@ class Faithfulness:
 
     @property
     def verdict(self) -> str:
-        """better, chance or worse: where the interval lies."""
+        """better, little (better, by less than LITTLE), chance or worse: where the interval lies."""
         low, high = self.interval
-        return "better" if low > 0 else "worse" if high < 0 else "chance"
+        if low > 0:
+            return "better" if self.share >= LITTLE else "little"
+        return "worse" if high < 0 else "chance"
+
+    @property
+    def share(self) -> float:
+        """`gain` as a share of the area under the random order's curve."""
+        return self.gain / float(np.trapezoid(self.random, self.shares))
 
     @property
     def sentence(self) -> str:
@@ -67,6 +76,12 @@ class Faithfulness:
             return (
                 f"{self.name}: deleting what it marks lowers the probability of the answer more than "
                 f"deleting at random ({figures}), so it points at what the model uses."
+            )
+        if self.verdict == "little":
+            return (
+                f"{self.name}: little better than chance. Deleting what it marks lowers the probability of "
+                f"the answer more than deleting at random, by {self.share:.1%} of the area under its curve "
+                f"({figures}): read its picture with care."
             )
         if self.verdict == "worse":
             return (

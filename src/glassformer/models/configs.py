@@ -14,6 +14,9 @@ from glassformer.errors import UsageError
 
 FACTS = ("vocab", "classes", "max_tokens", "max_targets", "channels", "height", "width", "tokenizer_folder")
 
+DIVISORS_TOLD = 12
+"""Numbers of heads that a refusal names at most, the nearest to the one refused."""
+
 Positions = Literal["none", "sinusoidal", "learned", "rotary", "alibi"]
 PatchPositions = Literal["none", "learned", "sinusoidal", "rotary"]
 Pool = Literal["mean", "cls", "max"]
@@ -53,8 +56,11 @@ def require_heads(heads: int, d_model: int) -> None:
     """Raises UsageError where the heads cannot share d_model evenly."""
     choices = _divisors(d_model)
     if heads not in choices:
+        nearest = sorted(sorted(choices, key=lambda each: abs(each - heads))[:DIVISORS_TOLD])
+        more = ", ..." * (len(nearest) < len(choices))
         raise UsageError(
-            f"heads={heads} does not divide d_model={d_model}; choose one of {', '.join(map(str, choices))}"
+            f"heads={heads} does not divide d_model={d_model}; "
+            f"choose one of {', '.join(map(str, nearest))}{more}"
         )
 
 

@@ -78,7 +78,7 @@ def draw_explanation(explanation: Explanation, command: str) -> "Figure":
     """All sections on one page, one below the other."""
     sections = _sections(explanation)
     notes = "".join(f"\nNote: {note}." for note in explanation.notes)
-    caption = f"Run {explanation.run}, task {explanation.task}. Input: {explanation.given}{notes}"
+    caption = f"Run {explanation.run}, task {explanation.task}. Answer: {explanation.told}{notes}"
     explained = [wrapped(what, INNER, TEXT) for _, what, _, _ in sections]
     heads = [lines_height(1, HEADING) + lines_height(len(lines), TEXT) + 0.1 for lines in explained]
     body = sum(head + height + 0.3 for head, (_, _, height, _) in zip(heads, sections, strict=True))

@@ -114,10 +114,13 @@ def as_html(explanation: Explanation, command: str) -> str:
     if explanation.faithfulness:
         image = _image(
             section_png(draw_curves(explanation, sentences=False)),
-            "deletion curves; the sentences below say what they show",
+            "deletion curves; sentences of their own say what they show",
         )
         parts += ["<h2>Is it true? Deletion curves</h2>", f"<p>{escape(CURVES_EXPLAINED)}</p>", image]
-        parts += [_sentence(explanation, name) for name in explanation.attributions]
+        if _with_sentences(explanation):
+            parts.append("<p>What each curve says stands under its coloured text above.</p>")
+        else:
+            parts += [_sentence(explanation, name) for name in explanation.attributions]
     parts += [f'<p class="small">Note: {escape(note)}.</p>' for note in explanation.notes]
     parts.append(
         f'<p class="small">Run {escape(explanation.run)}, task {escape(explanation.task)}.<br>'
@@ -135,12 +138,17 @@ def as_html(explanation: Explanation, command: str) -> str:
     )
 
 
+def _with_sentences(explanation: Explanation) -> bool:
+    """Whether the attributions are texts, each with its sentence below it."""
+    return explanation.picture is None and not explanation.written
+
+
 def _attributions(explanation: Explanation) -> str:
     if explanation.picture is not None:
         return _image(
             section_png(draw_grid_maps(explanation)), "the image, and its patches by each attribution"
         )
-    if explanation.written:
+    if not _with_sentences(explanation):
         return _image(section_png(draw_written(explanation)), "each written token, over the source")
     return "\n".join(
         f"<h3>{escape(labelled(explanation, name))}</h3>{_coloured(explanation, values[0])}"

@@ -29,12 +29,19 @@ Draw = Callable[["Figure", float], None]
 INNER = 10.2
 """Width between the margins, inches."""
 TOKENS_SHOWN, HEADS_SHOWN, ROWS_SHOWN = 16, 24, 40
+BESIDE_A_MAP = 0.75
+"""Inches from a map of patches to the next: its colour bar, the numbers of both."""
 ONE_ROW = 0.3
 """Height in inches of a map of one query."""
 TICK = SMALL - 0.5
 DARKEST = 0.6
 """How much of a full colour lies under black letters, so that they stay readable."""
-MISSING = {"better": "", "chance": " (no better than chance)", "worse": " (worse than chance)"}
+MISSING = {
+    "better": "",
+    "little": " (little better than chance)",
+    "chance": " (no better than chance)",
+    "worse": " (worse than chance)",
+}
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7")
 MARKERS = "osD^"
 
@@ -100,35 +107,38 @@ def draw_text(explanation: Explanation, inner: float = INNER) -> tuple[float, Dr
 
 def draw_grid_maps(explanation: Explanation, inner: float = INNER) -> tuple[float, Draw]:
     """The picture, and beside it the patches by each attribution."""
+    from matplotlib.ticker import MaxNLocator
+
     picture, grid = explanation.picture, explanation.grid
     assert picture is not None
     assert grid is not None
     room = inner / (1 + len(explanation.attributions))
-    side = min(2.0, room - 0.5)
+    side = min(2.0, room - BESIDE_A_MAP)
+    rows, columns = grid
+    wide, tall = side * min(1.0, columns / rows), side * min(1.0, rows / columns)
 
     def draw(figure: "Figure", top: float) -> None:
-        bottom = top - 0.4 - side
-        axes = add_axes(figure, MARGIN, bottom, side, side)
+        bottom = top - 0.4 - tall
+        axes = add_axes(figure, MARGIN, bottom, wide, tall)
         _show_picture(axes, picture)
         heading = wrapped("the image as the model sees it", room - 0.1, TEXT)
         write_lines(figure, MARGIN, top - 0.15 * (2 - min(2, len(heading))), heading[:2], TEXT)
         for number, (name, values) in enumerate(explanation.attributions.items(), start=1):
             left = MARGIN + number * room
-            axes = add_axes(figure, left, bottom, side - 0.2, side)
-            axes.set_anchor("W")
+            axes = add_axes(figure, left, bottom, wide, tall)
             image = _signed(axes, values[0].reshape(grid))
-            image.set_extent((0.5, grid[1] + 0.5, grid[0] + 0.5, 0.5))  # counted from 1
+            image.set_extent((0.5, columns + 0.5, rows + 0.5, 0.5))  # counted from 1
             heading = wrapped(labelled(explanation, name), room - 0.1, TEXT)
             write_lines(figure, left, top - 0.15 * (2 - min(2, len(heading))), heading[:2], TEXT)
-            bar = add_axes(figure, left + side - 0.15, bottom + 0.1, 0.08, side - 0.2)
-            scale = figure.colorbar(image, cax=bar)
+            bar = add_axes(figure, left + wide + 0.06, bottom, 0.08, tall)
+            scale = figure.colorbar(image, cax=bar, format="%.3g", ticks=MaxNLocator(4))
             scale.outline.set_linewidth(0.4)  # pyrefly: ignore[not-callable]
             scale.ax.tick_params(labelsize=6)
             axes.set_xlabel("patch column", fontsize=SMALL)
             if number == 1:
                 axes.set_ylabel("patch row", fontsize=SMALL, labelpad=1)
 
-    return side + 0.85, draw
+    return tall + 0.85, draw
 
 
 def draw_written(explanation: Explanation, inner: float = INNER) -> tuple[float, Draw]:
@@ -282,7 +292,8 @@ def draw_curves(explanation: Explanation, sentences: bool = True) -> tuple[float
         axes.plot(first.shares, first.random, color="#444444", linestyle="--", label="random order")
         axes.set_xlabel("share of the parts deleted")
         axes.set_ylabel("mean probability of the answer")
-        axes.set_ylim(0, 1.02)
+        highest = max(max(*each.curve, *each.random) for each in explanation.faithfulness)
+        axes.set_ylim(0, min(1.02, 1.1 * highest))
         axes.set_xlim(0, 1)
         axes.grid(alpha=0.25)
         axes.legend(fontsize=SMALL, framealpha=0.85)

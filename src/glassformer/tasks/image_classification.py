@@ -66,7 +66,8 @@ class ImageData:
     """In the first epochs, shrink training images to this share of their sides, in whole patches: fewer
     patches, faster epochs (progressive resizing, Howard 2018); 1 leaves them."""
     early_share: float = 0.6
-    """Share of the epochs that see the smaller images of early_scale; the last epoch never does."""
+    """Share of the epochs that see the smaller images of early_scale, of no effect where that is 1; the last
+    epoch never does."""
     skip_bad: Annotated[bool, arg(aliases=("--skip-bad",))] = False
     """Leave out images that cannot be read, and count them, instead of stopping at the first."""
 
@@ -125,6 +126,7 @@ class ImageClassification(Classification):
         from glassformer.data.splits import count_shared, stratified_fraction
 
         replace(config.model, **self._shape_facts(config))  # a patch that does not fit is refused at once
+        _require_overlap(config.data.crop, self.shape(config)[1:])
         splits, class_names, notes = self.splits(config, report)
         early, few = self.early_size(config), self.early_epochs(config)
         if early and few:
@@ -262,7 +264,7 @@ class ImageClassification(Classification):
         files = image_files(Path(file), own["image"], own["label"])
         split = self.decoded(files, class_names, config)
         examples = ImageExamples(split.images, split.rows, split.labels)
-        return examples, _pixel_source(split, class_names), list(split.images.notes)
+        return examples, _pixel_source(split, class_names), [*files.notes(), *split.images.notes]
 
     def shown(self, given: str) -> str:
         """The whole path: files of one folder differ at its end."""
@@ -417,6 +419,15 @@ def _pixel_source(split: Split, class_names: list[str]) -> "SplitSource":
         cache_key(PIXELS_FORMAT, split.checksum, digest, *shape, *class_names),
         lambda: (split.images.pixels[split.rows], split.labels),
     )
+
+
+def _require_overlap(crop: int, size: tuple[int, int]) -> None:
+    """A crop further than the image is wide may show nothing but its padding."""
+    if crop >= min(size):
+        raise UsageError(
+            f"crop={crop} moves images of {size[0]} x {size[1]} pixels out of sight; choose 0 to "
+            f"{min(size) - 1}, an eighth of a side ({min(size) // 8}) is usual"
+        )
 
 
 def _mixed_label(shares: list[float], class_names: list[str]) -> str:

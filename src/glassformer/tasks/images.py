@@ -120,7 +120,11 @@ a published ViT on your images, brought to its size; not measured""",
                 f"{files['train'].path} has no image of class {gone[0]!r} that can be read; replace the bad "
                 "ones or delete the class"
             )
-        notes = [f"{split}: {note}" for split, each in splits.items() for note in each.images.notes]
+        notes = [
+            f"{split}: {note}"
+            for split, each in splits.items()
+            for note in (*files[split].notes(), *each.images.notes)
+        ]
         for split, share in (("test", data.test_share), ("validation", data.validation_share)):
             if split not in splits:
                 splits |= hold_out(splits["train"], share, config.seed, class_names, ("train", split))

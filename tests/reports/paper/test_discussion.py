@@ -1,5 +1,6 @@
 """Sentences say what the figures carry, and turn round when they do."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -98,6 +99,9 @@ def test_pictures_are_told_by_what_was_measured() -> None:
     )  # fmt: skip
     text = said(run(), explanation=explanation)
     assert "good and fine point at what the model uses; bad does no better than a random order" in text
+    explanation.faithfulness[1] = replace(explanation.faithfulness[1], gain=0.01)
+    text = said(run(), explanation=explanation)
+    assert "good points at what the model uses; fine does little better than a random order; bad does" in text
 
 
 def pair(verdict: str, difference: float, seeds: int = 3) -> dict[str, Any]:

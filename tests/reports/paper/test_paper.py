@@ -161,7 +161,7 @@ def test_every_number_is_the_runs(runs: dict[str, Path], kind: str, monkeypatch:
         known |= set(numbers(f"{'' if kind == 'digits' else given} {answer}"))
     explanation, _ = kept["look"]
     for curve in explanation.faithfulness:
-        told = " ".join(f"{abs(each):.3g}" for each in (curve.gain, *curve.interval))
+        told = " ".join(f"{abs(each):.3g}" for each in (curve.gain, *curve.interval)) + f" {curve.share:.1%}"
         known |= set(numbers(told)) | {str(curve.examples)}
     known |= set(numbers(explanation.answer))
     known |= {str(len(record.metrics["epoch_seconds"])), str(runs[kind].name)}

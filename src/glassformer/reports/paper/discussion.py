@@ -126,11 +126,16 @@ def _classes(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _looks(explanation: Explanation) -> str:
-    good = [each.name for each in explanation.faithfulness if each.verdict == "better"]
-    bad = [each.name for each in explanation.faithfulness if each.verdict != "better"]
-    first = f"{_listed(good)} {_point(good)} at what the model uses" if good else ""
-    second = f"{_listed(bad)} {_do(bad)} no better than a random order" if bad else ""
-    text = "; ".join(part for part in (first, second) if part)
+    def of(*verdicts: str) -> list[str]:
+        return [each.name for each in explanation.faithfulness if each.verdict in verdicts]
+
+    good, little, bad = of("better"), of("little"), of("chance", "worse")
+    parts = [
+        f"{_listed(good)} {_point(good)} at what the model uses" if good else "",
+        f"{_listed(little)} {_do(little)} little better than a random order" if little else "",
+        f"{_listed(bad)} {_do(bad)} no better than a random order" if bad else "",
+    ]
+    text = "; ".join(part for part in parts if part)
     return f"Of the pictures, {text}, measured by deletion."
 
 

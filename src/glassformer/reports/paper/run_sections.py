@@ -57,7 +57,8 @@ def task_blocks(record: Record) -> list[Block]:
     caption = "The splits" + (", and the examples of each class." if few else ".")
     if counts is not None and not few:
         least, most = min(counts["train"]), max(counts["train"])
-        caption += f" {len(names):,} classes, {least:,} to {most:,} training examples each."
+        each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        caption += f" {len(names):,} classes, {each} training examples each."
     blocks.append(Table(headings, tuple(rows), caption, left=(0, len(headings) - 1)))
     if record.prepared is None:
         blocks.append(said(f"The data is not at hand, so no example is shown: {record.missing}."))
