@@ -76,7 +76,7 @@ def refused(command: str, status: int, capsys: pytest.CaptureFixture[str], *extr
         ("train --resume", "--resume wants a value"),
         ("train --resume x --no-baselines --seed 1", "takes no '--seed'; --no-baselines alone may differ"),
         ("train text", "give --data.train FILE"),
-        ("train text --data.train nowhere.csv", "there is no file nowhere.csv"),
+        ("train text --data.train nowhere.csv", "there is no file or folder nowhere.csv"),
         ("train text --data.fraction 0", "fraction=0.0 is not a share"),
         ("train text --data.vocab 10000001", "vocab=10000001 is out of range; choose 1 to 10,000,000"),
         ("train text --data.train .", ". is a folder; give a file"),
@@ -243,6 +243,23 @@ def test_help_needs_no_torch(command: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout) > 40
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["predict nowhere a.png", "evaluate nowhere", "explain nowhere a.png", "export nowhere --format hub",
+     "train images --data.train nowhere", "train text --data.train .. --data.test nowhere",
+     "pretrain text --data.train nowhere"],
+)  # fmt: skip
+def test_a_wrong_path_is_told_before_torch_is_loaded(command: str) -> None:
+    code = (
+        "import sys; from glassformer.cli import main\n"
+        f"assert main({command.split()!r}) == 2\n"
+        "assert not {'torch', 'lightning', 'sklearn', 'pyarrow'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "nowhere" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["imdb", "parity", "text"])

@@ -14,13 +14,14 @@ def load(run: str | Path, machine: "MachineConfig | None" = None) -> "LoadedRun"
     Raises UsageError where there is neither, DataError where it is incomplete, broken or of another version.
     """
     from glassformer.tasks.config import MachineConfig
-    from glassformer.training.run_folder import EXPORT
+    from glassformer.training.run_folder import EXPORT, require_run
 
     folder = Path(run)
     if (folder / EXPORT).is_file():
         from glassformer.export.exported import ExportedRun
 
         return ExportedRun(folder, machine or MachineConfig())
+    require_run(folder)
     from glassformer.training.loaded import LoadedRun
 
     return LoadedRun(folder, machine or MachineConfig())

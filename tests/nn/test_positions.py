@@ -1,9 +1,12 @@
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
+from glassformer.nn import positions
 from glassformer.nn.positions import (
     AlibiBias,
     LearnedPositions,
@@ -129,3 +132,15 @@ def test_alibi_counts_far_in_half_precision():
     far = AlibiBias(1).dense(1, 4000, dtype=torch.bfloat16)
     exact = AlibiBias(1).dense(1, 4000, dtype=torch.float64)
     torch.testing.assert_close(far.double(), exact, rtol=2**-8, atol=0)
+
+
+def test_the_compiler_s_mark_is_pytorch_s_own_and_the_compiler_is_not_loaded_for_it() -> None:
+    """We set it by hand: PyTorch's function for it loads the compiler, at each start of a command."""
+
+    def marked() -> None: ...
+
+    torch.compiler.assume_constant_result(marked)
+    assert vars(marked)
+    assert vars(marked).items() <= vars(positions._constant).items()
+    code = "import sys, glassformer.training.loaded; assert 'torch._dynamo' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,6 +4,7 @@ import io
 import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,9 +15,17 @@ from torch import nn
 from glassformer.cli import main
 from glassformer.errors import UsageError
 from glassformer.explain.architecture import Architecture, describe
-from glassformer.models.configs import EncoderDecoderConfig
+from glassformer.models.configs import EncoderDecoderConfig, VisionTransformerConfig
 from glassformer.models.encoder_decoder import EncoderDecoder
-from glassformer.reports.diagram import diagram_source, page_source, write_diagram
+from glassformer.models.vision_transformer import VisionTransformer
+from glassformer.reports.diagram import (
+    FOLD,
+    diagram_figure,
+    diagram_source,
+    is_folded,
+    page_source,
+    write_diagram,
+)
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +142,21 @@ def test_what_cannot_be_drawn_is_refused(
 def test_the_description_is_json(architecture: Architecture) -> None:
     there = json.loads(json.dumps(architecture.as_dict()))
     assert there["root"]["children"][0]["label"] == "token embedding"
+
+
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+def test_in_a_document_a_second_group_stands_beside_the_first(pool: Literal["cls", "mean"]) -> None:
+    """Of a model that reads one token in the end the last block is another than the ones before."""
+    sizes: dict[str, Any] = {"channels": 3, "height": 8, "width": 8, "classes": 2, "patch": 4}
+    model = VisionTransformer(VisionTransformerConfig(layers=3, heads=2, d_model=8, pool=pool, **sizes))
+    described = describe(model, {"images": torch.zeros(2, 3, 8, 8)}, lambda model, b: model(b["images"]))
+    assert is_folded(described) == (pool == "cls")
+    (page,) = PdfReader(io.BytesIO(diagram_figure(described, "pdf"))).pages
+    words = page.extract_text().split()
+    folds = [number for number, word in enumerate(words) if word == FOLD]
+    assert len(folds) == (2 if pool == "cls" else 0)
+    blocks = [number for number, word in enumerate(words) if word == "pre-norm"]
+    if folds:
+        assert words.index("images") < blocks[0] < folds[0] < folds[1] < blocks[1] < words.index("output")
+    wide, tall = (float(side) for side in page.mediabox[2:])
+    assert (wide > tall) == (pool == "cls")

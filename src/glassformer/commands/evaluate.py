@@ -55,7 +55,6 @@ def run(words: list[str]) -> int:
             "--skip-bad is for images of your own; give their file or folder with --data.test too"
         )
     from glassformer.loading import load
-    from glassformer.training.judge import print_table
     from glassformer.training.run_folder import write_json
 
     loaded = load(options.run, options)
@@ -69,6 +68,8 @@ def run(words: list[str]) -> int:
     )
     if options.json:
         write_json(Path(options.json), metrics)
+    from glassformer.training.judge import print_table
+
     command = f"glassformer {shlex.join(['evaluate', *words])}"
     print_table(loaded.task, metrics, loaded.config.model.name, command, loaded.folder, notes)
     return 0

@@ -46,6 +46,9 @@ def run(words: list[str]) -> int:
     if not options.given.strip():
         raise UsageError("an empty input cannot be explained; give a text, a sequence or an image file")
     require_seed(options.seed)
+    from glassformer.training.run_folder import require_run
+
+    require_run(Path(options.run))
     from glassformer.reports.explanation import require_kind, write_explanation
 
     path = Path(options.out or Path(options.run) / "explain.html")

@@ -47,15 +47,17 @@ def run(words: list[str]) -> int:
         raise UsageError("export computes on the CPU in fp32; leave --device and --precision out")
     default = f"{options.format}-int8" if options.int8 else options.format
     folder = Path(options.out) if options.out else Path(options.run) / default
-    from glassformer.training.loaded import load
-    from glassformer.training.run_folder import CONFIG, METRICS
+    from glassformer.training.run_folder import METRICS, require_run
 
     run_folder = Path(options.run)
-    if (run_folder / CONFIG).is_file() and not (run_folder / METRICS).is_file():
+    require_run(run_folder)
+    if not (run_folder / METRICS).is_file():
         raise UsageError(
             f"{run_folder} is not finished (it has no {METRICS}); finish it with: "
             f"glassformer train --resume {run_folder}"
         )
+    from glassformer.training.loaded import load
+
     loaded = load(options.run, MachineConfig("cpu", "fp32", options.threads))
     command = f"glassformer {shlex.join(['export', *words])}"
     if options.format == "hub":

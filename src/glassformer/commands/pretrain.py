@@ -31,9 +31,9 @@ def run(words: list[str]) -> int:
         raise UsageError(f"there is no task {typed!r} to pretrain on; {nearest(typed, TASKS)}")
     name = PREFIX + typed
     options = task_options(train.TrainOptions, f"pretrain {typed}", name, rest)
+    config = config_of(options)
+    train.require_files(config)
     command = f"glassformer {shlex.join(['pretrain', *without_value('--run-dir', words)])}"
     return train.finish(
-        lambda: train.import_fit().train(
-            name, config_of(options), options.run_dir, command=command, report=say
-        )
+        lambda: train.import_fit().train(name, config, options.run_dir, command=command, report=say)
     )

@@ -3,13 +3,14 @@
 import shlex
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic
 
 from glassformer.commands.parsing import say, value_of, without_value
 from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.errors import UsageError
 from glassformer.tasks import PRETRAINING, TASKS, find_task
-from glassformer.tasks.config import Data, Model
+from glassformer.tasks.config import Data, Model, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ def run(words: list[str]) -> int:
         raise UsageError(f"{name} is pretraining, which has a command of its own; give glassformer {own}")
     options = task_options(TrainOptions, "train", name, rest)
     config = config_of(options)
+    require_files(config)
     command = f"glassformer {shlex.join(['train', *without_value('--run-dir', words)])}"
     return finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))
 
@@ -65,6 +67,14 @@ def task_first(command: str, words: list[str], tasks: list[str]) -> tuple[str, l
     if any(map(is_resume, words[1:])):
         raise UsageError(f"--resume takes no task: glassformer {command} --resume RUN")
     return words[0], words[1:]
+
+
+def require_files(config: TrainConfig[Any, Any]) -> None:
+    """Refuses data of the user's that is not there, before what takes seconds is loaded."""
+    for split in ("train", "validation", "test"):
+        path = getattr(config.data, split, "")
+        if path and not Path(path).expanduser().exists():
+            raise UsageError(f"there is no file or folder {path}; check the path")
 
 
 def import_fit() -> Any:

@@ -59,11 +59,14 @@ def rounded_table(formula: Callable[..., Tensor], sizes: tuple, like: Tensor) ->
     return _cached_table(formula, sizes, like.device, like.dtype)
 
 
-@torch.compiler.assume_constant_result
 def _constant(
     formula: Callable[..., Tensor], sizes: tuple, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
     return _cached_table(formula, sizes, device, dtype)
+
+
+# All that torch.compiler.assume_constant_result does, but for importing the compiler, which takes seconds.
+_constant._dynamo_marked_constant = True  # pyrefly: ignore[missing-attribute]
 
 
 def fixed_table(formula: Callable[..., Tensor], sizes: tuple, like: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ from glassformer.reports.diagram_style import FILLS, FONT, FUNCTIONS
 
 COLUMN, GAP, MARGIN = 7.2, 0.9, 0.3
 """Centimetres: the width of a column, the room between two, and around all."""
+FOLD = "A"
+"""Where a folded stream breaks off, and where it goes on."""
 FORMATS = ("svg", "png", "pdf")
 PIXELS_AN_INCH = 200.0
 
@@ -60,43 +62,55 @@ def page_source(architecture: Architecture, *, title: str, command: str) -> str:
 
 
 def diagram_figure(architecture: Architecture, kind: Literal["svg", "pdf"]) -> bytes:
-    """The diagram alone, as svg or pdf, to stand in a document that has a caption for it."""
+    """The diagram alone, folded, as svg or pdf, to stand in a document that has a caption for it."""
     import typst
 
-    source = f"""#set page(width: {diagram_width(architecture) + 0.2:.2f}cm, height: auto, margin: 0.1cm)
+    width = diagram_width(architecture, fold=True) + 0.2
+    source = f"""#set page(width: {width:.2f}cm, height: auto, margin: 0.1cm)
 #set text(font: {typst_text(FONT)}, size: 8pt)
-{diagram_source(architecture)}"""
+{diagram_source(architecture, fold=True)}"""
     made = typst.compile(source.encode(), format=kind, ignore_system_fonts=True)
     assert isinstance(made, bytes)  # one page
     return made
 
 
-def diagram_width(architecture: Architecture) -> float:
-    """Centimetres, at a size of type of 8 points."""
-    count = len(_columns(architecture.root))
+def diagram_width(architecture: Architecture, *, fold: bool = False) -> float:
+    """Centimetres, at a size of type of 8 points; fold as in `diagram_source`."""
+    count = len(_sides(architecture.root, fold=fold))
     return count * COLUMN + (count - 1) * GAP
 
 
-def diagram_source(architecture: Architecture, *, name: str = "diagram") -> str:
+def is_folded(architecture: Architecture) -> bool:
+    """Whether one stream of it has two groups, and so is drawn in two columns where there is `fold`."""
+    return len(_sides(architecture.root, fold=True)) > len(_columns(architecture.root))
+
+
+def diagram_source(architecture: Architecture, *, name: str = "diagram", fold: bool = False) -> str:
     """Typst source of the diagram alone, to stand in a document: as wide as what it is put in.
 
     Sizes follow the text's: a column wants about 40 times the size of the type (`diagram_width` at 8 points).
 
-    name: begins the labels in it, so that two in one document do not meet.
+    name: begins the labels in it, so that two in one document do not meet. fold: where one stream has two
+    groups under each other, goes on beside the first.
     """
     root = architecture.root
     columns = _columns(root)
     targets = _context_targets(root, columns)
     marks = {id(part): f"{name}-context-{number}" for number, part in enumerate(targets)}
     sides = []
-    for number, column in enumerate(columns):
-        last = number == len(columns) - 1
+    drawn = _sides(root, fold=fold)
+    folded = fold and is_folded(architecture)
+    for number, side in enumerate(drawn):
+        last = number == len(drawn) - 1
         argument = architecture.arguments[number] if number < len(architecture.arguments) else "input"
-        body = [_call("end", typst_text(argument))]
-        body += _sequence(root, column, column, marks, set())
+        body = [_call("end", typst_text(FOLD if folded and number else argument))]
+        body += _sequence(root, side, columns[0] if folded else side, marks, set())
         if last:
-            body.append(_flow(root, column[-1] if column else -1, root.output))
+            body.append(_flow(root, side[-1] if side else -1, root.output))
             body.append(_call("end", typst_text("output")))
+        elif folded:
+            body.append("tail")
+            body.append(_call("end", typst_text(FOLD)))
         elif targets:
             body.append("tail")
             body.append(f'align(center, spot("{name}-context"))')
@@ -123,6 +137,19 @@ def _columns(root: Part) -> list[list[int]]:
             columns.append([])
         columns[column].append(number)
     return columns or [[]]
+
+
+def _sides(root: Part, *, fold: bool) -> list[list[int]]:
+    """The children as they stand beside each other: the columns, or the two parts of one that is folded."""
+    columns = _columns(root)
+    groups = [number for number in columns[0] if root.children[number].children]
+    if not fold or len(columns) > 1 or len(groups) < 2:
+        return columns
+    second = groups[(len(groups) + 1) // 2]
+    if any(first < second <= last for first, last in root.residuals):
+        return columns
+    at = columns[0].index(second)
+    return [columns[0][:at], columns[0][at:]]
 
 
 def _context_targets(root: Part, columns: list[list[int]]) -> list[Part]:

@@ -18,7 +18,6 @@ from glassformer.tasks.config import MachineConfig
 from glassformer.training.judge import answers, count_parameters, judge, judge_baselines
 from glassformer.training.machine import Machine, prepare_machine
 from glassformer.training.run_folder import (
-    EXPORT,
     MODEL,
     SCHEMA_VERSION,
     TOKENIZER,
@@ -33,12 +32,7 @@ def load(run: str | Path, machine: MachineConfig | None = None) -> "LoadedRun":
 
     Raises UsageError where there is no run, DataError where it is incomplete, broken or of another version.
     """
-    folder = Path(run)
-    if (folder / EXPORT).is_file():
-        raise UsageError(
-            f"{folder} is an exported model, which predict and evaluate take; give the run it was made from"
-        )
-    return LoadedRun(folder, machine or MachineConfig())
+    return LoadedRun(Path(run), machine or MachineConfig())
 
 
 class LoadedRun:

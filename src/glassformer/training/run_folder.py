@@ -103,15 +103,24 @@ class RunConfig:
     config: TrainConfig[Any, Any]
 
 
+def require_run(folder: Path) -> None:
+    """Raises UsageError where there is no run. Commands ask before they load what takes seconds."""
+    if (folder / EXPORT).is_file():
+        raise UsageError(
+            f"{folder} is an exported model, which predict and evaluate take; give the run it was made from"
+        )
+    if not (folder / CONFIG).is_file():
+        raise UsageError(f"{folder} is not a run (it has no {CONFIG}); give the folder that `train` printed")
+
+
 def read_config(folder: Path) -> RunConfig:
     """The configuration of a run.
 
     Raises UsageError where there is no run, DataError where its configuration is broken or of another
     version.
     """
+    require_run(folder)
     path = folder / CONFIG
-    if not path.is_file():
-        raise UsageError(f"{folder} is not a run (it has no {CONFIG}); give the folder that `train` printed")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         version = content.pop("schema_version")

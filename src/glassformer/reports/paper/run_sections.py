@@ -10,7 +10,7 @@ from glassformer.experiments.comparison_table import interval_text
 from glassformer.explain.architecture import Architecture
 from glassformer.explain.explanation import Explanation
 from glassformer.models.configs import FACTS
-from glassformer.reports.diagram import diagram_figure, diagram_width
+from glassformer.reports.diagram import FOLD, diagram_figure, diagram_width, is_folded
 from glassformer.reports.explanation import ATTRIBUTION_EXPLAINED, GRADIENTS_EXPLAINED, draw_inputs
 from glassformer.reports.explanation_panels import TOKENS_SHOWN
 from glassformer.reports.figures import EARLY_IMAGES, draw_confusion, draw_examples, draw_learning_curves
@@ -106,6 +106,8 @@ def model_blocks(record: Record, architecture: Architecture) -> list[Block]:
     caption = (
         "The architecture, drawn from watching the model run, with the shapes at each step and the "
         "parameters of each part at its right. A repeated block is drawn once."
+        + f" At {FOLD} it goes on beside."
+        * is_folded(architecture)
     )
     diagram = Figure(
         lambda kind: diagram_figure(architecture, kind),
@@ -121,7 +123,7 @@ def model_blocks(record: Record, architecture: Architecture) -> list[Block]:
 
 def is_wide(architecture: Architecture) -> bool:
     """Whether the diagram takes the whole width of a page."""
-    return diagram_width(architecture) > 10
+    return diagram_width(architecture, fold=True) > 10
 
 
 def process_blocks(record: Record) -> list[Block]:
