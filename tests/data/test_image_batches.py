@@ -3,12 +3,14 @@
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch.nn import functional
 
 from glassformer.data.augment import Augmentation
 from glassformer.data.image_batches import ImageBatches
 from glassformer.data.images import ImageExamples, Images
+from glassformer.training.progress import ProgressBar
 
 
 def examples(count: int = 23) -> ImageExamples:
@@ -95,3 +97,11 @@ def test_images_are_augmented_on_the_device() -> None:
     whole = Augmentation(crop=1, flip=True, colour=0.3, rand_augment=2, erase=0.9, mixup=1.0, cutmix=1.0)
     batch = next(iter(ImageBatches(examples(), 5, augmentation=whole, classes=4, device="meta")))
     assert {name: values.device.type for name, values in batch.items()} == dict.fromkeys(batch, "meta")
+
+
+def test_the_bar_of_a_training_counts_batches_of_smaller_images_for_less() -> None:
+    batches = ImageBatches(examples(), 5, early_size=(3, 4), early_epochs=2)
+    bar, share = ProgressBar(batches), 12 / 30
+    for steps, work in ((0, 0.0), (3, 3 * share), (5, 5 * share), (7, 7 * share), (11, 10 * share + 1)):
+        assert bar.work_of(steps) == pytest.approx(work)
+    assert ProgressBar(ImageBatches(examples(), 5)).work_of(7) == 7

@@ -60,6 +60,12 @@ class ImageBatches(Position):
             self._batch,
         )
 
+    def work(self, epoch: int) -> float:
+        """Its pixels, as a share of those of whole images."""
+        if self.early_size is None or epoch >= self.early_epochs:
+            return 1.0
+        return math.prod(self.early_size) / math.prod(self.examples.images.pixels.shape[2:])
+
     def _batch(self, chosen: np.ndarray, number: int) -> dict[str, Any]:
         pixels = self.examples.images.pixels[self.examples.rows[chosen]]
         images = torch.from_numpy(pixels).to(self.device, non_blocking=True).float().div_(255)

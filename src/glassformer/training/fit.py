@@ -185,7 +185,7 @@ def _run(
     here: Any = machine.device.type  # where images are augmented; 'auto' says nothing of it
     to_learn = task.batches(examples["train"], replace(config, device=here), train=True)
     keeper = RunKeeper(folder, to_learn, by_loss=task.kept_by_loss)
-    callbacks = [clock, history, keeper, ProgressBar(), *([Listener(trial)] if trial else [])]
+    callbacks = [clock, history, keeper, ProgressBar(to_learn), *([Listener(trial)] if trial else [])]
     trainer = _trainer(folder, config, machine, callbacks, min(50, len(to_learn)))
     try:
         state = SafetensorsCheckpointIO().load_checkpoint(checkpoint)["callbacks"] if checkpoint else None

@@ -10,6 +10,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column
 from rich.text import Text
 
+from glassformer.tasks.base import Batches
+
 REFRESHES_A_SECOND = 4
 
 
@@ -21,7 +23,8 @@ class _Rate(ProgressColumn):
 class ProgressBar(Callback):
     """One bar for the whole run; where the output is no terminal, a line an epoch instead."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
         self.console = Console(file=sys.stderr)
         self.bar: Progress | None = None
         self._examples = 0
@@ -48,8 +51,8 @@ class ProgressBar(Callback):
         )
         self.bar.add_task(
             "train",
-            total=pl_module.total_steps,
-            completed=trainer.global_step,
+            total=self.work_of(pl_module.total_steps),
+            completed=self.work_of(trainer.global_step),  # pyrefly: ignore[bad-argument-type]
             epoch="1",
             accuracy="...",
             rate=0.0,
@@ -75,11 +78,17 @@ class ProgressBar(Callback):
             judged = "" if self._accuracy is None else f" (validation {self._accuracy:.4f})"
             self.bar.update(
                 self.bar.task_ids[0],
-                completed=trainer.global_step,
+                completed=self.work_of(trainer.global_step),
                 epoch=f"{trainer.current_epoch + 1}/{trainer.max_epochs}",
                 accuracy=f"{train:.2f}{judged}",
                 rate=self._rate,
             )
+
+    def work_of(self, steps: int) -> float:
+        """Of the first `steps`, counted in those of the last epoch."""
+        epochs, more = divmod(steps, len(self.batches))
+        whole = sum(self.batches.work(epoch) for epoch in range(epochs))
+        return whole * len(self.batches) + self.batches.work(epochs) * more
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """One line an epoch that stays."""
