@@ -249,7 +249,9 @@ def test_help_needs_no_torch(command: str) -> None:
     "command",
     ["predict nowhere a.png", "evaluate nowhere", "explain nowhere a.png", "export nowhere --format hub",
      "train images --data.train nowhere", "train text --data.train .. --data.test nowhere",
-     "pretrain text --data.train nowhere"],
+     "train text --data.train .. --data.validation nowhere", "pretrain text --data.train nowhere",
+     "compare images --data.train nowhere --vary model.layers=1,2", "tune text --data.train nowhere",
+     "train --resume nowhere", "report nowhere"],
 )  # fmt: skip
 def test_a_wrong_path_is_told_before_torch_is_loaded(command: str) -> None:
     code = (

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status: 0, 2 for what the user typed, 1 for what failed."""
     words = list(sys.argv[1:] if argv is None else argv)
     share_cores()
-    if argv is None:
+    if argv is None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
     if argv is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a pipe that cannot write a sign gets its code

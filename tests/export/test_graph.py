@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -159,6 +160,13 @@ def test_int8_is_smaller_and_still_the_model() -> None:
     graph = onnx_graph(model)
     content = to_int8(graph)
     assert len(content) < 0.5 * len(graph.SerializeToString())
+    made = onnx.load_from_string(content).graph
+    numbers = {each.name: onnx.numpy_helper.to_array(each) for each in made.initializer}
+    products = [node for node in made.node if node.op_type == "MatMulInteger"]
+    weights = [numbers[name] for node in products for name in node.input if name in numbers]
+    matrices = [each for each in weights if each.ndim == 2]
+    assert matrices
+    assert all(each.dtype == np.int8 and 60 <= np.abs(each.astype(int)).max() <= 64 for each in matrices)
     ids = torch.randint(3000, (64, 9))
     with torch.inference_mode():
         wanted, given = model(ids), OnnxModel(content)(ids)

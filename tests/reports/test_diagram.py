@@ -10,7 +10,7 @@ import pytest
 import torch
 import typst
 from pypdf import PdfReader
-from torch import nn
+from torch import Tensor, nn
 
 from glassformer.cli import main
 from glassformer.errors import UsageError
@@ -18,6 +18,9 @@ from glassformer.explain.architecture import Architecture, describe
 from glassformer.models.configs import EncoderDecoderConfig, VisionTransformerConfig
 from glassformer.models.encoder_decoder import EncoderDecoder
 from glassformer.models.vision_transformer import VisionTransformer
+from glassformer.nn.blocks import EncoderBlock, PostNormBlock, PreNormBlock
+from glassformer.nn.feedforward import FeedForward
+from glassformer.nn.multihead import MultiHeadAttention
 from glassformer.reports.diagram import (
     FOLD,
     diagram_figure,
@@ -160,3 +163,36 @@ def test_in_a_document_a_second_group_stands_beside_the_first(pool: Literal["cls
         assert words.index("images") < blocks[0] < folds[0] < folds[1] < blocks[1] < words.index("output")
     wide, tall = (float(side) for side in page.mediabox[2:])
     assert (wide > tall) == (pool == "cls")
+
+
+class Around(nn.Sequential):
+    """x + f(x), round all of its blocks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x)
+
+
+def block(d_ff: int, kind: type[EncoderBlock] = PreNormBlock) -> EncoderBlock:
+    return kind(MultiHeadAttention(8, 2), FeedForward(8, d_ff), 8)
+
+
+@pytest.mark.parametrize(
+    ("model", "before"),
+    [
+        (nn.Sequential(block(8), block(16), block(24)), 2),
+        (nn.Sequential(block(8), block(16), block(24), block(32)), 2),
+        (nn.Sequential(block(8), block(8), block(8)), 0),  # one, three times
+        (nn.Sequential(block(8), block(8, PostNormBlock)), 0),
+        (Around(block(8), block(16)), 0),
+    ],
+)
+def test_half_of_the_groups_of_one_kind_stand_beside(model: nn.Module, before: int) -> None:
+    described = describe(model, {"x": torch.zeros(2, 5, 8)}, lambda model, batch: model(batch["x"]))
+    assert is_folded(described) == bool(before)
+    (page,) = PdfReader(io.BytesIO(diagram_figure(described, "pdf"))).pages
+    words = page.extract_text().split()
+    if before:
+        first = words[: words.index(FOLD)]
+        assert first.count("pre-norm") == before
+    else:
+        assert FOLD not in words

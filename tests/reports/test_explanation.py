@@ -106,10 +106,51 @@ def test_what_explains_no_better_than_chance_says_so() -> None:
     assert curve("x", -0.4).sentence.startswith("x: worse than chance")
     assert "points at what the model uses" in curve("x", 0.4).sentence
     little = replace(curve("x", 0.01), interval=(0.005, 0.015))
-    assert (little.verdict, replace(little, gain=0.04).verdict) == ("little", "better")
+    assert [replace(little, gain=share * 0.7).verdict for share in (0.049, 0.051)] == ["little", "better"]
+    assert replace(little, random=[0.0, 0.0, 0.0]).share == 0
     assert little.sentence.startswith("x: little better than chance.")
-    assert f"by {little.share:.1%} of the area under its curve" in little.sentence
+    assert f"by {little.share:.1%} of the random curve's area" in little.sentence
     assert little.share == pytest.approx(0.01 / 0.7)
+
+
+def test_the_page_says_the_answer_with_its_probabilities_and_shows_curves_whole() -> None:
+    found = explained()
+    found.faithfulness[0] = replace(found.faithfulness[0], curve=[0.3, 0.2, 0.1], random=[0.3, 0.25, 0.1])
+    figure = draw_explanation(found, COMMAND)
+    assert found.told in " ".join(text.get_text() for text in figure.texts)
+    (curves,) = [axes for axes in figure.axes if axes.get_ylabel() == "mean probability of the answer"]
+    low, high = curves.get_ylim()
+    drawn = [float(each) for line in curves.lines for each in line.get_ydata()]  # type: ignore[union-attr]
+    assert low == 0
+    assert max(drawn) < high < 1.2 * max(drawn)
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (2, 8), (16, 4), (1, 16)])
+def test_maps_are_as_wide_as_their_grid_and_their_numbers_keep_apart(grid: tuple[int, int]) -> None:
+    rows, columns = grid
+    values = np.linspace(-1.5e-5, 1e-5, rows * columns)[None]
+    found = Explanation(
+        task="images", run="RUN", given="a.png", told="cat (cat 0.9): a.png", answer="cat",
+        parts=[str(each) for each in range(rows * columns)], maps=[], grid=grid,
+        attributions={ROLLOUT: values, GRADIENT: -values, "another": values},
+        picture=np.zeros((3, 4 * rows, 4 * columns), dtype=np.uint8),
+    )  # fmt: skip
+    figure = draw_explanation(found, COMMAND)
+    figure.canvas.draw()
+    maps = [axes for axes in figure.axes if axes.get_xlabel() == "patch column"]
+    bars = [axes for axes in figure.axes if axes.get_xlabel() == "" and axes not in maps][1:]
+    assert len(maps) == len(bars) == 3
+    for axes in maps:
+        box = axes.get_window_extent()
+        assert box.width / box.height == pytest.approx(columns / rows, rel=0.02)
+        ticks = [*axes.get_xticks(), *axes.get_yticks()]
+        assert all(tick == round(tick) for tick in ticks)
+    in_order = [axes for pair in zip(maps, bars, strict=True) for axes in pair]
+    for before, after in pairwise(in_order):
+        assert before.get_window_extent().x1 < after.get_window_extent().x0
+        if before in bars:
+            assert before.get_tightbbox().x1 < after.get_tightbbox().x0
+    assert bars[-1].get_tightbbox().x1 <= figure.bbox.x1
 
 
 def page_text(found: Explanation) -> str:

@@ -150,18 +150,13 @@ def test_bad_images_stop_or_are_left_out_with_their_labels(tmp_path: Path) -> No
     ("data", "error", "message"),
     [
         ({}, UsageError, "give --data.train FOLDER"),
-        ({"train": "nowhere"}, UsageError, "there is no folder or file nowhere; check the path"),
+        ({"train": "nowhere"}, UsageError, "there is no file or folder nowhere; check the path"),
         ({"train": "one"}, DataError, "one class only"),
         ({"train": "hollow"}, DataError, "holds no images"),
         ({"train": "empty"}, DataError, "no sub-folders with images"),
         ({"train": "pets", "test": "more"}, DataError, "has the label 'cow'"),
         ({"train": "pets", "image_size": (30, 32)}, UsageError, "images of 24 x 32 or 32 x 32"),
         ({"train": "pets", "validation_share": 0.0}, UsageError, "leaves a split empty"),
-        (
-            {"train": "pets", "crop": 64},
-            UsageError,
-            "crop=64 moves images of 64 x 64 pixels out of sight; choose 0",
-        ),
         ({"train": "pets", "early_scale": 1.5}, UsageError, "early_scale=1.5 is out of range; choose 0 <"),
         ({"train": "pets", "early_share": 0.0}, UsageError, "early_share=0.0 is out of range; choose 0 <"),
     ],
@@ -260,8 +255,27 @@ def test_images_beside_the_class_folders_are_told(tmp_path: Path) -> None:
     shutil.copy(folder / "cat" / "0.png", folder / "loose.png")
     prepared = prepare("images", train=str(folder), test=str(folder))
     told = "1 image lies beside the class folders, in no class, and is left out: loose.png"
-    assert {f"train: {told}", f"test: {told}"} <= set(prepared.notes)
+    assert {f"data.train: {told}", f"data.test: {told}"} <= set(prepared.notes)
     assert len(prepared.examples["test"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("crop", "size", "told"), [(8, (16, 8), True), (7, (16, 8), False), (8, (8, 8), True)]
+)
+def test_a_crop_as_wide_as_the_image_is_told(
+    crop: int, size: tuple[int, int], told: bool, tmp_path: Path
+) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    notes = prepare("images", train=str(folder), crop=crop, image_size=size).notes
+    said = f"crop={crop} may move images of {size[0]} x {size[1]} pixels out of sight"
+    assert any(note.startswith(said) for note in notes) == told
+
+
+def test_a_folder_is_no_image_to_predict(tmp_path: Path) -> None:
+    task = find_task("images")
+    config = task.preset(None, None)
+    with pytest.raises(UsageError, match=r"is a folder; give the paths of images, as .*\*\.png$"):
+        task.encode([str(tmp_path)], None, config)
 
 
 def test_a_class_of_bad_images_alone_is_refused(tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ def _print(found: "Explanation") -> None:
             top = ", ".join(f"{_named(found, i)} {of_row[i]:+.3g}" for i in order)
             about = f", {found.written[row]} is written for" if found.written else ""
             print(f"{name}{about}: {top}")
+    if len(found.ablation) > HEADS_PRINTED:
+        print(f"of {len(found.ablation)} heads and layers switched off, the {HEADS_PRINTED} that cost most:")
     for each in sorted(found.ablation, key=lambda each: -each.lost)[:HEADS_PRINTED]:
         low, high = each.interval
         print(f"without {each.name}: accuracy lost {each.lost:+.4f}, 95% interval {low:+.4f} to {high:+.4f}")

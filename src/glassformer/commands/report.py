@@ -48,6 +48,8 @@ def run(words: list[str]) -> int:
         raise UsageError("--look asks for a look and --examples 0 for none; leave one of them out")
     require_seed(options.seed)
     folder = Path(options.folder)
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}; give that of a run or of a study")
     paths = [Path(name) for name in options.out] or [folder / "report.pdf", folder / "report.html"]
     from glassformer.reports.paper.paper import Choices, write_paper
 

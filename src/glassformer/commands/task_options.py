@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Generic
 
 from tyro.conf import UseAppendAction
@@ -81,6 +82,14 @@ def _require_own_options(task: Task, model: Any, typed: list[str]) -> None:
 def config_of(options: Any) -> TrainConfig[Any, Any]:
     """The training alone, of options that say more."""
     return TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
+
+
+def require_files(config: TrainConfig[Any, Any]) -> None:
+    """Refuses data of the user's that is not there, before what takes seconds is loaded."""
+    for split in ("train", "validation", "test"):
+        path = getattr(config.data, split, None)
+        if isinstance(path, str) and path and not Path(path).expanduser().exists():
+            raise UsageError(f"there is no file or folder {path}; check the path")
 
 
 def without_own(words: list[str], with_value: Sequence[str], switches: Sequence[str]) -> list[str]:

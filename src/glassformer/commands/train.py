@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Generic
 
 from glassformer.commands.parsing import say, value_of, without_value
-from glassformer.commands.task_options import TaskOptions, config_of, task_options
+from glassformer.commands.task_options import TaskOptions, config_of, require_files, task_options
 from glassformer.errors import UsageError
 from glassformer.tasks import PRETRAINING, TASKS, find_task
-from glassformer.tasks.config import Data, Model, TrainConfig
+from glassformer.tasks.config import Data, Model
+from glassformer.training.run_folder import require_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ def resume(words: list[str]) -> int:
             f"--resume repeats the run's own configuration and takes no {others[0]!r}; "
             f"{without} alone may differ"
         )
+    require_run(Path(folder))
     return finish(lambda: import_fit().resume(folder, baselines=not rest, report=say))
 
 
@@ -67,14 +69,6 @@ def task_first(command: str, words: list[str], tasks: list[str]) -> tuple[str, l
     if any(map(is_resume, words[1:])):
         raise UsageError(f"--resume takes no task: glassformer {command} --resume RUN")
     return words[0], words[1:]
-
-
-def require_files(config: TrainConfig[Any, Any]) -> None:
-    """Refuses data of the user's that is not there, before what takes seconds is loaded."""
-    for split in ("train", "validation", "test"):
-        path = getattr(config.data, split, "")
-        if path and not Path(path).expanduser().exists():
-            raise UsageError(f"there is no file or folder {path}; check the path")
 
 
 def import_fit() -> Any:

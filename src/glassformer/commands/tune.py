@@ -9,7 +9,13 @@ from tyro.conf import UseAppendAction, arg
 
 from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import refuse, say, without_value
-from glassformer.commands.task_options import TaskOptions, configure_with, task_options, without_own
+from glassformer.commands.task_options import (
+    TaskOptions,
+    configure_with,
+    require_files,
+    task_options,
+    without_own,
+)
 from glassformer.errors import UsageError
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.config import Data, Model
@@ -51,6 +57,7 @@ def run(words: list[str]) -> int:
 
     shared = without_own(rest, ("trials", "search", "study", "storage"), ("prune",))
     configure = configure_with(TuneOptions, "tune", name, shared)
+    require_files(configure({}))
     space = parse_search(options.search) or usual_space(configure({}))
     for option, values in space.items():
         for value in values.ends():

@@ -163,7 +163,9 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
 def as_notes(kinds: Counter[str]) -> list[str]:
     """What `decode` says was done, counted: '12 images with transparency were put on white'."""
     return [
-        f"{count:,} images {kind}" if count > 1 else f"1 image {kind}".replace(" were ", " was ", 1)
+        f"{count:,} images {kind}"
+        if count > 1
+        else f"1 image {kind}".replace(" were ", " was ", 1).replace(" their ", " its ", 1)
         for kind, count in kinds.most_common()
     ]
 

@@ -110,7 +110,7 @@ def run_all(
 
     ended: hears of each run that has ended: why it failed (None where it did not), and its seconds. going_on:
     hears a few times a second what the runs under way said last, by name.
-    Ctrl-C lets the runs save their state, then raises KeyboardInterrupt.
+    Ctrl-C, and the request to end, lets the runs save their state, then raises KeyboardInterrupt.
     """
     waiting = [job for job in jobs if not is_finished(folder / RUNS / job.name)]
     context = _context()
@@ -118,24 +118,25 @@ def run_all(
         _start_deaf_server()
     running: dict[int, tuple[Job, Any, Any, float]] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                job = waiting.pop(0)
-                log = folder / LOGS / f"{job.name}.log"
-                log.parent.mkdir(parents=True, exist_ok=True)
-                log.write_bytes(b"")
-                alive, ours = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(job, folder / RUNS / job.name, log, alive))
-                process.start()
-                alive.close()
-                running[process.sentinel] = (job, process, ours, time.monotonic())
-            over = multiprocessing.connection.wait(list(running), timeout=0.25)
-            going_on({job.name: last_line(folder, job.name) for job, *_ in running.values()})
-            for sentinel in over:
-                job, process, ours, since = running.pop(sentinel)  # type: ignore[call-overload]
-                process.join()
-                ours.close()
-                ended(job, _failure(folder, job, process.exitcode), time.monotonic() - since)
+        with _request_to_end_as_interrupt():
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    job = waiting.pop(0)
+                    log = folder / LOGS / f"{job.name}.log"
+                    log.parent.mkdir(parents=True, exist_ok=True)
+                    log.write_bytes(b"")
+                    alive, ours = context.Pipe(duplex=False)
+                    process = context.Process(target=_work, args=(job, folder / RUNS / job.name, log, alive))
+                    process.start()
+                    alive.close()
+                    running[process.sentinel] = (job, process, ours, time.monotonic())
+                over = multiprocessing.connection.wait(list(running), timeout=0.25)
+                going_on({job.name: last_line(folder, job.name) for job, *_ in running.values()})
+                for sentinel in over:
+                    job, process, ours, since = running.pop(sentinel)  # type: ignore[call-overload]
+                    process.join()
+                    ours.close()
+                    ended(job, _failure(folder, job, process.exitcode), time.monotonic() - since)
     except KeyboardInterrupt:
         for _, process, *_ in running.values():
             process.terminate()  # which the training hears as a wish to save and end
@@ -183,6 +184,18 @@ def _start_deaf_server() -> None:
         ensure_running()
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def _request_to_end_as_interrupt() -> Iterator[None]:
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _work(job: Job, run: Path, log: Path, alive: Any) -> None:

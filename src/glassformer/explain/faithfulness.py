@@ -61,8 +61,9 @@ class Faithfulness:
 
     @property
     def share(self) -> float:
-        """`gain` as a share of the area under the random order's curve."""
-        return self.gain / float(np.trapezoid(self.random, self.shares))
+        """`gain` as a share of the area under the random order's curve; 0 where there is none."""
+        area = float(np.trapezoid(self.random, self.shares))
+        return self.gain / area if area else 0.0
 
     @property
     def sentence(self) -> str:
@@ -80,7 +81,7 @@ class Faithfulness:
         if self.verdict == "little":
             return (
                 f"{self.name}: little better than chance. Deleting what it marks lowers the probability of "
-                f"the answer more than deleting at random, by {self.share:.1%} of the area under its curve "
+                f"the answer more than deleting at random, by {self.share:.1%} of the random curve's area "
                 f"({figures}): read its picture with care."
             )
         if self.verdict == "worse":

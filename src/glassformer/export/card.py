@@ -204,7 +204,7 @@ def _training(card: Card) -> str:
     lines = [
         f"- Command: {code(provenance['command'])}",
         f"- Seed {metrics['seed']}; {len(metrics['epoch_seconds'])} of at most {fit.epochs} epochs{stopped}; "
-        f"batches of {fit.batch_size}; {escape(optim.name)}, learning rate {optim.learning_rate:g}",
+        f"batches of {fit.batch_size}; {escape(optim.name)}, peak learning rate {optim.peak:g}",
         f"- Data: {code(_options(run, 'data'))}",
         f"- Model: {code(_options(run, 'model'))}" + _sizes(run),
         f"- {metrics['train_seconds']:.3g} s on {choices['threads']} thread(s), {escape(choices['device'])}, "

@@ -57,7 +57,7 @@ def require_heads(heads: int, d_model: int) -> None:
     choices = _divisors(d_model)
     if heads not in choices:
         nearest = sorted(sorted(choices, key=lambda each: abs(each - heads))[:DIVISORS_TOLD])
-        more = ", ..." * (len(nearest) < len(choices))
+        more = " or another divisor" if len(nearest) < len(choices) else ""
         raise UsageError(
             f"heads={heads} does not divide d_model={d_model}; "
             f"choose one of {', '.join(map(str, nearest))}{more}"

@@ -81,7 +81,7 @@ def diagram_width(architecture: Architecture, *, fold: bool = False) -> float:
 
 
 def is_folded(architecture: Architecture) -> bool:
-    """Whether one stream of it has two groups, and so is drawn in two columns where there is `fold`."""
+    """Whether `fold` draws it in two columns for one stream."""
     return len(_sides(architecture.root, fold=True)) > len(_columns(architecture.root))
 
 
@@ -90,8 +90,8 @@ def diagram_source(architecture: Architecture, *, name: str = "diagram", fold: b
 
     Sizes follow the text's: a column wants about 40 times the size of the type (`diagram_width` at 8 points).
 
-    name: begins the labels in it, so that two in one document do not meet. fold: where one stream has two
-    groups under each other, goes on beside the first.
+    name: begins the labels in it, so that two in one document do not meet. fold: of one stream with groups of
+    one kind under each other, the second half stands beside the first.
     """
     root = architecture.root
     columns = _columns(root)
@@ -104,7 +104,7 @@ def diagram_source(architecture: Architecture, *, name: str = "diagram", fold: b
         last = number == len(drawn) - 1
         argument = architecture.arguments[number] if number < len(architecture.arguments) else "input"
         body = [_call("end", typst_text(FOLD if folded and number else argument))]
-        body += _sequence(root, side, columns[0] if folded else side, marks, set())
+        body += _sequence(root, side, side, marks, set())
         if last:
             body.append(_flow(root, side[-1] if side else -1, root.output))
             body.append(_call("end", typst_text("output")))
@@ -143,7 +143,8 @@ def _sides(root: Part, *, fold: bool) -> list[list[int]]:
     """The children as they stand beside each other: the columns, or the two parts of one that is folded."""
     columns = _columns(root)
     groups = [number for number in columns[0] if root.children[number].children]
-    if not fold or len(columns) > 1 or len(groups) < 2:
+    kinds = {root.children[number].label for number in groups}
+    if not fold or len(columns) > 1 or len(groups) < 2 or len(kinds) > 1:
         return columns
     second = groups[(len(groups) + 1) // 2]
     if any(first < second <= last for first, last in root.residuals):

@@ -29,6 +29,8 @@ Draw = Callable[["Figure", float], None]
 INNER = 10.2
 """Width between the margins, inches."""
 TOKENS_SHOWN, HEADS_SHOWN, ROWS_SHOWN = 16, 24, 40
+LEAST_BAR, HEADING = 0.8, 0.45
+"""Inches: of a colour bar, whose map may be flatter, and above the maps."""
 BESIDE_A_MAP = 0.75
 """Inches from a map of patches to the next: its colour bar, the numbers of both."""
 ONE_ROW = 0.3
@@ -107,7 +109,7 @@ def draw_text(explanation: Explanation, inner: float = INNER) -> tuple[float, Dr
 
 def draw_grid_maps(explanation: Explanation, inner: float = INNER) -> tuple[float, Draw]:
     """The picture, and beside it the patches by each attribution."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
     picture, grid = explanation.picture, explanation.grid
     assert picture is not None
@@ -116,9 +118,10 @@ def draw_grid_maps(explanation: Explanation, inner: float = INNER) -> tuple[floa
     side = min(2.0, room - BESIDE_A_MAP)
     rows, columns = grid
     wide, tall = side * min(1.0, columns / rows), side * min(1.0, rows / columns)
+    bar_tall = max(tall, LEAST_BAR)
 
     def draw(figure: "Figure", top: float) -> None:
-        bottom = top - 0.4 - tall
+        bottom = top - HEADING - tall
         axes = add_axes(figure, MARGIN, bottom, wide, tall)
         _show_picture(axes, picture)
         heading = wrapped("the image as the model sees it", room - 0.1, TEXT)
@@ -130,15 +133,20 @@ def draw_grid_maps(explanation: Explanation, inner: float = INNER) -> tuple[floa
             image.set_extent((0.5, columns + 0.5, rows + 0.5, 0.5))  # counted from 1
             heading = wrapped(labelled(explanation, name), room - 0.1, TEXT)
             write_lines(figure, left, top - 0.15 * (2 - min(2, len(heading))), heading[:2], TEXT)
-            bar = add_axes(figure, left + wide + 0.06, bottom, 0.08, tall)
-            scale = figure.colorbar(image, cax=bar, format="%.3g", ticks=MaxNLocator(4))
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+            bar = add_axes(figure, left + wide + 0.06, top - HEADING - bar_tall, 0.08, bar_tall)
+            figures = ScalarFormatter()
+            figures.set_powerlimits((-3, 4))  # a power of ten above the bar: short numbers beside it
+            scale = figure.colorbar(image, cax=bar, format=figures, ticks=MaxNLocator(4))
+            scale.ax.yaxis.get_offset_text().set_fontsize(6)
             scale.outline.set_linewidth(0.4)  # pyrefly: ignore[not-callable]
             scale.ax.tick_params(labelsize=6)
             axes.set_xlabel("patch column", fontsize=SMALL)
             if number == 1:
                 axes.set_ylabel("patch row", fontsize=SMALL, labelpad=1)
 
-    return tall + 0.85, draw
+    return max(tall + 0.45, bar_tall + 0.1) + HEADING, draw
 
 
 def draw_written(explanation: Explanation, inner: float = INNER) -> tuple[float, Draw]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import UInt8
 
-from glassformer.errors import DataError, UsageError
+from glassformer.errors import DataError
 from glassformer.evaluation import most_confused
 from glassformer.reports.page import (
     BLUE,
@@ -31,7 +31,7 @@ from glassformer.reports.page import (
     write_lines,
 )
 from glassformer.tasks import find_task
-from glassformer.training.run_folder import CONFIG, METRICS, PROVENANCE, last_split, read_json
+from glassformer.training.run_folder import METRICS, PROVENANCE, last_split, read_json, require_config
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,6 +59,8 @@ STYLE: dict[str, dict[str, Any]] = {
     "bars": {"color": BLUE},
 }
 HEAT = "Blues"
+LEAST_SPAN = 0.01
+"""Of an axis of loss or accuracy, whose curves may be flat."""
 PAIRS_WIDTH, PAIR_PITCH = 4.4, 0.45
 CELL_NUMBERS_UP_TO = 15
 
@@ -86,8 +88,7 @@ def run_figures(folder: Path) -> list[Path]:
     Raises UsageError where there is no run, DataError where it is unfinished or broken.
     """
     folder = Path(folder)
-    if not (folder / CONFIG).is_file():
-        raise UsageError(f"{folder} is not a run (it has no {CONFIG}); give the folder that `train` printed")
+    require_config(folder)
     metrics, provenance = read_json(folder / METRICS), read_json(folder / PROVENANCE)
     try:
         split = last_split(metrics)
@@ -183,6 +184,10 @@ def draw_learning_curves(
         axes.set_ylabel(label)
         axes.grid(alpha=0.25)
         axes.ticklabel_format(axis="y", useOffset=False)
+        low, high = axes.get_ylim()
+        if high - low < LEAST_SPAN:  # equal values would look apart, and their ticks have ten digits
+            middle = (low + high) / 2
+            axes.set_ylim(middle - LEAST_SPAN / 2, middle + LEAST_SPAN / 2)
         ticks = MaxNLocator(10, integer=True, min_n_ticks=1).tick_values(epochs[0], epochs[-1])
         axes.set_xticks([tick for tick in ticks if epochs[0] <= tick <= epochs[-1]])
         pad = max(0.5, 0.02 * (epochs[-1] - epochs[0]))

@@ -41,6 +41,11 @@ class OptimConfig:
     layer_decay: float = 1.0
     """Learning rate of a block as a share of that of the next above (Howard & Ruder 2018); 1: all alike."""
 
+    @property
+    def peak(self) -> float:
+        """The peak learning rate of the optimiser that `name` names; Muon leaves AdamW its own."""
+        return self.muon_learning_rate if self.name == "muon" else self.learning_rate
+
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
             raise UsageError(f"learning_rate={self.learning_rate} is not positive; try 1e-3")

@@ -126,8 +126,13 @@ class ImageClassification(Classification):
         from glassformer.data.splits import count_shared, stratified_fraction
 
         replace(config.model, **self._shape_facts(config))  # a patch that does not fit is refused at once
-        _require_overlap(config.data.crop, self.shape(config)[1:])
         splits, class_names, notes = self.splits(config, report)
+        height, width = self.shape(config)[1:]
+        if config.data.crop >= min(height, width):
+            notes.append(
+                f"crop={config.data.crop} may move images of {height} x {width} pixels out of sight in "
+                f"training; an eighth of a side, {min(height, width) // 8}, is usual"
+            )
         early, few = self.early_size(config), self.early_epochs(config)
         if early and few:
             epochs = f"first {few} of {config.fit.epochs} epochs train" if few > 1 else "first epoch trains"
@@ -240,6 +245,8 @@ class ImageClassification(Classification):
         decoded, kinds = [], Counter[str]()
         for name in inputs:
             path = Path(name).expanduser()
+            if path.is_dir():
+                raise UsageError(f"{name} is a folder; give the paths of images, as {path / '*.png'}")
             if not path.is_file():
                 raise UsageError(f"there is no image file {name}; give the path of an image")
             pixels, done = decode(path.read_bytes(), name, (height, width), channels)
@@ -391,7 +398,7 @@ def image_files(path: Path, image: str, label: str) -> "ImageFolder | ImageTable
     from glassformer.data.image_files import ImageFolder, ImageTable
 
     if not path.exists():
-        raise UsageError(f"there is no folder or file {path}; check the path")
+        raise UsageError(f"there is no file or folder {path}; check the path")
     return ImageFolder(path) if path.is_dir() else ImageTable(path, image, label)
 
 
@@ -419,15 +426,6 @@ def _pixel_source(split: Split, class_names: list[str]) -> "SplitSource":
         cache_key(PIXELS_FORMAT, split.checksum, digest, *shape, *class_names),
         lambda: (split.images.pixels[split.rows], split.labels),
     )
-
-
-def _require_overlap(crop: int, size: tuple[int, int]) -> None:
-    """A crop further than the image is wide may show nothing but its padding."""
-    if crop >= min(size):
-        raise UsageError(
-            f"crop={crop} moves images of {size[0]} x {size[1]} pixels out of sight; choose 0 to "
-            f"{min(size) - 1}, an eighth of a side ({min(size) // 8}) is usual"
-        )
 
 
 def _mixed_label(shares: list[float], class_names: list[str]) -> str:

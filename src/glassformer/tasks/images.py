@@ -121,7 +121,7 @@ a published ViT on your images, brought to its size; not measured""",
                 "ones or delete the class"
             )
         notes = [
-            f"{split}: {note}"
+            f"data.{split}: {note}"
             for split, each in splits.items()
             for note in (*files[split].notes(), *each.images.notes)
         ]

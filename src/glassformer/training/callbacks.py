@@ -81,9 +81,11 @@ class RunKeeper(Callback):
         accuracy = float(trainer.callback_metrics["validation/accuracy"])
         loss = float(trainer.callback_metrics["validation/loss"])
         if not math.isfinite(loss):
+            optim = pl_module.config.optim
+            muon = f", and --optim.muon-learning-rate, now {optim.peak}" * (optim.name == "muon")
             raise DataError(
                 f"the training diverged: in epoch {trainer.current_epoch + 1} the validation loss is not a "
-                f"number; lower --optim.learning-rate, now {pl_module.config.optim.learning_rate}"
+                f"number; lower --optim.learning-rate, now {optim.learning_rate}{muon}"
             )
         fit = pl_module.config.fit
         better = loss < self.best_loss if self.by_loss else (accuracy, -loss) > (self.best, -self.best_loss)

@@ -22,6 +22,7 @@ from glassformer.training.run_folder import (
     SCHEMA_VERSION,
     TOKENIZER,
     read_config,
+    require_run,
     require_same_data,
     same_choices,
 )
@@ -32,6 +33,7 @@ def load(run: str | Path, machine: MachineConfig | None = None) -> "LoadedRun":
 
     Raises UsageError where there is no run, DataError where it is incomplete, broken or of another version.
     """
+    require_run(Path(run))
     return LoadedRun(Path(run), machine or MachineConfig())
 
 

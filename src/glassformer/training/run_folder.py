@@ -109,6 +109,11 @@ def require_run(folder: Path) -> None:
         raise UsageError(
             f"{folder} is an exported model, which predict and evaluate take; give the run it was made from"
         )
+    require_config(folder)
+
+
+def require_config(folder: Path) -> None:
+    """Raises UsageError where there is no configuration: a run has one, and what was exported from it."""
     if not (folder / CONFIG).is_file():
         raise UsageError(f"{folder} is not a run (it has no {CONFIG}); give the folder that `train` printed")
 
@@ -119,7 +124,7 @@ def read_config(folder: Path) -> RunConfig:
     Raises UsageError where there is no run, DataError where its configuration is broken or of another
     version.
     """
-    require_run(folder)
+    require_config(folder)
     path = folder / CONFIG
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -106,9 +106,9 @@ def model_blocks(record: Record, architecture: Architecture) -> list[Block]:
     caption = (
         "The architecture, drawn from watching the model run, with the shapes at each step and the "
         "parameters of each part at its right. A repeated block is drawn once."
-        + f" At {FOLD} it goes on beside."
-        * is_folded(architecture)
     )
+    if is_folded(architecture):
+        caption += f" At {FOLD} it goes on beside."
     diagram = Figure(
         lambda kind: diagram_figure(architecture, kind),
         caption,
@@ -131,11 +131,10 @@ def process_blocks(record: Record) -> list[Block]:
     config, metrics = record.run.config, record.metrics
     epochs = len(metrics["epoch_seconds"])
     optim, fit = config.optim, config.fit
-    rate = optim.learning_rate if optim.name == "adamw" else optim.muon_learning_rate
     sentences = (
-        f"Trained with {optim.name} at a peak learning rate of {rate:g} ({optim.decay} decay after a warm-up "
-        f"over {optim.warmup:g} of the steps), in batches of {fit.batch_size:,}, for {epochs} of at most "
-        f"{fit.epochs} epochs. "
+        f"Trained with {optim.name} at a peak learning rate of {optim.peak:g} ({optim.decay} decay after a "
+        f"warm-up over {optim.warmup:g} of the steps), in batches of {fit.batch_size:,}, for {epochs} of at "
+        f"most {fit.epochs} epochs. "
     )
     kept = ""
     if metrics.get("best_epoch"):
