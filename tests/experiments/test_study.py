@@ -66,7 +66,10 @@ def test_the_command_of_a_run_repeats_it(undisturbed: Path, tmp_path: Path) -> N
     assert again["test"] == first["test"]
 
 
-def test_killed_and_started_again_it_ends_with_the_same_table(undisturbed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_and_started_again_it_ends_with_the_same_table(
+    end: signal.Signals, undisturbed: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "killed"
     words = [sys.executable, "-m", "glassformer", "compare", "parity", *TINY, *VARIED, "--study", str(folder)]
     with (tmp_path / "said").open("wb") as said:
@@ -74,8 +77,11 @@ def test_killed_and_started_again_it_ends_with_the_same_table(undisturbed: Path,
         deadline = time.monotonic() + 120
         while not list(folder.glob("runs/*/metrics.json")) and time.monotonic() < deadline:
             time.sleep(0.05)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        os.kill(process.pid, end)
+        process.wait(timeout=120)
+    if end == signal.SIGTERM:
+        assert process.returncode == 130
+        assert f"stopped; the same command goes on with {folder}" in (tmp_path / "said").read_text()
     finished = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/metrics.json")}
     assert 1 <= len(finished) < 4
     again = glassformer(*words[3:])
