@@ -292,6 +292,7 @@ def test_a_folder_is_read_in_a_fixed_order(pets: Path) -> None:
     assert folder.notes() == [f"1 image lies {left_out} is left out: loose.png"]
     write(pets / "another.gif")
     write(pets / "notes.txt")
+    write(pets / "bird.png" / "a.png")  # a class, whatever it is called
     assert folder.notes() == [f"2 images lie {left_out} are left out; the first: another.gif"]
     assert class_names_of(folder.labels(), pets, "images") == ["cat", "dog"]
 

@@ -143,6 +143,8 @@ def test_maps_are_as_wide_as_their_grid_and_their_numbers_keep_apart(grid: tuple
     for axes in maps:
         box = axes.get_window_extent()
         assert box.width / box.height == pytest.approx(columns / rows, rel=0.02)
+        given, taken = axes.get_position(original=True), axes.get_position()
+        np.testing.assert_allclose(given.bounds, taken.bounds, atol=1e-3)  # no room beside it is empty
         ticks = [*axes.get_xticks(), *axes.get_yticks()]
         assert all(tick == round(tick) for tick in ticks)
     in_order = [axes for pair in zip(maps, bars, strict=True) for axes in pair]
