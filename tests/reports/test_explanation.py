@@ -39,7 +39,7 @@ def explained(tokens: int = 3) -> Explanation:
     n = len(parts)
     weights = np.random.default_rng(0).dirichlet(np.ones(n), (2, n))
     return Explanation(
-        task="text", run="RUN", given=text[:60], told=f"good (good 0.9): {EVIL}", answer="<good>",
+        task="text", run="RUN", told=f"good (good 0.9): {EVIL}", answer="<good>",
         parts=parts,
         attributions={ROLLOUT: np.full((1, n), 1 / n), GRADIENT: np.linspace(-1, 2, n)[None]},
         maps=[Map("self-attention", 1, weights, parts, parts)], text=text, spans=spans,
@@ -130,7 +130,7 @@ def test_maps_are_as_wide_as_their_grid_and_their_numbers_keep_apart(grid: tuple
     rows, columns = grid
     values = np.linspace(-1.5e-5, 1e-5, rows * columns)[None]
     found = Explanation(
-        task="images", run="RUN", given="a.png", told="cat (cat 0.9): a.png", answer="cat",
+        task="images", run="RUN", told="cat (cat 0.9): a.png", answer="cat",
         parts=[str(each) for each in range(rows * columns)], maps=[], grid=grid,
         attributions={ROLLOUT: values, GRADIENT: -values, "another": values},
         picture=np.zeros((3, 4 * rows, 4 * columns), dtype=np.uint8),

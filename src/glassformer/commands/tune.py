@@ -11,6 +11,7 @@ from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import refuse, say, without_value
 from glassformer.commands.task_options import (
     TaskOptions,
+    config_of,
     configure_with,
     require_files,
     task_options,
@@ -53,11 +54,11 @@ def run(words: list[str]) -> int:
     options = task_options(TuneOptions, "tune", name, rest)
     if options.trials < 1:
         raise UsageError(f"trials={options.trials} is no search; choose 1 or more")
+    require_files(config_of(options))
     from glassformer.experiments.space import parse_search, usual_space
 
     shared = without_own(rest, ("trials", "search", "study", "storage"), ("prune",))
     configure = configure_with(TuneOptions, "tune", name, shared)
-    require_files(configure({}))
     space = parse_search(options.search) or usual_space(configure({}))
     for option, values in space.items():
         for value in values.ends():

@@ -44,7 +44,6 @@ class Explanation:
 
     task: str
     run: str
-    given: str
     told: str
     answer: str
     parts: list[str]
@@ -118,7 +117,6 @@ def explain(
     return Explanation(
         task=run.task_name,
         run=str(run.folder),
-        given=run.task.shown(given),
         told=run.task.told(prediction),
         answer=getattr(prediction, "label", None) or getattr(prediction, "output", ""),
         attributions=attributions,

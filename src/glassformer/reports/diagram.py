@@ -99,7 +99,7 @@ def diagram_source(architecture: Architecture, *, name: str = "diagram", fold: b
     marks = {id(part): f"{name}-context-{number}" for number, part in enumerate(targets)}
     sides = []
     drawn = _sides(root, fold=fold)
-    folded = fold and is_folded(architecture)
+    folded = len(drawn) > len(columns)
     for number, side in enumerate(drawn):
         last = number == len(drawn) - 1
         argument = architecture.arguments[number] if number < len(architecture.arguments) else "input"

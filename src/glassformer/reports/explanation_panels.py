@@ -29,8 +29,8 @@ Draw = Callable[["Figure", float], None]
 INNER = 10.2
 """Width between the margins, inches."""
 TOKENS_SHOWN, HEADS_SHOWN, ROWS_SHOWN = 16, 24, 40
-LEAST_BAR, HEADING = 0.8, 0.45
-"""Inches: of a colour bar, whose map may be flatter, and above the maps."""
+LEAST_BAR, ABOVE_MAPS, BELOW_MAPS = 0.8, 0.45, 0.45
+"""Inches: of a colour bar, whose map may be flatter; for the headings above maps, the numbers below."""
 BESIDE_A_MAP = 0.75
 """Inches from a map of patches to the next: its colour bar, the numbers of both."""
 ONE_ROW = 0.3
@@ -121,7 +121,7 @@ def draw_grid_maps(explanation: Explanation, inner: float = INNER) -> tuple[floa
     bar_tall = max(tall, LEAST_BAR)
 
     def draw(figure: "Figure", top: float) -> None:
-        bottom = top - HEADING - tall
+        bottom = top - ABOVE_MAPS - tall
         axes = add_axes(figure, MARGIN, bottom, wide, tall)
         _show_picture(axes, picture)
         heading = wrapped("the image as the model sees it", room - 0.1, TEXT)
@@ -135,7 +135,7 @@ def draw_grid_maps(explanation: Explanation, inner: float = INNER) -> tuple[floa
             write_lines(figure, left, top - 0.15 * (2 - min(2, len(heading))), heading[:2], TEXT)
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
-            bar = add_axes(figure, left + wide + 0.06, top - HEADING - bar_tall, 0.08, bar_tall)
+            bar = add_axes(figure, left + wide + 0.06, top - ABOVE_MAPS - bar_tall, 0.08, bar_tall)
             figures = ScalarFormatter()
             figures.set_powerlimits((-3, 4))  # a power of ten above the bar: short numbers beside it
             scale = figure.colorbar(image, cax=bar, format=figures, ticks=MaxNLocator(4))
@@ -146,7 +146,7 @@ def draw_grid_maps(explanation: Explanation, inner: float = INNER) -> tuple[floa
             if number == 1:
                 axes.set_ylabel("patch row", fontsize=SMALL, labelpad=1)
 
-    return max(tall + 0.45, bar_tall + 0.1) + HEADING, draw
+    return ABOVE_MAPS + max(tall + BELOW_MAPS, bar_tall + 0.1), draw
 
 
 def draw_written(explanation: Explanation, inner: float = INNER) -> tuple[float, Draw]:
@@ -337,7 +337,6 @@ def _signed(axes: "Axes", cells: np.ndarray, aspect: Literal["auto", "equal"] = 
         interpolation="nearest",
     )
     axes.tick_params(labelsize=6)
-    axes.locator_params(integer=True)
     return image
 
 

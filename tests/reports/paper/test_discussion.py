@@ -94,7 +94,7 @@ def test_pictures_are_told_by_what_was_measured() -> None:
         return Faithfulness(name, [0, 1], [0.9, 0.5], [0.9, 0.5], low + 0.1, (low, low + 0.2), 9)
 
     explanation = Explanation(
-        task="t", run="r", given="g", told="t", answer="a", parts=["a"], attributions={}, maps=[],
+        task="t", run="r", told="t", answer="a", parts=["a"], attributions={}, maps=[],
         faithfulness=[curve("good", 0.1), curve("fine", 0.2), curve("bad", -0.1)],
     )  # fmt: skip
     text = said(run(), explanation=explanation)
