@@ -144,10 +144,10 @@ def test_missing_column(capsys, tmp_path: Path) -> None:
         (b"text,label\n", "has no rows"),
         (("text,label\n" + "caf\xe9,1\ntea,0\n" * 9).encode("latin-1"), "is not UTF-8 text"),
         (b"text,label\none,a\ntwo,a\nthree,a\n", "has one class only ('a')"),
-        (b"text,label\none,a\ntwo,a\nthree,b\n", "the class 'b' has 1 row"),
+        (b"text,label\none,a\ntwo,a\nthree,b\n", "the class 'b' has 1 example"),
         (
             b"text,label\none,a\ntwo,a\nthree," + b"b" * 60 + b"\nfour,c\n",
-            f"2 of 3 classes have 1 row left, such as '{'b' * 40}...', too few to hold one out; name the",
+            f"2 of 3 classes have 1 example left, such as '{'b' * 40}...', too few to hold one out; if the",
         ),
     ],
 )
@@ -225,6 +225,18 @@ def test_threads_that_wait_soon_sleep_unless_the_user_said_otherwise(
     assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr
 
 
+def test_a_command_does_not_look_for_cycles_at_its_end() -> None:
+    code = (
+        "import atexit, gc, sys; from glassformer.cli import main\n"
+        "atexit.register(lambda: print('frozen', gc.get_freeze_count() > 1000))\n"
+        "usual, sys.argv = gc.get_threshold(), ['glassformer', '--version']; main()\n"
+        "assert gc.get_threshold() > usual\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("frozen True\n")
+
+
 @pytest.mark.parametrize(
     "command",
     ["--help", "train --help", "train imdb --help", "train parity --help", "train text --help",
@@ -247,7 +259,8 @@ def test_help_needs_no_torch(command: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["predict nowhere a.png", "evaluate nowhere", "explain nowhere a.png", "export nowhere --format hub",
+    ["predict nowhere a.png", "evaluate nowhere", "evaluate .. --data.test nowhere",
+     "explain nowhere a.png", "export nowhere --format hub",
      "train images --data.train nowhere", "train text --data.train .. --data.test nowhere",
      "train text --data.train .. --data.validation nowhere", "pretrain text --data.train nowhere",
      "compare images --data.train nowhere --vary model.layers=1,2", "tune text --data.train nowhere",
