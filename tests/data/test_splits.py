@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from glassformer.data.splits import count_shared, stratified_fraction, stratified_split
+from glassformer.data.splits import (
+    FEW_EXAMPLES,
+    count_shared,
+    few_examples,
+    stratified_fraction,
+    stratified_split,
+)
 from glassformer.errors import DataError
 
 NAMES = ["red", "blue", "green"]
@@ -44,7 +50,7 @@ def test_neighbours_stay_together() -> None:
 
 
 def test_a_lonely_row_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="the class 'blue' has 1 row"):
+    with pytest.raises(DataError, match="the class 'blue' has 1 example"):
         stratified_split(np.array([0, 0, 1]), 0.5, 0, NAMES)
 
 
@@ -53,6 +59,12 @@ def test_fraction_keeps_the_shares() -> None:
     rows = stratified_fraction(labels, 0.25, seed=3)
     assert np.bincount(labels[rows]).tolist() == [20, 5]
     assert stratified_fraction(labels, 1, seed=3).tolist() == list(range(100))
+
+
+def test_few_validation_examples_are_told() -> None:
+    (told,) = few_examples([500, 4], "which epoch is best")
+    assert told.startswith("validation has 4 examples, each worth 0.250 of its accuracy, so which epoch is")
+    assert few_examples([500, FEW_EXAMPLES], "which epoch is best") == few_examples([], "it") == []
 
 
 def test_shared_counts_rows_of_the_second() -> None:

@@ -22,6 +22,7 @@ from glassformer.exercises.submissions import Submission
 from glassformer.exercises.workers import Workers
 from tests.helpers import commands_in
 
+pytestmark = pytest.mark.xdist_group("grading")  # its fixture takes long: made once
 HOSTILE = Path(__file__).parents[1] / "checking" / "hostile"
 SHEET = SHEETS["attention"]
 RIGHT = reference(SHEET)["attention.py"]

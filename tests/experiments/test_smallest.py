@@ -17,6 +17,7 @@ from glassformer.experiments import smallest as search
 from glassformer.experiments.config import SmallestConfig
 from glassformer.tasks import find_task
 
+pytestmark = pytest.mark.xdist_group("smallest")  # its fixture takes long: made once
 # two bits of six decide nothing: 'is it odd?' of two bits, which any size learns
 EASY = "smallest parity --data.bits 6 --data.train-share 0.5 --above 0.6 --batch-size 8 --steps 400 --seeds 6"
 

@@ -16,6 +16,7 @@ from tests.helpers import glassformer
 from glassformer.cli import main
 from glassformer.experiments.study import last_line
 
+pytestmark = pytest.mark.xdist_group("study")  # its fixture takes long: made once
 SIZES = "--data.bits 6 --fit.epochs 2 --model.d-model 8 --model.d-ff 8 --model.heads 2 --precision fp32"
 TINY = SIZES.split()
 VARIED = ["--vary", "model.layers=1,2", "--seeds", "2"]

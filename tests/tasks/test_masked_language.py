@@ -27,6 +27,7 @@ from glassformer.training.callbacks import InterruptedRun, RunKeeper
 from glassformer.training.fit import resume, train
 from glassformer.training.run_folder import write_config
 
+pytestmark = pytest.mark.xdist_group("masked_language")  # its fixture takes long: made once
 PHRASES = [
     "the cat sat on the mat",
     "a small dog ran through our park",

@@ -11,6 +11,7 @@ from glassformer.data.splits import draw_distinct
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.base import PRETRAINED, Prepared
+from glassformer.tasks.classification import Prediction
 
 
 @pytest.fixture(autouse=True)
@@ -299,6 +300,14 @@ def test_unknown_names_get_the_nearest() -> None:
         find_task("imdb").preset(None, "recurent")
     with pytest.raises(UsageError, match=r"preset cpu is for model\.name=transformer"):
         find_task("imdb").preset("cpu", "recurrent")
+
+
+def test_an_answer_names_the_likeliest_others_and_sums_up_the_rest() -> None:
+    shares = dict(zip("0123456789", (0.02, 0.5, 0.01, 0.2, 0.1, 0.03, 0.04, 0.06, 0.03, 0.01), strict=True))
+    told = find_task("digits").told(Prediction("a.png", "1", shares))
+    assert told == "1 50.0% (3 20.0%, 4 10.0%, 7 6.0%, 6 4.0%, 5 more 10.0%): a.png"
+    told = find_task("imdb").told(Prediction("Dull.", "negative", {"negative": 0.75, "positive": 0.25}))
+    assert told == "negative 75.0% (positive 25.0%): Dull."
 
 
 def test_a_long_input_is_repeated_by_its_beginning_and_a_path_whole() -> None:

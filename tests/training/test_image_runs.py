@@ -1,6 +1,8 @@
 """Runs on images from beginning to end: what they write, print, resume and predict."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,7 +110,7 @@ def test_evaluate_on_a_folder_of_images(tmp_path: Path, capsys: pytest.CaptureFi
         "--fit.epochs 6 --fit.batch-size 8 --threads 1 --no-baselines --model.layers 1 --model.d-model 24"
     )
     assert main(command.split()) == 0
-    capsys.readouterr()
+    assert "validation has 4 examples, each worth 0.250 of its accuracy" in capsys.readouterr().out
     words = ["evaluate", str(tmp_path / "run"), "--data.test", str(other), "--threads", "1"]
     assert main(words) == 0
     assert "16 test examples" in capsys.readouterr().out
@@ -117,6 +119,15 @@ def test_evaluate_on_a_folder_of_images(tmp_path: Path, capsys: pytest.CaptureFi
     refused = capsys.readouterr().err.strip().splitlines()
     assert len(refused) == 1
     assert "cow" in refused[0]
+    for command in ("predict", "explain"):  # asked before what takes seconds is loaded
+        code = (
+            "import sys; from glassformer.cli import main\n"
+            f"assert main([{command!r}, {words[1]!r}, 'gone.png']) == 2\n"
+            "assert 'torch' not in sys.modules"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert "there is no image file gone.png" in done.stderr
     (other / "cat" / "bad.png").write_bytes(b"no image")
     assert main(words) == 1
     assert "leave bad images out with --skip-bad" in capsys.readouterr().err

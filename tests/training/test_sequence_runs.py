@@ -10,6 +10,7 @@ from tests.helpers import write_csv
 import glassformer
 from glassformer.cli import main
 
+pytestmark = pytest.mark.xdist_group("sequence_runs")  # its fixture takes long: made once
 SMALL = "--data.length 3 --data.alphabet 6 --fit.batch-size 8 --threads 1 --precision fp32".split()  # noqa: SIM905
 
 

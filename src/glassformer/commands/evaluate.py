@@ -8,6 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from glassformer.commands.parsing import parse, say
+from glassformer.commands.task_options import require_path
 from glassformer.errors import UsageError
 from glassformer.tasks.config import MachineConfig
 
@@ -54,6 +55,8 @@ def run(words: list[str]) -> int:
         raise UsageError(
             "--skip-bad is for images of your own; give their file or folder with --data.test too"
         )
+    if options.test is not None:
+        require_path(options.test)
     from glassformer.loading import load
     from glassformer.training.run_folder import write_json
 

@@ -46,9 +46,10 @@ def run(words: list[str]) -> int:
     if not options.given.strip():
         raise UsageError("an empty input cannot be explained; give a text, a sequence or an image file")
     require_seed(options.seed)
-    from glassformer.training.run_folder import require_run
+    from glassformer.training.run_folder import read_config, require_run
 
     require_run(Path(options.run))
+    read_config(Path(options.run)).task.require_inputs([options.given])
     from glassformer.reports.explanation import require_kind, write_explanation
 
     path = Path(options.out or Path(options.run) / "explain.html")

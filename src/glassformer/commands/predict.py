@@ -50,6 +50,11 @@ def run(words: list[str]) -> int:
         raise UsageError(
             f"{which}, and an empty input cannot be predicted; give words, a sequence or a file in each"
         )
+    from glassformer.training.run_folder import CONFIG, read_config
+
+    folder = Path(options.run)
+    if (folder / CONFIG).is_file():  # else it is said below what is missing
+        read_config(folder).task.require_inputs(inputs)
     from glassformer.loading import load
 
     loaded = load(options.run, options)

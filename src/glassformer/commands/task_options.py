@@ -88,8 +88,14 @@ def require_files(config: TrainConfig[Any, Any]) -> None:
     """Refuses data of the user's that is not there, before what takes seconds is loaded."""
     for split in ("train", "validation", "test"):
         path = getattr(config.data, split, None)
-        if isinstance(path, str) and path and not Path(path).expanduser().exists():
-            raise UsageError(f"there is no file or folder {path}; check the path")
+        if isinstance(path, str) and path:
+            require_path(path)
+
+
+def require_path(path: str) -> None:
+    """Refuses a file or folder of the user's that is not there."""
+    if not Path(path).expanduser().exists():
+        raise UsageError(f"there is no file or folder {path}; check the path")
 
 
 def without_own(words: list[str], with_value: Sequence[str], switches: Sequence[str]) -> list[str]:

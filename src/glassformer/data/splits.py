@@ -1,11 +1,15 @@
 """Who learns and who judges: stratified splits by a seed, and what they have in common."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from glassformer.errors import DataError
 
 LETTERS = 40
 """Of a class's name, in a message."""
+FEW_EXAMPLES = 100
+"""With fewer to choose by, a reader is told."""
 
 
 def stratified_split(
@@ -24,11 +28,11 @@ def stratified_split(
     if len(single := classes[sizes < 2]):
         name = class_names[single[0]]
         name = repr(name if len(name) <= LETTERS else f"{name[:LETTERS]}...")
-        which = f"the class {name} has 1 row left"
+        which = f"the class {name} has 1 example left"
         remedy = ""
         if len(single) > 1:
-            which = f"{len(single):,} of {len(classes):,} classes have 1 row left, such as {name}"
-            remedy = "name the right column if the labels stand in another, "
+            which = f"{len(single):,} of {len(classes):,} classes have 1 example left, such as {name}"
+            remedy = "if the labels of a table stand in another column, name it; "
         raise DataError(
             f"{which}, too few to hold one out; {remedy}give every class at least three "
             "examples, or give validation and test data of their own"
@@ -52,6 +56,20 @@ def stratified_fraction(labels: np.ndarray, fraction: float, seed: int) -> np.nd
         rows = np.flatnonzero(labels == label)
         kept.append(generator.permutation(rows)[: max(1, round(fraction * len(rows)))])
     return np.sort(np.concatenate(kept))
+
+
+def few_examples(counts: Sequence[int], chosen: str) -> list[str]:
+    """A note where so few validation examples choose, where they are fewest, that luck does.
+
+    chosen: what they choose, as 'which epoch is best'.
+    """
+    fewest = min(counts, default=FEW_EXAMPLES)
+    if fewest >= FEW_EXAMPLES:
+        return []
+    return [
+        f"validation has {fewest} example{'s' * (fewest != 1)}, each worth {1 / fewest:.3f} of its "
+        f"accuracy, so {chosen} may be luck; give it more, with --data.validation-share say"
+    ]
 
 
 def count_shared(first: np.ndarray, second: np.ndarray) -> int:

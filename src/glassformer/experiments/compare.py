@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from glassformer.data.splits import few_examples
 from glassformer.errors import DataError, UsageError
 from glassformer.experiments.comparison import pairs, table_rows
 from glassformer.experiments.plan import Row, run_name
@@ -13,7 +14,6 @@ from glassformer.experiments.study import (
     STUDY,
     TRIALS,
     Job,
-    few_examples,
     is_finished,
     locked,
     metrics_of,
@@ -102,7 +102,10 @@ def compare(
             "pairs": pairs(rows, outcomes),
             "failures": failures,
             "notes": [
-                *few_examples([each["validation"]["count"] for runs in outcomes for each in runs.values()]),
+                *few_examples(
+                    [each["validation"]["count"] for runs in outcomes for each in runs.values()],
+                    "what ranks best",
+                ),
                 *_notes(base, planned, folder),
             ],
         }

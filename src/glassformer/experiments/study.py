@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +34,6 @@ STUDY, RUNS, LOGS = "study.json", "runs", "logs"
 TRIALS = "trials"
 """What a search has in place of runs; see `tune`."""
 TAIL_BYTES = 4096
-FEW_EXAMPLES = 100
-"""With fewer to choose by, a reader is told."""
 END_SECONDS = 60
 """How long a run may take to save its state when it is asked to end."""
 
@@ -85,17 +83,6 @@ def metrics_of(folder: Path) -> dict[str, Any]:
             "study again"
         ) from None
     return metrics
-
-
-def few_examples(counts: Sequence[int]) -> list[str]:
-    """A note where so few validation examples choose, in the run that has fewest, that luck does."""
-    fewest = min(counts, default=FEW_EXAMPLES)
-    if fewest >= FEW_EXAMPLES:
-        return []
-    return [
-        f"validation has {fewest} example{'s' * (fewest != 1)}, each worth {1 / fewest:.3f} of its "
-        "accuracy, so what ranks best may be luck; give it more, with --data.validation-share say"
-    ]
 
 
 def run_all(

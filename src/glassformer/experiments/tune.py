@@ -21,10 +21,11 @@ from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from glassformer.cache import write_atomically
+from glassformer.data.splits import few_examples
 from glassformer.errors import DataError, UsageError
 from glassformer.experiments.plan import Configure
 from glassformer.experiments.space import Space
-from glassformer.experiments.study import STUDY, TRIALS, few_examples
+from glassformer.experiments.study import STUDY, TRIALS
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import TrainConfig
@@ -90,7 +91,7 @@ def tune(
     if result["best"] is None:
         raise DataError(f"no trial of {folder} came to its end; see the lines above, or narrow the search")
     judged = read_json(folder / TRIALS / f"{result['best']['number']:04d}" / METRICS)["validation"]
-    result["notes"] = few_examples([judged["count"]])
+    result["notes"] = few_examples([judged["count"]], "what ranks best")
     write_json(folder / RESULT, result)
     write_best(folder, result)
     return result

@@ -272,6 +272,13 @@ class Task(ABC):
         """An input to show the trained model at work on, where one says more than figures."""
         return None
 
+    def require_inputs(self, inputs: list[str]) -> None:
+        """Raises UsageError where what a user gave to predict names a file that is not there.
+
+        Reads nothing: commands ask before they load what takes seconds.
+        """
+        return None
+
     @abstractmethod
     def encode(
         self, inputs: list[str], tokenizer: "Tokenizer | None", config: TrainConfig[Any, Any]

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from glassformer.baselines.cache import SplitSource
 
+OTHERS_TOLD = 4
+"""Classes that `predict` names beside the answer."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -139,9 +142,14 @@ class Classification(Task):
         ]
 
     def told(self, prediction: Prediction) -> str:
-        """The class, the probabilities, and the beginning of the input."""
-        shares = ", ".join(f"{name} {p:.3f}" for name, p in prediction.probabilities.items())
-        return f"{prediction.label} ({shares}): {self.shown(prediction.input)}"
+        """The class, the probabilities of it and of the likeliest others, and the beginning of the input."""
+        others = {name: p for name, p in prediction.probabilities.items() if name != prediction.label}
+        ranked = sorted(others, key=others.__getitem__, reverse=True)
+        shares = [f"{name} {others[name]:.1%}" for name in ranked[:OTHERS_TOLD]]
+        if rest := ranked[OTHERS_TOLD:]:
+            shares.append(f"{len(rest)} more {sum(others[name] for name in rest):.1%}")
+        own = prediction.probabilities[prediction.label]
+        return f"{prediction.label} {own:.1%} ({', '.join(shares)}): {self.shown(prediction.input)}"
 
     def label_numbers(self, words: list[str], class_names: list[str], path: Path) -> "np.ndarray":
         """(rows,) class numbers of the labels in a file or a folder."""

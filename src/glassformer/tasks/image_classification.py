@@ -232,6 +232,15 @@ class ImageClassification(Classification):
         logits: Tensor = model(batch["images"])
         return logits
 
+    def require_inputs(self, inputs: list[str]) -> None:
+        """Each is the path of a file."""
+        for name in inputs:
+            path = Path(name).expanduser()
+            if path.is_dir():
+                raise UsageError(f"{name} is a folder; give the paths of images, as {path / '*.png'}")
+            if not path.is_file():
+                raise UsageError(f"there is no image file {name}; give the path of an image")
+
     def encode(
         self, inputs: list[str], tokenizer: "Tokenizer | None", config: TrainConfig[Any, Any]
     ) -> tuple["ImageExamples", list[str]]:
@@ -241,15 +250,11 @@ class ImageClassification(Classification):
         from glassformer.data.decoding import decode
         from glassformer.data.images import ImageExamples, Images, as_notes, hash_pixels
 
+        self.require_inputs(inputs)
         channels, height, width = self.shape(config)
         decoded, kinds = [], Counter[str]()
         for name in inputs:
-            path = Path(name).expanduser()
-            if path.is_dir():
-                raise UsageError(f"{name} is a folder; give the paths of images, as {path / '*.png'}")
-            if not path.is_file():
-                raise UsageError(f"there is no image file {name}; give the path of an image")
-            pixels, done = decode(path.read_bytes(), name, (height, width), channels)
+            pixels, done = decode(Path(name).expanduser().read_bytes(), name, (height, width), channels)
             decoded.append(pixels)
             kinds.update(done)
         stacked = np.stack(decoded)

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import load_file
 
 from glassformer.cache import write_atomically
+from glassformer.data.splits import few_examples
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Prepared, Report, Task
@@ -178,6 +179,7 @@ def _run(
         f"{task_name}: {sizes} examples; {config.model.name} of {parameters:,}{of_all} parameters; "
         f"{machine.device.type}, {machine.precision}, {machine.threads} thread{'s' * (machine.threads > 1)}"
     )
+    prepared.notes.extend(few_examples([len(prepared.examples["validation"])], "which epoch is best"))
     for note in prepared.notes:
         report(f"note: {note}")
     clock, history = Clock(), History()
