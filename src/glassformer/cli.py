@@ -98,8 +98,8 @@ def share_cores() -> None:
 def collect_seldom() -> None:
     """Has Python look for unused cycles of objects less often, and not once more before it ends.
 
-    The modules of a training hold a million objects, which stay; to look through them again and again took a
-    third of the time of a command that only starts and ends (benchmarks/README.md).
+    The modules of a training hold 440,000 objects, which stay; to look through them again and again took a
+    quarter of the time of a training that only starts and ends (benchmarks/README.md).
     """
     gc.set_threshold(5_000, 20, 50)
     atexit.register(gc.freeze)
