@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from glassformer.paths import user_path
+
 
 def cache_folder() -> Path:
     """GLASSFORMER_CACHE, else the platform's cache folder."""
     if chosen := os.environ.get("GLASSFORMER_CACHE"):
-        return Path(chosen).expanduser()
+        return user_path(chosen)
     from platformdirs import user_cache_path
 
     return user_cache_path("glassformer")

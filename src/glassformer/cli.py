@@ -101,7 +101,7 @@ def collect_seldom() -> None:
     The modules of a training hold 440,000 objects, which stay; to look through them again and again took a
     quarter of the time of a training that only starts and ends (benchmarks/README.md).
     """
-    gc.set_threshold(5_000, 20, 50)
+    gc.set_threshold(5_000, 10, 10)
     atexit.register(gc.freeze)
 
 

@@ -1,18 +1,23 @@
 """Searches: what they may choose, one study shared by two processes, and the preset they end with."""
 
+import gc
 import json
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from glassformer.cli import main
 from glassformer.errors import UsageError
+from glassformer.experiments import tune
 from glassformer.experiments.space import Choices, Range, parse_search, usual_space
 from glassformer.tasks import TASKS, find_task
+from glassformer.training.module import TrainingModule
 
 SIZES = "--data.bits 6 --model.d-model 8 --model.d-ff 8 --model.heads 2 --precision fp32"
 TINY = SIZES.split()
@@ -115,6 +120,29 @@ def test_a_trial_that_was_good_early_is_held_against_later_ones(tmp_path: Path) 
     early = [trial for trial in result["trials"] if trial["state"] == "pruned"]
     assert early
     assert all(len(trial["epochs"]) >= 10 for trial in early)
+
+
+def test_a_trial_leaves_no_model_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modules: weakref.WeakSet[TrainingModule] = weakref.WeakSet()
+    built, trained, alive = TrainingModule.__init__, tune.train, []
+
+    def build(self: TrainingModule, *words: Any) -> None:
+        built(self, *words)
+        modules.add(self)
+
+    def train(*words: Any, **more: Any) -> Any:
+        alive.append(len(modules))
+        return trained(*words, **more)
+
+    monkeypatch.setattr(TrainingModule, "__init__", build)
+    monkeypatch.setattr(tune, "train", train)
+    words = ["tune", "parity", *TINY, *SEARCH, "--fit.epochs", "1", "--trials", "3"]
+    gc.disable()  # nothing is collected by chance
+    try:
+        assert main([*words, "--study", str(tmp_path / "study")]) == 0
+    finally:
+        gc.enable()
+    assert alive == [0, 0, 0]
 
 
 def test_a_search_is_refused_before_anything_is_trained(

@@ -361,6 +361,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda at: (at / "config.yaml").write_bytes(reversed_classes(at)),
         "config.yaml is not what was exported (its checksum differs); export the run anew",
     ),
+    "another configuration": (
+        lambda at: (at / "config.yaml").write_bytes(b"a: ["),
+        "config.yaml is not what was exported (its checksum differs); export the run anew",
+    ),
     "a broken configuration": (
         lambda at: with_file(at, "config.yaml", b"a: ["),
         "config.yaml is broken",

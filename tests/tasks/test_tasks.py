@@ -9,6 +9,7 @@ from tests.helpers import reviews, write_csv, write_jsonl, write_parquet
 from glassformer.data.labels import class_names_of
 from glassformer.data.splits import draw_distinct
 from glassformer.errors import DataError, UsageError
+from glassformer.paths import user_path
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.base import PRETRAINED, Prepared
 from glassformer.tasks.classification import Prediction
@@ -302,10 +303,20 @@ def test_unknown_names_get_the_nearest() -> None:
         find_task("imdb").preset("cpu", "recurrent")
 
 
+def test_paths_may_begin_with_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert user_path("~/pets") == tmp_path / "pets"
+    assert user_path("~pets.csv") == Path("~pets.csv")  # a file of that name, and nobody's home
+
+
 def test_an_answer_names_the_likeliest_others_and_sums_up_the_rest() -> None:
     shares = dict(zip("0123456789", (0.02, 0.5, 0.01, 0.2, 0.1, 0.03, 0.04, 0.06, 0.03, 0.01), strict=True))
     told = find_task("digits").told(Prediction("a.png", "1", shares))
     assert told == "1 50.0% (3 20.0%, 4 10.0%, 7 6.0%, 6 4.0%, 5 more 10.0%): a.png"
+    six = dict(zip("abcdef", (0.5, 0.2, 0.12, 0.1, 0.06, 0.02), strict=True))
+    assert find_task("images").told(Prediction("a.png", "a", six)).startswith("a 50.0% (b 20.0%, c 12.0%, d")
+    assert "e 6.0%, f 2.0%)" in find_task("images").told(Prediction("a.png", "a", six))
     told = find_task("imdb").told(Prediction("Dull.", "negative", {"negative": 0.75, "positive": 0.25}))
     assert told == "negative 75.0% (positive 25.0%): Dull."
 

@@ -102,7 +102,9 @@ def test_digits_learn_and_are_written_printed_drawn_and_predicted(
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_evaluate_on_a_folder_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_on_a_folder_of_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     train_folder = image_folder(tmp_path / "pets", {"cat": 30, "dog": 30})
     other = image_folder(tmp_path / "other", {"cat": 7, "dog": 9}, seed=5)
     command = (
@@ -131,7 +133,8 @@ def test_evaluate_on_a_folder_of_images(tmp_path: Path, capsys: pytest.CaptureFi
     (other / "cat" / "bad.png").write_bytes(b"no image")
     assert main(words) == 1
     assert "leave bad images out with --skip-bad" in capsys.readouterr().err
-    assert main([*words, "--skip-bad"]) == 0
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main([*words[:3], "~/other", "--threads", "1", "--skip-bad"]) == 0
     shown = capsys.readouterr().out
     assert "16 test examples" in shown
     assert "1 image was left out as unreadable: " in shown

@@ -50,10 +50,10 @@ def run(words: list[str]) -> int:
         raise UsageError(
             f"{which}, and an empty input cannot be predicted; give words, a sequence or a file in each"
         )
-    from glassformer.training.run_folder import CONFIG, read_config
+    from glassformer.training.run_folder import CONFIG, EXPORT, read_config
 
     folder = Path(options.run)
-    if (folder / CONFIG).is_file():  # else it is said below what is missing
+    if (folder / CONFIG).is_file() and not (folder / EXPORT).is_file():  # what is exported is checked first
         read_config(folder).task.require_inputs(inputs)
     from glassformer.loading import load
 

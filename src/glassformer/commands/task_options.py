@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
 from typing import Any, Generic
 
 from tyro.conf import UseAppendAction
@@ -11,6 +10,7 @@ from glassformer.commands.parsing import all_values, parse, without_value
 from glassformer.config_files import flags_of_mapping, flags_of_options, options_in
 from glassformer.errors import UsageError
 from glassformer.models.configs import hidden_fields
+from glassformer.paths import user_path
 from glassformer.tasks import find_task
 from glassformer.tasks.base import PRETRAINED, Task
 from glassformer.tasks.config import Data, Model, TrainConfig
@@ -94,7 +94,7 @@ def require_files(config: TrainConfig[Any, Any]) -> None:
 
 def require_path(path: str) -> None:
     """Refuses a file or folder of the user's that is not there."""
-    if not Path(path).expanduser().exists():
+    if not user_path(path).exists():
         raise UsageError(f"there is no file or folder {path}; check the path")
 
 

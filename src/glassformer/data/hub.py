@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassformer.errors import DataError, UsageError
+from glassformer.paths import user_path
 
 
 @dataclass(frozen=True)
@@ -71,4 +72,4 @@ class HubData:
 def data_folder(data_dir: str | None) -> Path | None:
     """The folder of local data sets: the option, else GLASSFORMER_DATA, else None."""
     chosen = data_dir or os.environ.get("GLASSFORMER_DATA")
-    return Path(chosen).expanduser() if chosen else None
+    return user_path(chosen) if chosen else None

@@ -4,6 +4,7 @@ A study is a journal file in its folder, or a database; any number of processes,
 that see it, work on one study until it has its trials. Every trial is a run folder without a test figure.
 """
 
+import gc
 import json
 import math
 import platform
@@ -223,6 +224,7 @@ def _attempt(
         return
     try:
         shutil.rmtree(run, ignore_errors=True)
+        gc.collect()  # the trial before is in memory still: its trainer and model hold one another
         train(task_name, config, str(run), report=lambda line: None, trial=each_epoch)
         accuracy = float(read_json(run / METRICS)["validation"]["accuracy"])
     except (optuna.TrialPruned, DataError) as error:  # or it diverged

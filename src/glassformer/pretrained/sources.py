@@ -10,6 +10,7 @@ import yaml
 from glassformer.errors import DataError, UsageError
 from glassformer.models.encoder_config import EncoderShape
 from glassformer.models.vision_config import VisionShape
+from glassformer.paths import user_path
 from glassformer.pretrained.architectures import Shape, architecture_of, shape_of
 from glassformer.pretrained.checkpoint import (
     CONFIG,
@@ -78,7 +79,7 @@ def find(name: str) -> Source:
     """
     if not name:
         raise UsageError("no published model is named; give --model.pretrained FOLDER, or a hub NAME")
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if folder.is_dir():
         name = str(folder.absolute())
     elif HUB_NAME.fullmatch(name) and not folder.exists():

@@ -273,7 +273,7 @@ class Task(ABC):
         return None
 
     def require_inputs(self, inputs: list[str]) -> None:
-        """Raises UsageError where what a user gave to predict names a file that is not there.
+        """Raises UsageError where what a user gave to predict or explain names a file that is not there.
 
         Reads nothing: commands ask before they load what takes seconds.
         """

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassformer.errors import DataError, UsageError
+from glassformer.paths import user_path
 from glassformer.tasks.config import TrainConfig
 from glassformer.tasks.text_classification import TextData
 from glassformer.tasks.text_sources import Source
@@ -141,7 +141,7 @@ def _drawn_by(content: Mapping[str, Any], task: str, data: Any) -> dict[str, Any
 
 
 def _place(path: str) -> str:
-    return str(Path(path).expanduser().absolute()) if path else ""
+    return str(user_path(path).absolute()) if path else ""
 
 
 def token_counts(examples: "Pieces") -> "np.ndarray":

@@ -11,6 +11,7 @@ from tyro.conf import arg
 from glassformer.cache import cache_folder, cache_key
 from glassformer.errors import UsageError
 from glassformer.models.configs import require_fraction, require_share
+from glassformer.paths import user_path
 from glassformer.tasks.base import PRETRAINED, Prepared, Report, evenly
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.config import TrainConfig
@@ -235,7 +236,7 @@ class ImageClassification(Classification):
     def require_inputs(self, inputs: list[str]) -> None:
         """Each is the path of a file."""
         for name in inputs:
-            path = Path(name).expanduser()
+            path = user_path(name)
             if path.is_dir():
                 raise UsageError(f"{name} is a folder; give the paths of images, as {path / '*.png'}")
             if not path.is_file():
@@ -254,7 +255,7 @@ class ImageClassification(Classification):
         channels, height, width = self.shape(config)
         decoded, kinds = [], Counter[str]()
         for name in inputs:
-            pixels, done = decode(Path(name).expanduser().read_bytes(), name, (height, width), channels)
+            pixels, done = decode(user_path(name).read_bytes(), name, (height, width), channels)
             decoded.append(pixels)
             kinds.update(done)
         stacked = np.stack(decoded)
@@ -273,7 +274,7 @@ class ImageClassification(Classification):
         from glassformer.data.images import ImageExamples
 
         own = {name: getattr(config.data, name, usual) for name, usual in self.columns.items()} | columns
-        files = image_files(Path(file), own["image"], own["label"])
+        files = image_files(user_path(file), own["image"], own["label"])
         split = self.decoded(files, class_names, config)
         examples = ImageExamples(split.images, split.rows, split.labels)
         return examples, _pixel_source(split, class_names), [*files.notes(), *split.images.notes]

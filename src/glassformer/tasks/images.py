@@ -1,12 +1,12 @@
 """Your own labelled images: a folder with one sub-folder a class, or a table of paths or images."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import VisionTransformerConfig, require_share
 from glassformer.models.vision_config import PretrainedVisionConfig
+from glassformer.paths import user_path
 from glassformer.tasks.base import PRETRAINED, Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.image_classification import (
@@ -95,7 +95,7 @@ a published ViT on your images, brought to its size; not measured""",
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
         """The folders or files of the splits."""
         given = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
-        absolute = {split: str(Path(path).expanduser().absolute()) for split, path in given.items() if path}
+        absolute = {split: str(user_path(path).absolute()) for split, path in given.items() if path}
         return replace(config, data=replace(config.data, **absolute))
 
     def splits(
@@ -108,7 +108,7 @@ a published ViT on your images, brought to its size; not measured""",
         if not data.train:
             raise UsageError("the task images needs images to train on; give --data.train FOLDER")
         files = {
-            split: image_files(Path(path).expanduser(), data.image, data.label)
+            split: image_files(user_path(path), data.image, data.label)
             for split in ("train", "validation", "test")
             if (path := getattr(data, split))
         }

@@ -4,11 +4,11 @@ a row "colour,color" at the level of characters: c o l o u r -> c o l o r
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from glassformer.errors import DataError, UsageError, nearest
 from glassformer.models.configs import EncoderDecoderConfig, require_positive, require_share
+from glassformer.paths import user_path
 from glassformer.tasks.base import Prepared, Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.sequence_to_sequence import SequenceToSequence
@@ -83,7 +83,7 @@ not measured""",
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
         """The files of the splits."""
         given = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
-        absolute = {split: str(Path(path).expanduser().absolute()) for split, path in given.items() if path}
+        absolute = {split: str(user_path(path).absolute()) for split, path in given.items() if path}
         return replace(config, data=replace(config.data, **absolute))
 
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
@@ -195,13 +195,13 @@ not measured""",
         data = config.data
         both = []
         for column in (data.source, data.target):
-            names = open_file(Path(path).expanduser(), column).schema.names
+            names = open_file(user_path(path), column).schema.names
             if column not in names:
                 raise UsageError(
                     f"{path} has no column {column!r}; name yours with --data.source and --data.target "
                     f"({nearest(column, names)})"
                 )
-            file = TextFile(Path(path).expanduser(), text=column, label=column)
+            file = TextFile(user_path(path), text=column, label=column)
             texts = [text for batch in file.texts() for text in batch]
             for number, text in enumerate(texts, start=1):
                 if not text.strip():
@@ -220,7 +220,7 @@ not measured""",
             both.append(texts)
         if not both[0]:
             raise DataError(f"{path} has no rows; give a file with at least three pairs")
-        checksum = TextFile(Path(path).expanduser(), data.source, data.target).checksum()
+        checksum = TextFile(user_path(path), data.source, data.target).checksum()
         return list(zip(*both, strict=True)), checksum
 
     def _encoded(self, rows: Rows, tokenizer: "Tokenizer") -> "Pairs":

@@ -2,13 +2,13 @@
 
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from glassformer.cache import cache_key
 from glassformer.errors import DataError, UsageError, nearest
 from glassformer.models.configs import require_positive, require_share
 from glassformer.models.encoder_config import MaskedLanguageModelConfig
+from glassformer.paths import user_path
 from glassformer.tasks.base import Prepared, Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.corpus import (
@@ -218,12 +218,12 @@ imdb's preset on your file; not measured""",
         data = config.data
         if not data.train:
             raise UsageError("pretrain text needs a file to learn from; give --data.train FILE")
-        train = TextFile(Path(data.train).expanduser(), data.text, data.label)
+        train = TextFile(user_path(data.train), data.text, data.label)
         given = {
             split: source_of(file, np.arange(file.count_rows()))
             for split, path in (("validation", data.validation), ("test", data.test))
             if path
-            for file in [TextFile(Path(path).expanduser(), data.text, data.label)]
+            for file in [TextFile(user_path(path), data.text, data.label)]
         }
         splits, notes = _splits_of_fine_tuning(train, config)
         if not splits:

@@ -7,6 +7,7 @@ from typing import Any
 from glassformer.errors import UsageError
 from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig, require_share
 from glassformer.models.encoder_config import PretrainedClassifierConfig
+from glassformer.paths import user_path
 from glassformer.tasks.base import Preset
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.text_classification import TextClassification, TextData
@@ -88,7 +89,7 @@ imdb's preset on your file; not measured""",
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
         """The files of the splits."""
         given = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
-        absolute = {split: str(Path(path).expanduser().absolute()) for split, path in given.items() if path}
+        absolute = {split: str(user_path(path).absolute()) for split, path in given.items() if path}
         return replace(config, data=replace(config.data, **absolute))
 
     def sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from glassformer.cache import cache_key
 from glassformer.errors import UsageError
 from glassformer.models.configs import require_fraction, require_positive, require_share
+from glassformer.paths import user_path
 from glassformer.tasks.base import PRETRAINED, Prepared, Report, evenly
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.config import TrainConfig
@@ -239,7 +240,7 @@ class TextClassification(Classification):
 
         assert tokenizer is not None
         own = {name: getattr(config.data, name, name) for name in ("text", "label")}
-        given = TextFile(Path(file), **(own | columns))
+        given = TextFile(user_path(file), **(own | columns))
         labels = self.label_numbers(given.labels(), class_names, given.path)
         checksum = given.checksum()
         key = cache_key(tokenizer.to_str())

@@ -179,7 +179,8 @@ def _run(
         f"{task_name}: {sizes} examples; {config.model.name} of {parameters:,}{of_all} parameters; "
         f"{machine.device.type}, {machine.precision}, {machine.threads} thread{'s' * (machine.threads > 1)}"
     )
-    prepared.notes.extend(few_examples([len(prepared.examples["validation"])], "which epoch is best"))
+    if config.fit.epochs > 1 and not task.kept_by_loss:
+        prepared.notes.extend(few_examples([len(prepared.examples["validation"])], "which epoch is best"))
     for note in prepared.notes:
         report(f"note: {note}")
     clock, history = Clock(), History()
