@@ -7,7 +7,16 @@ import pytest
 from matplotlib.axis import YAxis
 
 from glassformer.reports.figures import draw_learning_curves
-from glassformer.reports.page import add_axes, as_bytes, legend_above, new_page
+from glassformer.reports.page import (
+    TEXT,
+    add_axes,
+    as_bytes,
+    legend_above,
+    new_page,
+    shortened,
+    text_width,
+    told_apart,
+)
 
 
 @pytest.mark.parametrize("width", [4.0, 5.6, 12.0])
@@ -72,3 +81,11 @@ def test_fixed_ticks_change_no_axis(scale: str) -> None:
     assert [*axes.get_xlim(), *axes.get_ylim(), *other.get_xlim()] == pytest.approx(limits)
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b", "c"]
     assert other.get_xticks()[-1] == last == pytest.approx(0.3)
+
+
+def test_names_that_differ_in_their_middle_are_told_apart() -> None:
+    names = [f"Class number {number:02} with a rather long name" for number in (0, 5, 10)]
+    assert len({shortened(name, 1.0, TEXT) for name in names}) == 1, "or this test shows nothing"
+    labels = told_apart([*names, "cat"], 1.0, TEXT)
+    assert [label[:3] for label in labels] == ["…00", "…05", "…10", "cat"]
+    assert all(text_width(label, TEXT) <= 1.0 for label in labels)

@@ -274,7 +274,7 @@ def test_a_crop_as_wide_as_the_image_is_told(
 def test_a_folder_is_no_image_to_predict(tmp_path: Path) -> None:
     task = find_task("images")
     config = task.preset(None, None)
-    with pytest.raises(UsageError, match=r"is a folder; give the paths of images, as .*\*\.png$"):
+    with pytest.raises(UsageError, match=r"is a folder; give the paths of images$"):
         task.encode([str(tmp_path)], None, config)
 
 

@@ -60,6 +60,10 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path, monkeypatch: p
     resume(str(tmp_path / "stopped"), report=quiet)
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "stopped", whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    (whole / "metrics.json").unlink()  # as if it had been stopped while it was judged
+    said: list[str] = []
+    resume(str(whole), report=said.append)
+    assert "going on after the last epoch" in said
     stopped, never = (json.loads((tmp_path / n / "metrics.json").read_text()) for n in ("stopped", "whole"))
     assert stopped["history"] == never["history"]
     assert stopped["early_images"] == never["early_images"] == {"height": 4, "width": 4, "epochs": 2}

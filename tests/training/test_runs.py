@@ -171,7 +171,7 @@ def test_a_run_of_a_tasks_name_is_not_in_its_way(
     Path("digits").mkdir()
     Path("digits", "config.yaml").touch()
     assert main(["show", "digits", "--examples", "1"]) == 0
-    assert Path("digits.png").exists()
+    assert Path("digits-examples.png").exists()
 
 
 def test_a_finished_run_is_not_resumed(run: Path) -> None:

@@ -20,7 +20,7 @@ class ShowOptions(Generic[Data]):
     preset: str | None = None
     """Configuration whose augmentation is shown; `glassformer tasks` lists them."""
     out: str | None = None
-    """FILE.png to write. Default: TASK.png in this folder."""
+    """FILE.png to write. Default: TASK-examples.png in this folder."""
     examples: int = 8
     """Pictures in a row."""
     seed: int = 0
@@ -51,7 +51,7 @@ def run(words: list[str]) -> int:
     rows, notes = task.pictures(config, options.examples, say)
     from glassformer.reports.figures import examples_page
 
-    path = Path(options.out or f"{name.replace(':', '.')}.png")
+    path = Path(options.out or f"{name.replace(':', '.')}-examples.png")
     command = f"glassformer {shlex.join(['show', *words])}"
     examples_page(rows, path, title=f"{name}: {task.summary}", caption=f"training examples; {command}")
     for note in notes:

@@ -11,7 +11,7 @@ from glassformer.commands.task_options import TaskOptions, config_of, require_fi
 from glassformer.errors import UsageError
 from glassformer.tasks import PRETRAINING, TASKS, find_task
 from glassformer.tasks.config import Data, Model
-from glassformer.training.run_folder import require_run
+from glassformer.training.run_folder import new_run_folder, require_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ def run(words: list[str]) -> int:
     options = task_options(TrainOptions, "train", name, rest)
     config = config_of(options)
     require_files(config)
+    new_run_folder(name, options.run_dir)  # one that is taken is refused before what takes seconds is loaded
     command = f"glassformer {shlex.join(['train', *without_value('--run-dir', words)])}"
     return finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))
 

@@ -68,7 +68,7 @@ def few_examples(counts: Sequence[int], chosen: str) -> list[str]:
         return []
     return [
         f"validation has {fewest} example{'s' * (fewest != 1)}, each worth {1 / fewest:.3f} of its "
-        f"accuracy, so {chosen} may be luck; hold out more (--data.validation-share), or give more"
+        f"accuracy, so {chosen} may be luck; give it more, with --data.validation-share where it is held out"
     ]
 
 

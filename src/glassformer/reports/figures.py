@@ -24,9 +24,9 @@ from glassformer.reports.page import (
     lines_height,
     new_page,
     save,
-    shortened,
     styled,
     text_width,
+    told_apart,
     wrapped,
     write_lines,
 )
@@ -215,7 +215,7 @@ def draw_confusion(figures: Mapping[str, Any], *, caption: str | None) -> "Figur
     cell = side / classes
     size = min(TEXT, max(5.0, 0.72 * 72 * cell))
     every = math.ceil(size * 1.1 / (72 * cell))  # so many classes that only some can be named
-    labels = [shortened(name, 1.6, size) for name in names]
+    labels = told_apart(names, 1.6, size)
     names_width = max(text_width(label, size) for label in labels)
     turned, below = 90, 0.45 + names_width
     if names_width <= 0.9 * cell:
@@ -282,10 +282,12 @@ def _draw_pairs(axes: "Axes", pairs: list[tuple[str, str, int, int]]) -> None:
     # a bar is the lower half of its row, the text stands above it
     rows = np.arange(len(pairs))
     axes.barh(rows + 0.22, [errors for _, _, errors, _ in pairs], height=0.34, **STYLE["bars"])
-    for row, (true, predicted, errors, examples) in zip(rows, pairs, strict=True):
-        share = f"{errors:,} of {examples:,}"
-        for_each = (PAIRS_WIDTH - 0.1 - text_width(f"  ->   {share}", TEXT)) / 2
-        text = f"{shortened(true, for_each, TEXT)} -> {shortened(predicted, for_each, TEXT)}  {share}"
+    shares = [f"{errors:,} of {examples:,}" for _, _, errors, examples in pairs]
+    for_each = (PAIRS_WIDTH - 0.1 - max(text_width(f"  ->   {share}", TEXT) for share in shares)) / 2
+    names = list(dict.fromkeys(name for pair in pairs for name in pair[:2]))
+    label = dict(zip(names, told_apart(names, for_each, TEXT), strict=True))
+    for row, (true, predicted, _, _), share in zip(rows, pairs, shares, strict=True):
+        text = f"{label[true]} -> {label[predicted]}  {share}"
         axes.text(0, row - 0.18, f" {text}", va="center", fontsize=TEXT)
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_xlim(0, 1.05 * pairs[0][2])

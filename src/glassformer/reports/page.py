@@ -6,9 +6,10 @@ clipped or overlaps.
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +122,18 @@ def shortened(text: str, width: float, size: float) -> str:
         return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
 
     return short(bisect_right(range(1, len(text)), width, key=lambda kept: text_width(short(kept), size)))
+
+
+def told_apart(names: Sequence[str], width: float, size: float) -> list[str]:
+    """The names, shortened; those that would then read alike without the words that they begin with."""
+    labels = [shortened(name, width, size) for name in names]
+    for label in {label for label in labels if labels.count(label) > 1}:
+        words = {place: names[place].split() for place, each in enumerate(labels) if each == label}
+        same = sum(1 for _ in takewhile(lambda each: len(set(each)) == 1, zip(*words.values(), strict=False)))
+        if same:
+            for place, own in words.items():
+                labels[place] = shortened(f"…{' '.join(own[same:])}", width, size)
+    return labels
 
 
 def wrapped(text: str, width: float, size: float) -> list[str]:

@@ -238,7 +238,7 @@ class ImageClassification(Classification):
         for name in inputs:
             path = user_path(name)
             if path.is_dir():
-                raise UsageError(f"{name} is a folder; give the paths of images, as {path / '*.png'}")
+                raise UsageError(f"{name} is a folder; give the paths of images")
             if not path.is_file():
                 raise UsageError(f"there is no image file {name}; give the path of an image")
 

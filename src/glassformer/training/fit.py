@@ -194,9 +194,9 @@ def _run(
         state = SafetensorsCheckpointIO().load_checkpoint(checkpoint)["callbacks"] if checkpoint else None
         if state:
             where = state["RunKeeper"]["position"]
-            report(
-                f"going on in epoch {where['epoch'] + 1}, after {where['given']} of {len(to_learn)} batches"
-            )
+            given = f"in epoch {where['epoch'] + 1}, after {where['given']} of {len(to_learn)} batches"
+            trained = where["epoch"] >= config.fit.epochs
+            report(f"going on {'after the last epoch' if trained else given}")
         if state and state["RunKeeper"]["finished"]:  # it had stopped early, and is left to be judged
             keeper.load_state_dict(state["RunKeeper"])
             clock.load_state_dict(state["Clock"])
