@@ -99,7 +99,7 @@ def collect_seldom() -> None:
     """Has Python look for unused cycles of objects less often, and not once more before it ends.
 
     The modules of a training hold 440,000 objects, which stay; to look through them again and again took a
-    quarter of the time of a training that only starts and ends (benchmarks/README.md).
+    sixth of the time of a command that only starts and ends (benchmarks/README.md).
     """
     gc.set_threshold(5_000, 10, 10)
     atexit.register(gc.freeze)
