@@ -145,7 +145,7 @@ class Classification(Task):
         """The class, the probabilities of it and of the likeliest others, and the beginning of the input."""
         others = {name: p for name, p in prediction.probabilities.items() if name != prediction.label}
         ranked = sorted(others, key=others.__getitem__, reverse=True)
-        named = ranked if len(ranked) == OTHERS_TOLD + 1 else ranked[:OTHERS_TOLD]
+        named = ranked if len(ranked) == OTHERS_TOLD + 1 else ranked[:OTHERS_TOLD]  # '1 more' is no shorter
         shares = [f"{name} {others[name]:.1%}" for name in named]
         if rest := ranked[len(named) :]:
             shares.append(f"{len(rest)} more {sum(others[name] for name in rest):.1%}")

@@ -88,7 +88,7 @@ def _bf16_is_fast(device: torch.device) -> bool:
 def _product_seconds(dtype: torch.dtype) -> float:
     """Of the fastest of some products: on a busy machine others wait for a core, and say nothing of it.
 
-    Three suffice where they take long: one in bf16 takes a hundred times fp32's where the processor has none.
+    Three suffice where they take long: one in bf16 takes up to a hundred times fp32's where it is slow.
     """
     a = torch.ones(1024, 256, dtype=dtype)
     b = torch.ones(256, 512, dtype=dtype)
