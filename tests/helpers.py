@@ -48,6 +48,13 @@ def write_parquet(path: Path, texts: list[str], labels: list[int]) -> Path:
     return path
 
 
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    """Code that ends without an error in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 def glassformer(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own."""
     return subprocess.run(

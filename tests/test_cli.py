@@ -18,7 +18,7 @@ from glassformer.errors import UsageError
 from glassformer.models.configs import FACTS
 from glassformer.tasks import PRETRAINING, TASKS, find_task
 from glassformer.training.run_folder import write_config
-from tests.helpers import glassformer, write_csv
+from tests.helpers import glassformer, python, write_csv
 
 PARITY = "train parity --data.bits 6 --data.strings 64 --fit.epochs 1 --threads 1"
 
@@ -232,8 +232,7 @@ def test_a_command_does_not_look_for_cycles_at_its_end() -> None:
         "usual, sys.argv = gc.get_threshold(), ['glassformer', '--version']; main()\n"
         "assert gc.get_threshold() > usual\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    done = python(code)
     assert done.stdout.endswith("frozen True\n")
 
 
@@ -252,8 +251,7 @@ def test_help_needs_no_torch(command: str) -> None:
         "heavy = {'torch', 'lightning', 'sklearn', 'scipy', 'pyarrow', 'numpy', 'tokenizers'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    done = python(code)
     assert len(done.stdout) > 40
 
 
@@ -272,8 +270,7 @@ def test_a_wrong_path_is_told_before_torch_is_loaded(command: str) -> None:
         f"assert main({command.split()!r}) == 2\n"
         "assert not {'torch', 'lightning', 'sklearn', 'pyarrow'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    done = python(code)
     assert "nowhere" in done.stderr
 
 

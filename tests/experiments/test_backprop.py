@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 import warnings
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.helpers import python
 
 from glassformer.baselines import network
 from glassformer.cli import main
@@ -306,7 +305,6 @@ def test_help_explains_every_option_and_needs_no_numpy() -> None:
         "heavy = {'torch', 'sklearn', 'scipy', 'pyarrow', 'numpy', 'matplotlib'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    done = python(code)
     options = [f"--{field.name.replace('_', '-')}" for field in fields(BackpropConfig)]
     assert not [option for option in (*options, "--out", "--json") if option not in done.stdout]

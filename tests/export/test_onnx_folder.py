@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from glassformer.export.folder import sha256
 from glassformer.export.session import OnnxModel
 from glassformer.tasks.config import MachineConfig
 from glassformer.training.loaded import load as load_run
-from tests.helpers import reviews, write_csv
+from tests.helpers import python, reviews, write_csv
 
 CPU = MachineConfig("cpu", "fp32", 1)
 TEXTS = ["a wonderful film", "boring", " ".join(["great acting and a dull story"] * 9)]
@@ -489,6 +487,5 @@ def test_help_imports_nothing_heavy(command: str) -> None:
         "heavy = {'torch', 'numpy', 'onnx', 'onnxruntime', 'transformers', 'tokenizers'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    done = python(code)
     assert "--threads" in done.stdout

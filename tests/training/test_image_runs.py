@@ -1,8 +1,6 @@
 """Runs on images from beginning to end: what they write, print, resume and predict."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tests.helpers import image_folder
+from tests.helpers import image_folder, python
 
 from glassformer.cli import main
 from glassformer.data.digits import digits_images
@@ -131,8 +129,7 @@ def test_evaluate_on_a_folder_of_images(
             f"assert main([{command!r}, {words[1]!r}, 'gone.png']) == 2\n"
             "assert 'torch' not in sys.modules"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
+        done = python(code)
         assert "there is no image file gone.png" in done.stderr
     (other / "cat" / "bad.png").write_bytes(b"no image")
     assert main(words) == 1
