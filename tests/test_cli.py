@@ -18,7 +18,7 @@ from glassformer.errors import UsageError
 from glassformer.models.configs import FACTS
 from glassformer.tasks import PRETRAINING, TASKS, find_task
 from glassformer.training.run_folder import write_config
-from tests.helpers import glassformer, python, write_csv
+from tests.helpers import glassformer, image_folder, python, write_csv
 
 PARITY = "train parity --data.bits 6 --data.strings 64 --fit.epochs 1 --threads 1"
 
@@ -272,6 +272,40 @@ def test_a_wrong_path_is_told_before_torch_is_loaded(command: str) -> None:
     )
     done = python(code)
     assert "nowhere" in done.stderr
+
+
+def test_data_of_no_use_are_told_before_torch_is_loaded(tmp_path: Path) -> None:
+    pets, whole = (
+        image_folder(tmp_path / "pets", {"cat": 3}),
+        image_folder(tmp_path / "whole", {"a": 1, "b": 1}),
+    )
+    table = write_csv(tmp_path / "table.csv", [("a.png", "x"), ("b.png", "y")], ("file", "label"))
+    empty = image_folder(tmp_path / "empty", {"cat": 3, "dog": 0})
+    wrong = {
+        f"train images --data.train {pets}": "has one class only ('cat')",
+        f"train images --data.train {empty}": "holds no images",
+        f"train images --data.train {whole} --data.test {pets}": "has the label 'cat'",
+        f"train images --data.train {table}": "has no column 'image'",
+        f"compare images --data.train {table} --data.image label --data.label lable --vary model.layers=1,2":
+            "has no column 'lable'",
+        f"tune images --data.train {whole} --model.patch 7": "patch=7 does not divide",
+        f"show images --data.train {empty}": "holds no images",
+        f"train text --data.train {table}": "has no column 'text'",
+        f"train text --data.train {table} --data.text file --data.label lable": "has no column 'lable'",
+        f"train pairs --data.train {table} --data.source file": "has no column 'target'",
+        f"pretrain text --data.train {table}": "has no column 'text'",
+        "train text": "give --data.train FILE",
+        "train pairs": "give --data.train FILE",
+        "pretrain text": "give --data.train FILE",
+        "train images": "give --data.train FOLDER",
+    }  # fmt: skip
+    done = python(
+        "import sys; from glassformer.cli import main\n"
+        f"for command in {list(wrong)!r}: assert main(command.split()) in (1, 2)\n"
+        "assert not {'torch', 'lightning', 'sklearn'} & set(sys.modules)"
+    )
+    for said, why in zip(done.stderr.splitlines(), wrong.values(), strict=True):
+        assert why in said
 
 
 @pytest.mark.parametrize("name", ["imdb", "parity", "text"])

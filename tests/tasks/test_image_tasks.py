@@ -191,6 +191,22 @@ def test_predicting_decodes_as_training_did(tmp_path: Path) -> None:
         task.encode([str(tmp_path / "text.png")], None, config)
 
 
+def test_predicting_without_the_bad_images(tmp_path: Path) -> None:
+    task = find_task("images")
+    config = task.preset(None, None)
+    good = [str(file) for file in sorted(image_folder(tmp_path / "pets", {"cat": 2}).rglob("*.png"))]
+    bad, gone = tmp_path / "bad.png", str(tmp_path / "gone.png")
+    bad.write_bytes(b"no image")
+    kept, notes = task.without_bad([good[0], str(bad), gone, good[1]], config)
+    assert kept == good
+    assert notes == [f"2 images were left out as unreadable: {bad}, {gone}"]
+    assert task.without_bad(good, config) == (good, [])
+    with pytest.raises(DataError, match=r"none of the 2 images can be read; the first: .*gone\.png"):
+        task.without_bad([gone, str(bad)], config)
+    with pytest.raises(UsageError, match="--skip-bad is for images, and parity has none"):
+        find_task("parity").without_bad(["0101"], find_task("parity").preset(None, None))
+
+
 def test_pictures_show_every_augmentation(tmp_path: Path) -> None:
     task = find_task("digits")
     config = task.preset(None, None)

@@ -140,6 +140,12 @@ def test_evaluate_on_a_folder_of_images(
     assert "16 test examples" in shown
     assert "1 image was left out as unreadable: " in shown
     assert main(["evaluate", str(tmp_path / "run"), "--skip-bad"]) == 2
+    capsys.readouterr()
+    files = [str(other / "cat" / name) for name in ("bad.png", "gone.png", "0.png")]
+    assert main(["predict", str(tmp_path / "run"), *files, "--skip-bad", "--json", "--threads", "1"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["input"] == files[2]
+    assert f"2 images were left out as unreadable: {files[0]}, {files[1]}" in printed.err
 
 
 def test_show_draws_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

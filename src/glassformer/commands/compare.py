@@ -16,7 +16,6 @@ from glassformer.commands.task_options import (
     config_of,
     configure_with,
     flags_of_settings,
-    require_files,
     task_options,
     without_own,
 )
@@ -64,7 +63,7 @@ def run(words: list[str]) -> int:
     if options.seeds < 1 or options.jobs < 1:
         name = "seeds" if options.seeds < 1 else "jobs"
         raise UsageError(f"{name}={getattr(options, name)} has to be 1 or more")
-    require_files(config_of(options))
+    find_task(name).require_data(config_of(options))
     shared = without_own(rest, ("vary", "seeds", "jobs", "study"), ("grid",))
     rows = plan(varied, configure_with(CompareOptions, "compare", name, shared), grid=options.grid)
     seeds = range(options.seed, options.seed + options.seeds)

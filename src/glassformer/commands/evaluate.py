@@ -8,8 +8,8 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from glassformer.commands.parsing import parse, say
-from glassformer.commands.task_options import require_path
 from glassformer.errors import UsageError
+from glassformer.paths import require_path
 from glassformer.tasks.config import MachineConfig
 
 

@@ -24,6 +24,8 @@ class PredictOptions(MachineConfig):
     json: bool = False
     """Print one JSON object a line: {"input", "label", "probabilities"}, of sequences {"input", "output"},
     of texts with [MASK] {"input", "output", "masks"}."""
+    skip_bad: bool = False
+    """Leave out images that are missing or cannot be read, and count them."""
     seed: int = 0
     """Accepted by every command that computes; prediction draws no random numbers."""
 
@@ -53,14 +55,15 @@ def run(words: list[str]) -> int:
     from glassformer.training.run_folder import CONFIG, EXPORT, read_config
 
     folder = Path(options.run)
-    if (folder / CONFIG).is_file() and not (folder / EXPORT).is_file():  # what is exported is checked first
+    exported = (folder / EXPORT).is_file()  # which is checked before it is read
+    if not options.skip_bad and not exported and (folder / CONFIG).is_file():
         read_config(folder).task.require_inputs(inputs)
     from glassformer.loading import load
 
     loaded = load(options.run, options)
     if loaded.task.input_word == "texts" and not from_stdin and len(inputs) == 1 and _is_file(inputs[0]):
         say(f"note: {inputs[0]!r} is read as a text; for the lines of that file: predict RUN - < {inputs[0]}")
-    for prediction in loaded.predict(inputs, report=say):
+    for prediction in loaded.predict(inputs, skip_bad=options.skip_bad, report=say):
         if options.json:
             print(json.dumps(vars(prediction), ensure_ascii=False))
         else:

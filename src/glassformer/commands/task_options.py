@@ -10,7 +10,6 @@ from glassformer.commands.parsing import all_values, parse, without_value
 from glassformer.config_files import flags_of_mapping, flags_of_options, options_in
 from glassformer.errors import UsageError
 from glassformer.models.configs import hidden_fields
-from glassformer.paths import user_path
 from glassformer.tasks import find_task
 from glassformer.tasks.base import PRETRAINED, Task
 from glassformer.tasks.config import Data, Model, TrainConfig
@@ -82,20 +81,6 @@ def _require_own_options(task: Task, model: Any, typed: list[str]) -> None:
 def config_of(options: Any) -> TrainConfig[Any, Any]:
     """The training alone, of options that say more."""
     return TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
-
-
-def require_files(config: TrainConfig[Any, Any]) -> None:
-    """Refuses data of the user's that is not there, before what takes seconds is loaded."""
-    for split in ("train", "validation", "test"):
-        path = getattr(config.data, split, None)
-        if isinstance(path, str) and path:
-            require_path(path)
-
-
-def require_path(path: str) -> None:
-    """Refuses a file or folder of the user's that is not there."""
-    if not user_path(path).exists():
-        raise UsageError(f"there is no file or folder {path}; check the path")
 
 
 def without_own(words: list[str], with_value: Sequence[str], switches: Sequence[str]) -> list[str]:

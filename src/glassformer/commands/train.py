@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from glassformer.commands.parsing import say, value_of, without_value
-from glassformer.commands.task_options import TaskOptions, config_of, require_files, task_options
+from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.errors import UsageError
 from glassformer.tasks import PRETRAINING, TASKS, find_task
 from glassformer.tasks.config import Data, Model
@@ -40,7 +40,7 @@ def run(words: list[str]) -> int:
         raise UsageError(f"{name} is pretraining, which has a command of its own; give glassformer {own}")
     options = task_options(TrainOptions, "train", name, rest)
     config = config_of(options)
-    require_files(config)
+    find_task(name).require_data(config)
     new_run_folder(name, options.run_dir)  # one that is taken is refused before what takes seconds is loaded
     command = f"glassformer {shlex.join(['train', *without_value('--run-dir', words)])}"
     return finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))

@@ -13,7 +13,6 @@ from glassformer.commands.task_options import (
     TaskOptions,
     config_of,
     configure_with,
-    require_files,
     task_options,
     without_own,
 )
@@ -54,7 +53,7 @@ def run(words: list[str]) -> int:
     options = task_options(TuneOptions, "tune", name, rest)
     if options.trials < 1:
         raise UsageError(f"trials={options.trials} is no search; choose 1 or more")
-    require_files(config_of(options))
+    find_task(name).require_data(config_of(options))
     from glassformer.experiments.space import parse_search, usual_space
 
     shared = without_own(rest, ("trials", "search", "study", "storage"), ("prune",))

@@ -57,15 +57,20 @@ class TextFile:
             raise DataError(f"{self.path} has no rows; give a file with at least two rows")
         return labels
 
+    def require_columns(self) -> None:
+        """Raises UsageError where the file lacks one of the two."""
+        for column in (self.text, self.label):
+            self.require_column(column)
+
+    def require_column(self, column: str) -> None:
+        """Raises UsageError where the file has none of that name."""
+        column_type(self.path, column, ("text", "label"))
+
     def _values(self, column: str) -> Iterator[list[object]]:
-        dataset = open_file(self.path, column)
-        if column not in dataset.schema.names:
-            raise UsageError(
-                f"{self.path} has no column {column!r}; name yours with --data.text and --data.label "
-                f"({nearest(column, dataset.schema.names)})"
-            )
+        self.require_column(column)
         try:
-            for batch in dataset.scanner(columns=[column], batch_size=ROWS_A_READ).to_batches():
+            rows = open_file(self.path, column).scanner(columns=[column], batch_size=ROWS_A_READ)
+            for batch in rows.to_batches():
                 yield batch.column(0).to_pylist()
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             raise unreadable(self.path, error) from error
@@ -113,6 +118,21 @@ def open_file(path: Path, *texts: str) -> pyarrow.dataset.Dataset:
         return pyarrow.dataset.dataset(path, format=file_format)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from error
+
+
+def column_type(path: Path, column: str, options: tuple[str, str]) -> pa.DataType:
+    """What a column of a file holds; its rows are not read.
+
+    options: of --data., which name the two columns that count. Raises UsageError where there is no such
+    column, and as `open_file` does.
+    """
+    schema = open_file(path, column).schema
+    if column not in schema.names:
+        ways = " and ".join(f"--data.{option}" for option in options)
+        raise UsageError(
+            f"{path} has no column {column!r}; name yours with {ways} ({nearest(column, schema.names)})"
+        )
+    return schema.field(column).type
 
 
 def _delimiter(path: Path) -> str:

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from glassformer.data.decoding import WAY_OUT
-from glassformer.data.files import TextFile, open_file
+from glassformer.data.files import TextFile, column_type
 from glassformer.data.labels import in_order
-from glassformer.errors import DataError, UsageError, nearest
+from glassformer.errors import DataError, UsageError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 ROWS_A_READ = 32
@@ -123,7 +123,7 @@ class ImageTable:
 
     def count_rows(self) -> int:
         """How many images there are."""
-        self._type_of(self.image_column)
+        self._holds_bytes()
         return self._as_texts().count_rows()
 
     def notes(self) -> list[str]:
@@ -166,13 +166,7 @@ class ImageTable:
         return TextFile(self.path, self.image_column, self.label_column)
 
     def _type_of(self, column: str) -> pa.DataType:
-        schema = open_file(self.path, column).schema
-        if column not in schema.names:
-            raise UsageError(
-                f"{self.path} has no column {column!r}; name yours with --data.image and --data.label "
-                f"({nearest(column, schema.names)})"
-            )
-        return schema.field(column).type
+        return column_type(self.path, column, ("image", "label"))
 
     def _holds_bytes(self) -> bool:
         kind = self._type_of(self.image_column)

@@ -100,15 +100,13 @@ def decode_all(
                 file.write(content := pixels.tobytes())
                 hashes.append(_hash(content))
                 kinds.update(notes)
-            if not hashes:
-                reasons = "".join(f"; the first: {reason}" for _, reason in list(bad.values())[:1])
-                raise DataError(f"none of the {total:,} images can be read{reasons}")
+            require_one(len(hashes), [reason for _, reason in bad.values()])
             # how many rows there are is known only now; the header keeps its length whatever their number
             file.seek(0)
             _write_header(file, (len(hashes), channels, *size))
         np.save(finished / "hashes.npy", np.array(hashes, dtype=np.uint64))
         record = {
-            "notes": as_notes(kinds) + _skipped_note([name for name, _ in bad.values()]),
+            "notes": as_notes(kinds) + skipped_note([name for name, _ in bad.values()]),
             "skipped": [{"row": row, "reason": reason} for row, (_, reason) in bad.items()],
         }
         (finished / "notes.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -170,7 +168,15 @@ def as_notes(kinds: Counter[str]) -> list[str]:
     ]
 
 
-def _skipped_note(names: list[str]) -> list[str]:
+def require_one(good: int, reasons: list[str]) -> None:
+    """Raises DataError where no image is left. reasons: why each of the others cannot be read."""
+    if not good:
+        first = "".join(f"; the first: {reason}" for reason in reasons[:1])
+        raise DataError(f"none of the {len(reasons):,} images can be read{first}")
+
+
+def skipped_note(names: list[str]) -> list[str]:
+    """That these images are left out, if there are any."""
     if not names:
         return []
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""

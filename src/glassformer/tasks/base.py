@@ -5,11 +5,12 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from glassformer.errors import UsageError, nearest
+from glassformer.paths import require_path, user_path
 from glassformer.tasks.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -91,6 +92,12 @@ def evenly(examples: int, count: int) -> list[int]:
     return [(2 * place + 1) * examples // (2 * count) for place in range(count)]
 
 
+def given_paths(config: TrainConfig[Any, Any]) -> dict[str, str]:
+    """Split -> the file or folder of the user's that it is read from, for those that are given."""
+    paths = {split: getattr(config.data, split, None) for split in ("train", "validation", "test")}
+    return {split: path for split, path in paths.items() if isinstance(path, str) and path}
+
+
 class Task(ABC):
     """One task: its data, model, loss, presets, and how a prediction is shown."""
 
@@ -150,9 +157,18 @@ class Task(ABC):
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Finds, checks, splits and encodes the data."""
 
+    def require_data(self, config: TrainConfig[Any, Any]) -> None:
+        """Raises UsageError or DataError for data of the user's that a glance tells to be of no use.
+
+        Reads as little as that takes and loads no torch: commands ask before they load what takes seconds.
+        """
+        for path in given_paths(config).values():
+            require_path(path)
+
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
         """The same, so that a run can be opened from any folder, and on data found by the environment."""
-        return config
+        absolute = {split: str(user_path(path).absolute()) for split, path in given_paths(config).items()}
+        return replace(config, data=replace(config.data, **absolute)) if absolute else config
 
     def with_published_sizes(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
         """The same with the sizes of the published model that it names, if it names one.
@@ -278,6 +294,13 @@ class Task(ABC):
         Reads nothing: commands ask before they load what takes seconds.
         """
         return None
+
+    def without_bad(self, inputs: list[str], config: TrainConfig[Any, Any]) -> tuple[list[str], list[str]]:
+        """The inputs that can be read, and notes on the others.
+
+        Raises UsageError where inputs are no files, DataError where none can be read.
+        """
+        raise UsageError(f"--skip-bad is for images, and {self.name} has none; leave it out")
 
     @abstractmethod
     def encode(

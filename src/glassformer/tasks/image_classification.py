@@ -3,15 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
 from glassformer.cache import cache_folder, cache_key
-from glassformer.errors import UsageError
+from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import require_fraction, require_share
-from glassformer.paths import user_path
+from glassformer.paths import require_path, user_path
 from glassformer.tasks.base import PRETRAINED, Prepared, Report, evenly
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.config import TrainConfig
@@ -121,12 +120,18 @@ class ImageClassification(Classification):
         """The three splits, the names of the classes, and notes on the images."""
         raise NotImplementedError
 
+    def require_data(self, config: TrainConfig[Any, Any]) -> None:
+        """The patch divides the images, where it is known before a published model is found."""
+        super().require_data(config)
+        if config.model.name != PRETRAINED or config.model.patch:
+            replace(config.model, **self._shape_facts(config))
+
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Decodes what is not yet in the cache, splits, and looks for duplicates."""
         from glassformer.data.images import ImageExamples
         from glassformer.data.splits import count_shared, stratified_fraction
 
-        replace(config.model, **self._shape_facts(config))  # a patch that does not fit is refused at once
+        self.require_data(config)
         splits, class_names, notes = self.splits(config, report)
         height, width = self.shape(config)[1:]
         if config.data.crop >= min(height, width):
@@ -242,20 +247,39 @@ class ImageClassification(Classification):
             if not path.is_file():
                 raise UsageError(f"there is no image file {name}; give the path of an image")
 
+    def without_bad(self, inputs: list[str], config: TrainConfig[Any, Any]) -> tuple[list[str], list[str]]:
+        """Without the files that are missing or cannot be decoded."""
+        from glassformer.data.images import require_one, skipped_note
+
+        good, bad = [], {}
+        for name in inputs:
+            try:
+                self.require_inputs([name])
+                self._decoded_file(name, config)
+                good.append(name)
+            except (UsageError, DataError) as error:
+                bad[name] = str(error)
+        require_one(len(good), list(bad.values()))
+        return good, skipped_note(list(bad))
+
+    def _decoded_file(self, name: str, config: TrainConfig[Any, Any]) -> tuple["np.ndarray", tuple[str, ...]]:
+        from glassformer.data.decoding import decode
+
+        channels, height, width = self.shape(config)
+        return decode(user_path(name).read_bytes(), name, (height, width), channels)
+
     def encode(
         self, inputs: list[str], tokenizer: "Tokenizer | None", config: TrainConfig[Any, Any]
     ) -> tuple["ImageExamples", list[str]]:
         """Image files to predict as examples, decoded as those of the training were."""
         import numpy as np
 
-        from glassformer.data.decoding import decode
         from glassformer.data.images import ImageExamples, Images, as_notes, hash_pixels
 
         self.require_inputs(inputs)
-        channels, height, width = self.shape(config)
         decoded, kinds = [], Counter[str]()
         for name in inputs:
-            pixels, done = decode(user_path(name).read_bytes(), name, (height, width), channels)
+            pixels, done = self._decoded_file(name, config)
             decoded.append(pixels)
             kinds.update(done)
         stacked = np.stack(decoded)
@@ -274,7 +298,7 @@ class ImageClassification(Classification):
         from glassformer.data.images import ImageExamples
 
         own = {name: getattr(config.data, name, usual) for name, usual in self.columns.items()} | columns
-        files = image_files(user_path(file), own["image"], own["label"])
+        files = image_files(file, own["image"], own["label"])
         split = self.decoded(files, class_names, config)
         examples = ImageExamples(split.images, split.rows, split.labels)
         return examples, _pixel_source(split, class_names), [*files.notes(), *split.images.notes]
@@ -323,13 +347,13 @@ class ImageClassification(Classification):
         """
         import numpy as np
 
-        from glassformer.data.image_batches import ImageBatches
-        from glassformer.data.images import ImageExamples
-
         any_size = replace(
             config, model=replace(config.model, patch=1), data=replace(config.data, early_scale=1.0)
         )
         prepared = self.prepare(any_size, report)
+        from glassformer.data.image_batches import ImageBatches
+        from glassformer.data.images import ImageExamples
+
         train = prepared.examples["train"]
         assert isinstance(train, ImageExamples)
         chosen = np.random.default_rng(config.seed).permutation(len(train))[:count]
@@ -399,12 +423,12 @@ def augmentation_of(data: ImageData) -> "Augmentation":
     return Augmentation(**{field.name: getattr(data, field.name) for field in fields(Augmentation)})
 
 
-def image_files(path: Path, image: str, label: str) -> "ImageFolder | ImageTable":
+def image_files(name: str, image: str, label: str) -> "ImageFolder | ImageTable":
     """A folder with one sub-folder a class, or a table with a column of images and one of labels."""
     from glassformer.data.image_files import ImageFolder, ImageTable
 
-    if not path.exists():
-        raise UsageError(f"there is no file or folder {path}; check the path")
+    require_path(name)
+    path = user_path(name)
     return ImageFolder(path) if path.is_dir() else ImageTable(path, image, label)
 
 

@@ -1,13 +1,12 @@
 """Your own labelled images: a folder with one sub-folder a class, or a table of paths or images."""
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import VisionTransformerConfig, require_share
 from glassformer.models.vision_config import PretrainedVisionConfig
-from glassformer.paths import user_path
-from glassformer.tasks.base import PRETRAINED, Preset, Report
+from glassformer.tasks.base import PRETRAINED, Preset, Report, given_paths
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.image_classification import (
     ImageClassification,
@@ -16,6 +15,9 @@ from glassformer.tasks.image_classification import (
     hold_out,
     image_files,
 )
+
+if TYPE_CHECKING:
+    from glassformer.data.image_files import ImageFolder, ImageTable
 
 OWN_SIZE, PUBLISHED_SIZE = (64, 64), (224, 224)
 """Height and width where none are chosen: of the images of a model of one's own, and of the usual published
@@ -93,27 +95,20 @@ a published ViT on your images, brought to its size; not measured""",
         height, width = usual if config.data.image_size == (0, 0) else config.data.image_size
         return 3 if config.data.colours == "colour" else 1, height, width
 
-    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
-        """The folders or files of the splits."""
-        given = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
-        absolute = {split: str(user_path(path).absolute()) for split, path in given.items() if path}
-        return replace(config, data=replace(config.data, **absolute))
+    def require_data(self, config: TrainConfig[Any, Any]) -> None:
+        """The folders or tables are as they should be, and no split has a class that train lacks."""
+        super().require_data(config)
+        files, class_names = self._files(config)
+        for each in files.values():
+            self.label_numbers(each.labels(), class_names, each.path)
+            each.count_rows()
 
     def splits(
         self, config: TrainConfig[Any, Any], report: Report
     ) -> tuple[dict[str, Split], list[str], list[str]]:
         """Given data as it is; a missing split is held out of train, stratified by the seed."""
-        from glassformer.data.labels import class_names_of
-
         data = config.data
-        if not data.train:
-            raise UsageError("the task images needs images to train on; give --data.train FOLDER")
-        files = {
-            split: image_files(user_path(path), data.image, data.label)
-            for split in ("train", "validation", "test")
-            if (path := getattr(data, split))
-        }
-        class_names = class_names_of(files["train"].labels(), files["train"].path, "images")
+        files, class_names = self._files(config)
         splits = {split: self.decoded(each, class_names, config, report) for split, each in files.items()}
         train = splits["train"].labels
         if gone := [name for number, name in enumerate(class_names) if number not in train]:
@@ -130,3 +125,17 @@ a published ViT on your images, brought to its size; not measured""",
             if split not in splits:
                 splits |= hold_out(splits["train"], share, config.seed, class_names, ("train", split))
         return splits, class_names, notes
+
+    def _files(
+        self, config: TrainConfig[Any, Any]
+    ) -> tuple[dict[str, "ImageFolder | ImageTable"], list[str]]:
+        """What is given for each split, and the names of the classes, which are those of train."""
+        from glassformer.data.labels import class_names_of
+
+        data = config.data
+        if not data.train:
+            raise UsageError("the task images needs images to train on; give --data.train FOLDER")
+        files = {
+            split: image_files(path, data.image, data.label) for split, path in given_paths(config).items()
+        }
+        return files, class_names_of(files["train"].labels(), files["train"].path, "images")

@@ -6,10 +6,10 @@ a row "colour,color" at the level of characters: c o l o u r -> c o l o r
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from glassformer.errors import DataError, UsageError, nearest
+from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import EncoderDecoderConfig, require_positive, require_share
 from glassformer.paths import user_path
-from glassformer.tasks.base import Prepared, Preset, Report
+from glassformer.tasks.base import Prepared, Preset, Report, given_paths
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.sequence_to_sequence import SequenceToSequence
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from glassformer.baselines.cache import SplitSource
     from glassformer.data.pairs import Pairs
 
+COLUMNS = ("source", "target")
 Rows = list[tuple[str, str]]
 
 
@@ -61,7 +62,7 @@ class PairsTask(SequenceToSequence):
 
     name = "pairs"
     summary = "your own pairs of texts, source and target (CSV, JSONL or Parquet)"
-    file_columns = ("source", "target")
+    file_columns = COLUMNS
     judged_splits = ("validation", "test")
     input_word = "sources"
     baseline_names = ("majority",)
@@ -80,11 +81,16 @@ not measured""",
     }
     default_preset = {"encoder-decoder": "cpu"}
 
-    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
-        """The files of the splits."""
-        given = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
-        absolute = {split: str(user_path(path).absolute()) for split, path in given.items() if path}
-        return replace(config, data=replace(config.data, **absolute))
+    def require_data(self, config: TrainConfig[Any, Any]) -> None:
+        """There are files, and they have the two columns."""
+        super().require_data(config)
+        from glassformer.data.files import column_type
+
+        if not config.data.train:
+            raise UsageError("the task pairs needs a file to train on; give --data.train FILE")
+        for path in given_paths(config).values():
+            for column in (config.data.source, config.data.target):
+                column_type(user_path(path), column, COLUMNS)
 
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Reads the files, splits, and makes a vocabulary of the training rows."""
@@ -93,9 +99,8 @@ not measured""",
         from glassformer.data.splits import count_shared, stratified_fraction, stratified_split
         from glassformer.data.tokenizer import sequence_tokenizer
 
+        self.require_data(config)
         data = config.data
-        if not data.train:
-            raise UsageError("the task pairs needs a file to train on; give --data.train FILE")
         rows, sums = {}, {}
         rows["train"], sums["train"] = self._read(data.train, config)
         kept = np.arange(len(rows["train"]))
@@ -189,20 +194,14 @@ not measured""",
         return examples, _source(examples, checksum), _unknown_targets(examples, "targets", config)
 
     def _read(self, path: str, config: TrainConfig[Any, Any]) -> tuple[Rows, str]:
-        from glassformer.data.files import TextFile, open_file
+        from glassformer.data.files import TextFile, column_type
         from glassformer.data.tokenizer import SPECIAL
 
-        data = config.data
+        data, file = config.data, user_path(path)
         both = []
         for column in (data.source, data.target):
-            names = open_file(user_path(path), column).schema.names
-            if column not in names:
-                raise UsageError(
-                    f"{path} has no column {column!r}; name yours with --data.source and --data.target "
-                    f"({nearest(column, names)})"
-                )
-            file = TextFile(user_path(path), text=column, label=column)
-            texts = [text for batch in file.texts() for text in batch]
+            column_type(file, column, COLUMNS)
+            texts = [text for batch in TextFile(file, text=column).texts() for text in batch]
             for number, text in enumerate(texts, start=1):
                 if not text.strip():
                     raise DataError(f"{path}: row {number} has no {column!r}; fill it or delete the row")
@@ -220,7 +219,7 @@ not measured""",
             both.append(texts)
         if not both[0]:
             raise DataError(f"{path} has no rows; give a file with at least three pairs")
-        checksum = TextFile(user_path(path), data.source, data.target).checksum()
+        checksum = TextFile(file, data.source, data.target).checksum()
         return list(zip(*both, strict=True)), checksum
 
     def _encoded(self, rows: Rows, tokenizer: "Tokenizer") -> "Pairs":

@@ -9,7 +9,7 @@ from glassformer.errors import DataError, UsageError, nearest
 from glassformer.models.configs import require_positive, require_share
 from glassformer.models.encoder_config import MaskedLanguageModelConfig
 from glassformer.paths import user_path
-from glassformer.tasks.base import Prepared, Preset, Report
+from glassformer.tasks.base import Prepared, Preset, Report, given_paths
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.corpus import (
     Corpus,
@@ -200,9 +200,15 @@ imdb's preset on your file; not measured""",
     }
     default_preset = {"masked-lm": "cpu"}
 
-    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
-        """The files of the splits."""
-        return TextTask().with_absolute_paths(config)
+    def require_data(self, config: TrainConfig[Any, Any]) -> None:
+        """There are files, and they have the texts' column; labels they need not have."""
+        super().require_data(config)
+        from glassformer.data.files import TextFile
+
+        if not config.data.train:
+            raise UsageError("pretrain text needs a file to learn from; give --data.train FILE")
+        for path in given_paths(config).values():
+            TextFile(user_path(path), config.data.text).require_column(config.data.text)
 
     def corpus(self, config: TrainConfig[Any, Any]) -> Corpus:
         """Learned from is what `train text` with the same file, options and seed trains on, judged what it
@@ -215,9 +221,8 @@ imdb's preset on your file; not measured""",
 
         from glassformer.data.files import TextFile
 
+        self.require_data(config)
         data = config.data
-        if not data.train:
-            raise UsageError("pretrain text needs a file to learn from; give --data.train FILE")
         train = TextFile(user_path(data.train), data.text, data.label)
         given = {
             split: source_of(file, np.arange(file.count_rows()))

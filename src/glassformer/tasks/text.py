@@ -1,14 +1,13 @@
 """Your own labelled texts: a CSV, JSONL or Parquet file with a text and a label column."""
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from glassformer.errors import UsageError
 from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig, require_share
 from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.paths import user_path
-from glassformer.tasks.base import Preset
+from glassformer.tasks.base import Preset, given_paths
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.text_classification import TextClassification, TextData
 from glassformer.tasks.text_sources import Source
@@ -86,11 +85,15 @@ imdb's preset on your file; not measured""",
     }
     default_preset = {"transformer": "cpu", "recurrent": "recurrent", "pretrained": "pretrained"}
 
-    def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
-        """The files of the splits."""
-        given = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
-        absolute = {split: str(user_path(path).absolute()) for split, path in given.items() if path}
-        return replace(config, data=replace(config.data, **absolute))
+    def require_data(self, config: TrainConfig[Any, Any]) -> None:
+        """There are files, and they have the two columns."""
+        super().require_data(config)
+        from glassformer.data.files import TextFile
+
+        if not config.data.train:
+            raise UsageError("the task text needs a file to train on; give --data.train FILE")
+        for path in given_paths(config).values():
+            TextFile(user_path(path), config.data.text, config.data.label).require_columns()
 
     def sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:
         """Given files as they are; a missing split is held out of train, stratified by the seed."""
@@ -100,10 +103,9 @@ imdb's preset on your file; not measured""",
         from glassformer.data.labels import class_names_of
         from glassformer.data.splits import stratified_split
 
+        self.require_data(config)
         data = config.data
-        if not data.train:
-            raise UsageError("the task text needs a file to train on; give --data.train FILE")
-        train = TextFile(Path(data.train), data.text, data.label)
+        train = TextFile(user_path(data.train), data.text, data.label)
         words = train.labels()
         class_names = class_names_of(words, train.path, "texts")
         labels = self.label_numbers(words, class_names, train.path)
@@ -114,7 +116,7 @@ imdb's preset on your file; not measured""",
             ("validation", data.validation, data.validation_share),
         ):
             if path:
-                file = TextFile(Path(path), data.text, data.label)
+                file = TextFile(user_path(path), data.text, data.label)
                 given = self.label_numbers(file.labels(), class_names, file.path)
                 sources[split] = Source(file, np.arange(len(given)), given)
             else:

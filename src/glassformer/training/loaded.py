@@ -88,11 +88,14 @@ class LoadedRun:
                 f"{self.folder} is incomplete (it has no {name}); finish it with --resume or train anew"
             )
 
-    def predict(self, inputs: Iterable[str], *, report: Report = lambda line: None) -> list[Any]:
+    def predict(
+        self, inputs: Iterable[str], *, skip_bad: bool = False, report: Report = lambda line: None
+    ) -> list[Any]:
         """A prediction for each input, in order: texts, or names of image files.
 
         Classes: objects with `input`, `label` and `probabilities`; sequences: with `input` and `output`.
 
+        skip_bad: leave out images that cannot be read: those have no prediction.
         report: hears of what had to be done to an input, such as transparency put on white.
         Raises UsageError or DataError for an input that has no prediction.
         """
@@ -105,8 +108,11 @@ class LoadedRun:
             given.append(str(each))
         if not given:
             return []
+        skipped: list[str] = []
+        if skip_bad:
+            given, skipped = self.task.without_bad(given, self.config)
         examples, notes = self.task.encode(given, self.tokenizer, self.config)
-        for note in notes:
+        for note in (*skipped, *notes):
             report(f"note: {note}")
         batches = self.task.batches(examples, self.config, train=False)
         said = answers(self.task, self.model, batches, self.machine)
