@@ -93,6 +93,7 @@ def test_killed_and_started_again_it_ends_with_the_same_table(undisturbed: Path,
     again = glassformer(*words[3:])
     assert again.returncode == 0, again.stderr
     assert "of them finished before" in again.stderr
+    assert "base: model.layers=2\n" in again.stdout
     assert times().items() >= finished.items(), "no finished run is repeated"
     assert table(folder) == table(undisturbed) | {"command": table(folder)["command"]}
 

@@ -14,10 +14,13 @@ from tests.helpers import image_folder, python
 
 from glassformer.cli import main
 from glassformer.data.digits import digits_images
+from glassformer.errors import DataError
 from glassformer.tasks import find_task
+from glassformer.tasks.images import ImagesTask
 from glassformer.training.callbacks import InterruptedRun, RunKeeper
 from glassformer.training.fit import resume, train
 from glassformer.training.judge import per_class_table
+from glassformer.training.loaded import load
 
 
 def quiet(line: str) -> None:
@@ -123,6 +126,10 @@ def test_evaluate_on_a_folder_of_images(
     refused = capsys.readouterr().err.strip().splitlines()
     assert len(refused) == 1
     assert "cow" in refused[0]
+    with monkeypatch.context() as patched:  # it is told before the training images are read
+        patched.setattr(ImagesTask, "prepare", None)
+        with pytest.raises(DataError, match="cow"):
+            load(tmp_path / "run").evaluate(str(gone))
     for command in ("predict", "explain"):  # asked before what takes seconds is loaded
         code = (
             "import sys; from glassformer.cli import main\n"

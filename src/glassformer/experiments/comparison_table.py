@@ -19,6 +19,10 @@ def print_comparison(result: dict[str, Any], folder: Path) -> None:
     console.print(_rows(result))
     if result["pairs"]:
         console.print(_pairs(result))
+    for row in result["rows"]:
+        if row["kind"] == "model" and not row["changed"]:
+            own = ", ".join(f"{option}={value}" for option, value in row["settings"].items())
+            console.print(f"base: {own}", soft_wrap=True)
     for note in result["notes"]:
         console.print(f"note: {note}", soft_wrap=True)
     console.print(f"repeat: {result['command']}", soft_wrap=True)

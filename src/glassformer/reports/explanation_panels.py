@@ -144,7 +144,7 @@ def draw_grid_maps(explanation: Explanation, inner: float = INNER) -> tuple[floa
             scale.ax.tick_params(labelsize=6)
             axes.set_xlabel("patch column", fontsize=SMALL)
             if number == 1:
-                axes.set_ylabel("patch row", fontsize=SMALL, labelpad=1)
+                axes.set_ylabel("patch row", fontsize=SMALL)
 
     return ABOVE_MAPS + max(tall + BELOW_MAPS, bar_tall + 0.1), draw
 

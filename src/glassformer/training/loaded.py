@@ -13,8 +13,8 @@ from torch import nn
 
 from glassformer.data.splits import count_shared
 from glassformer.errors import DataError, UsageError
-from glassformer.tasks.base import Report
-from glassformer.tasks.config import MachineConfig
+from glassformer.tasks.base import Prepared, Report
+from glassformer.tasks.config import MachineConfig, TrainConfig
 from glassformer.training.judge import answers, count_parameters, judge, judge_baselines
 from glassformer.training.machine import Machine, prepare_machine
 from glassformer.training.run_folder import (
@@ -138,37 +138,32 @@ class LoadedRun:
             named = ", ".join(f"--data.{name}" for name in self.task.file_columns) or "none"
             raise UsageError(f"{self.task_name} has no column called {min(wrong)}; its files have {named}")
         config = self.config if data_dir is None else replace(self.config, data_dir=data_dir)
-        prepared, notes = None, []
-        if test is None or baselines:
-            try:
-                prepared = self.task.prepare(config, report)
-                require_same_data(self.folder, prepared)
-                notes = list(prepared.notes)
-            except (UsageError, DataError) as error:
-                if test is None:
-                    raise
-                prepared, notes = None, [f"no baselines, since the training data is not at hand: {error}"]
+        if skip_bad and not hasattr(config.data, "skip_bad"):
+            raise UsageError(f"--skip-bad is for images, and {self.task_name} has none; leave it out")
+        prepared: Prepared | None
         if test is None:
-            assert prepared is not None
+            prepared = self._own_data(config, report)
+            notes = list(prepared.notes)
             examples = {split: prepared.examples[split] for split in self.task.judged_splits}
             inputs = {split: prepared.inputs[split] for split in examples if split != "train"}
-        else:
-            other_config = config
-            if skip_bad:
-                if not hasattr(config.data, "skip_bad"):
-                    raise UsageError(f"--skip-bad is for images, and {self.task_name} has none; leave it out")
-                other_config = replace(config, data=replace(config.data, skip_bad=True))
+        else:  # which is refused, where it is, before the training data are looked at
+            of_it = replace(config, data=replace(config.data, skip_bad=True)) if skip_bad else config
             other, source, notes_on_it = self.task.other_test(
-                other_config, self.class_names, self.tokenizer, test, columns or {}
+                of_it, self.class_names, self.tokenizer, test, columns or {}
             )
             examples, inputs = {"test": other}, {"test": source}
-            if prepared is not None:
-                word = self.task.input_word
-                notes = [
-                    f"{shared:,} of {len(other):,} {word} of {test} stand in {split} too"
-                    for split in ("train", "validation")
-                    if (shared := count_shared(prepared.examples[split].hashes, other.hashes))
-                ]
+            prepared, notes = None, []
+            if baselines:
+                try:
+                    prepared = self._own_data(config, report)
+                    word = self.task.input_word
+                    notes = [
+                        f"{shared:,} of {len(other):,} {word} of {test} stand in {split} too"
+                        for split in ("train", "validation")
+                        if (shared := count_shared(prepared.examples[split].hashes, other.hashes))
+                    ]
+                except (UsageError, DataError) as error:
+                    notes = [f"no baselines, since the training data is not at hand: {error}"]
             notes += notes_on_it
         batches = {split: self.task.batches(part, config, train=False) for split, part in examples.items()}
         metrics = {
@@ -184,3 +179,9 @@ class LoadedRun:
                 self.task, prepared.inputs["train"], inputs, self.class_names, config.seed, report
             )
         return metrics, notes
+
+    def _own_data(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
+        """The data of the training. Raises DataError where it has changed since, and as the task does."""
+        prepared = self.task.prepare(config, report)
+        require_same_data(self.folder, prepared)
+        return prepared
