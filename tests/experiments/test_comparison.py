@@ -1,6 +1,7 @@
 """The figures of a comparison, against other ways to reach them."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from glassformer.experiments.comparison import (
     pairs,
     table_rows,
 )
+from glassformer.experiments.comparison_table import print_comparison
 from glassformer.experiments.plan import Row, parse_vary, plan, run_name
 from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.tasks import find_task
@@ -252,3 +254,21 @@ def test_an_option_that_the_base_lacks_is_refused_with_the_way_out() -> None:
         UsageError, match=r"--vary model\.pretrained: transformer, .* model\.start=published,random"
     ):
         plan({"model.pretrained": ["there"]}, lambda settings: other if settings else base, grid=False)
+
+
+def test_no_value_of_an_option_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row(), row(pool="a" * 60 + "1"), row(pool="a" * 60 + "2")]
+    outcomes = [seeds(0.7, 0.8), seeds(0.7, 0.8), seeds(0.7, 0.8)]
+    shown = {
+        "task": "parity",
+        "seeds": [0, 1],
+        "notes": [],
+        "command": "",
+        "rows": table_rows(rows, outcomes),
+    }
+    print_comparison(shown | {"pairs": pairs(rows, outcomes)}, tmp_path)
+    letters = "".join(
+        line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if "│" in line
+    )
+    assert "a" * 60 + "1" in letters
+    assert "a" * 60 + "2" in letters

@@ -14,7 +14,9 @@ from filelock import FileLock
 from tests.helpers import glassformer
 
 from glassformer.cli import main
-from glassformer.experiments.study import last_line
+from glassformer.experiments.compare import _notes
+from glassformer.experiments.study import Job, last_line
+from glassformer.tasks import find_task
 
 pytestmark = pytest.mark.xdist_group("study")  # its fixture takes long: made once
 SIZES = "--data.bits 6 --fit.epochs 2 --model.d-model 8 --model.d-ff 8 --model.heads 2 --precision fp32"
@@ -156,3 +158,10 @@ def test_the_last_line_of_a_log(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.log").write_text("x" * 9000 + "\nlast one\n\n", encoding="utf-8")
     assert last_line(tmp_path, "a") == "last one"
+
+
+def test_of_two_seeds_the_reader_is_told_how_little_that_is(tmp_path: Path) -> None:
+    config = find_task("parity").preset(None, None)
+    jobs = [Job(f"seed-{seed}", "parity", config, "") for seed in range(3)]
+    assert any("of two seeds" in note for note in _notes(config, [jobs[:2]], tmp_path))
+    assert not any("of two seeds" in note for note in _notes(config, [jobs], tmp_path))

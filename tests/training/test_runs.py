@@ -450,6 +450,12 @@ def test_many_classes_show_the_worst_pairs() -> None:
     assert [list(column.cells) for column in table.columns] == [["class 3"], ["class 7"], ["1"]]
 
 
+@pytest.mark.parametrize(("length", "columns"), [(5, 11), (20, 3)])
+def test_a_matrix_that_a_line_cannot_hold_is_told_by_its_pairs(length: int, columns: int) -> None:
+    names = [f"{i:_>{length}}" for i in range(10)]
+    assert len(confusion_table({"classes": names, "confusion": [[1] * 10] * 10}).columns) == columns
+
+
 def test_the_rival_runs_too(tmp_path: Path) -> None:
     words = (
         f"train parity --model.name recurrent --data.bits 6 --data.strings 64 --fit.epochs 1 --threads 1 "

@@ -151,6 +151,8 @@ def _notes(base: Any, planned: list[list[Job]], folder: Path) -> list[str]:
     fraction = asdict(base.data).get("fraction", 1.0)
     if fraction < 1:
         notes.append(f"trained on {fraction:.0%} of the training examples; on all, other choices may be best")
+    if len(planned[0]) == 2:
+        notes.append("of two seeds a 95% interval (Student's t) is seven times as wide as of five alike")
     checksums: dict[tuple[int, str], set[str]] = {}
     for jobs in planned:
         for job in jobs:

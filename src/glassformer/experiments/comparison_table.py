@@ -35,7 +35,7 @@ def _rows(result: dict[str, Any]) -> Table:
     seeds = len(result["seeds"])
     each = f"{seeds} seed{'s' * (seeds > 1)} each"
     table = Table(title=f"{result['task']}, {each}, best validation first")
-    table.add_column("configuration")
+    table.add_column("configuration", overflow="fold")
     headings = ("validation", "spread", "95% interval", "test", "parameters", "seconds", "seeds")
     for heading in headings:
         table.add_column(heading, justify="right")
@@ -58,7 +58,7 @@ def _rows(result: dict[str, Any]) -> Table:
 def _pairs(result: dict[str, Any]) -> Table:
     table = Table(title="is the difference more than the seeds explain? (paired t-test, Holm)")
     for heading in ("option", "difference on validation"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for heading in ("mean", "95% interval", "p, corrected"):
         table.add_column(heading, justify="right")
     table.add_column("verdict")

@@ -158,7 +158,7 @@ def per_class_table(figures: dict[str, Any]) -> Table:
         rows = sorted(rows, key=lambda row: (not row[1]["count"], row[1]["recall"]))[:CLASSES_SHOWN]
         title = "classes of the lowest recall on test (metrics.json has all)"
     table = Table(title=title)
-    table.add_column("class")
+    table.add_column("class", overflow="fold")
     for heading in ("precision", "recall", "F1", "examples"):
         table.add_column(heading, justify="right")
     for name, row in rows:
@@ -171,9 +171,11 @@ def per_class_table(figures: dict[str, Any]) -> Table:
 def confusion_table(figures: dict[str, Any]) -> Table:
     """The confusion matrix, or, where it would not fit, the pairs of classes confused most."""
     classes, counts = figures["classes"], figures["confusion"]
-    if len(classes) <= CLASSES_SHOWN:
+    corner = "true \\ predicted"
+    widths = [max(map(len, [corner, *classes])), *(max(len(name), 5) for name in classes)]
+    if len(classes) <= CLASSES_SHOWN and sum(widths) + 3 * len(widths) < LINE:
         table = Table(title="confusion on test")
-        table.add_column("true \\ predicted")
+        table.add_column(corner)
         for predicted in classes:
             table.add_column(predicted, justify="right")
         for true, row in zip(classes, counts, strict=True):
@@ -181,7 +183,7 @@ def confusion_table(figures: dict[str, Any]) -> Table:
         return table
     table = Table(title="most confused on test (metrics.json has the whole matrix)")
     for heading in ("true", "predicted", "examples"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for true, predicted, count, _ in most_confused(figures, CLASSES_SHOWN):
         table.add_row(true, predicted, f"{count:,}")
     return table
