@@ -7,6 +7,8 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import yaml
 
@@ -275,29 +277,42 @@ def test_a_wrong_path_is_told_before_torch_is_loaded(command: str) -> None:
 
 
 def test_data_of_no_use_are_told_before_torch_is_loaded(tmp_path: Path) -> None:
-    pets, whole = (
-        image_folder(tmp_path / "pets", {"cat": 3}),
-        image_folder(tmp_path / "whole", {"a": 1, "b": 1}),
-    )
-    table = write_csv(tmp_path / "table.csv", [("a.png", "x"), ("b.png", "y")], ("file", "label"))
+    pets = image_folder(tmp_path / "pets", {"cat": 3})
+    whole = image_folder(tmp_path / "whole", {"a": 1, "b": 1})
     empty = image_folder(tmp_path / "empty", {"cat": 3, "dog": 0})
+    table = write_csv(tmp_path / "table.csv", [("a.png", "x"), ("b.png", "y")], ("file", "label"))
+    texts = write_csv(tmp_path / "texts.csv", [("a", "x"), ("b", "y")])
+    pairs = write_csv(tmp_path / "pairs.csv", [("a", "x"), ("b", "y")], ("source", "target"))
+    numbers = tmp_path / "numbers.parquet"
+    columns = {"image": [1, 2], "text": [b"a", b"b"], "label": ["x", "y"], "source": [["a"], ["b"]]}
+    pa.parquet.write_table(pa.table(columns | {"target": ["x", "y"]}), numbers)
+    lacks, unlike = "has no column", "training does not"
     wrong = {
         f"train images --data.train {pets}": "has one class only ('cat')",
         f"train images --data.train {empty}": "holds no images",
-        f"train images --data.train {whole} --data.test {pets}": "has the label 'cat'",
-        f"train images --data.train {table}": "has no column 'image'",
-        f"compare images --data.train {table} --data.image label --data.label lable --vary model.layers=1,2":
-            "has no column 'lable'",
+        f"train images --data.train {whole} --data.test {pets}": unlike,
+        f"train images --data.train {whole} --data.validation {pets}": unlike,
+        f"train images --data.train {whole} --data.label kind": "leave them out",
+        f"train images --data.train {table}": f"{lacks} 'image'",
+        f"train images --data.train {numbers}": "holds int64, no images",
+        f"compare images --data.train {table} --data.image file --data.label lable --vary model.layers=1,2":
+            f"{lacks} 'lable'",
+        f"compare images --data.train {whole} --vary model.patch=8,7": "patch=7 does not divide",
+        f"compare text --data.train {texts} --vary data.label=label,lable": f"{lacks} 'lable'",
         f"tune images --data.train {whole} --model.patch 7": "patch=7 does not divide",
         f"show images --data.train {empty}": "holds no images",
-        f"train text --data.train {table}": "has no column 'text'",
-        f"train text --data.train {table} --data.text file --data.label lable": "has no column 'lable'",
-        f"train pairs --data.train {table} --data.source file": "has no column 'target'",
-        f"pretrain text --data.train {table}": "has no column 'text'",
-        "train text": "give --data.train FILE",
-        "train pairs": "give --data.train FILE",
-        "pretrain text": "give --data.train FILE",
-        "train images": "give --data.train FOLDER",
+        f"train text --data.train {table}": f"{lacks} 'text'",
+        f"train text --data.train {texts} --data.test {table}": f"{lacks} 'text'",
+        f"train text --data.train {texts} --data.label lable": f"{lacks} 'lable'",
+        f"train text --data.train {numbers}": "holds binary, no words",
+        f"train pairs --data.train {table} --data.source file": f"{lacks} 'target'",
+        f"train pairs --data.train {pairs} --data.test {table}": f"{lacks} 'source'",
+        f"train pairs --data.train {numbers}": "holds list<element: string>, no words",
+        f"pretrain text --data.train {texts} --data.validation {table}": f"{lacks} 'text'",
+        "train text": "train text needs a file to learn from; give --data.train FILE",
+        "train pairs": "train pairs needs a file to learn from",
+        "pretrain text": "pretrain text needs a file to learn from",
+        "train images": "train images needs images to learn from; give --data.train FOLDER or FILE",
     }  # fmt: skip
     done = python(
         "import sys; from glassformer.cli import main\n"
@@ -420,8 +435,8 @@ def test_a_runs_config_is_a_config_file(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "way_out"),
     [
-        (errno.EACCES, "choose a place that you may write"),
-        (errno.EROFS, "choose a place that you may write"),
+        (errno.EACCES, "or a place that you may write"),
+        (errno.EROFS, "or a place that you may write"),
         (errno.ENOSPC, "make room"),
         (errno.ENOENT, ""),
     ],

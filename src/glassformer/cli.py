@@ -17,7 +17,7 @@ from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import refuse
 from glassformer.errors import DataError, UsageError, nearest
 
-ELSEWHERE = "; choose a place that you may write"
+ELSEWHERE = "; choose a file that you may read, or a place that you may write"
 WAYS_OUT = {
     errno.EACCES: ELSEWHERE, errno.EPERM: ELSEWHERE, errno.EROFS: ELSEWHERE,
     errno.ENOSPC: "; the disk is full: make room, then start the same command again",

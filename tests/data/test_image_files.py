@@ -289,11 +289,14 @@ def test_a_folder_is_read_in_a_fixed_order(pets: Path) -> None:
     assert folder.labels() == ["cat"] * 3 + ["dog"] * 2
     assert folder.count_rows() == 5
     left_out = "beside the class folders, in no class, and"
-    assert folder.notes() == [f"1 image lies {left_out} is left out: loose.png"]
+    beside, others = folder.notes()
+    assert beside == f"1 image lies {left_out} is left out: loose.png"
+    assert others.startswith("1 file in the class folders is left out, since images end in .png, .jpg, ")
+    assert others.endswith(", .pnm; the first: cat/notes.txt")
     write(pets / "another.gif")
     write(pets / "notes.txt")
     write(pets / "bird.png" / "a.png")  # a class, whatever it is called
-    assert folder.notes() == [f"2 images lie {left_out} are left out; the first: another.gif"]
+    assert folder.notes()[0] == f"2 images lie {left_out} are left out; the first: another.gif"
     assert class_names_of(folder.labels(), pets, "images") == ["cat", "dog"]
 
 
@@ -455,13 +458,18 @@ def test_a_column_without_images_is_refused(tmp_path: Path) -> None:
         next(ImageTable(tmp_path / "t.parquet").sources())
 
 
-@pytest.mark.parametrize("name", ["nowhere.png", '""'])
-def test_a_path_that_leads_nowhere_is_named_with_its_row(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("nowhere.png", r"\(row 2 of t\.csv\); correct the path"),
+     (".", r"\(row 2 of t\.csv\) cannot be read .*"),
+     ('""', r"t\.csv: row 2 has no image; .*")],
+)  # fmt: skip
+def test_a_path_that_leads_nowhere_is_named_with_its_row(tmp_path: Path, name: str, said: str) -> None:
     write(tmp_path / "a.png")
     write(tmp_path / "t.csv", f"image,label\na.png,cat\n{name},dog\n".encode())
     first, second = ImageTable(tmp_path / "t.csv").sources()
     assert first.read() == PNG
-    with pytest.raises(DataError, match=r"\(row 2 of t\.csv\)(; correct the path| cannot be read .*)$"):
+    with pytest.raises(DataError, match=f"{said}$"):
         second.read()
 
 

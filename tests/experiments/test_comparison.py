@@ -267,8 +267,8 @@ def test_no_value_of_an_option_is_cut(tmp_path: Path, capsys: pytest.CaptureFixt
         "rows": table_rows(rows, outcomes),
     }
     print_comparison(shown | {"pairs": pairs(rows, outcomes)}, tmp_path)
-    letters = "".join(
-        line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if "│" in line
-    )
-    assert "a" * 60 + "1" in letters
-    assert "a" * 60 + "2" in letters
+    lines = [line.split("│")[1:3] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    options, differences = ("".join(line[column].strip() for line in lines) for column in (0, 1))
+    for value in ("a" * 60 + "1", "a" * 60 + "2"):
+        assert value in options
+        assert value in differences

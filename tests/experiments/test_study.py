@@ -95,7 +95,7 @@ def test_killed_and_started_again_it_ends_with_the_same_table(undisturbed: Path,
     again = glassformer(*words[3:])
     assert again.returncode == 0, again.stderr
     assert "of them finished before" in again.stderr
-    assert "base: model.layers=2\n" in again.stdout
+    assert again.stdout.count("base: ") == again.stdout.count("base: model.layers=2\n") == 1
     assert times().items() >= finished.items(), "no finished run is repeated"
     assert table(folder) == table(undisturbed) | {"command": table(folder)["command"]}
 
@@ -163,5 +163,6 @@ def test_the_last_line_of_a_log(tmp_path: Path) -> None:
 def test_of_two_seeds_the_reader_is_told_how_little_that_is(tmp_path: Path) -> None:
     config = find_task("parity").preset(None, None)
     jobs = [Job(f"seed-{seed}", "parity", config, "") for seed in range(3)]
+    assert not any("of two seeds" in note for note in _notes(config, [jobs[:1]], tmp_path))
     assert any("of two seeds" in note for note in _notes(config, [jobs[:2]], tmp_path))
     assert not any("of two seeds" in note for note in _notes(config, [jobs], tmp_path))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.helpers import write_csv
 
 from glassformer.cli import main
 from glassformer.errors import UsageError
@@ -143,6 +144,25 @@ def test_a_trial_leaves_no_model_in_memory(tmp_path: Path, monkeypatch: pytest.M
     finally:
         gc.enable()
     assert alive == [0, 0, 0]
+
+
+def test_bad_data_end_a_search_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = write_csv(tmp_path / "one.csv", [("good", "yes"), ("better", "yes")])
+    study = tmp_path / "study"
+    assert main(["tune", "text", "--data.train", str(table), "--study", str(study)]) == 1
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        f"glassformer: {table} has one class only ('yes'); give texts of at least two classes"
+    ]
+    assert not study.exists()
+
+
+def test_a_search_of_which_nothing_came_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["tune", "parity", *TINY, "--search", "optim.learning_rate=1e30,1e31", "--trials", "1"]
+    for why in ("see the lines above", "they ended before: give more --trials, or another --study"):
+        assert main([*words, "--study", str(tmp_path / "study")]) == 1
+        assert f"came to its end; {why}, or narrow the search" in capsys.readouterr().err
 
 
 def test_a_search_is_refused_before_anything_is_trained(

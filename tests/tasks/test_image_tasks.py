@@ -197,14 +197,72 @@ def test_predicting_without_the_bad_images(tmp_path: Path) -> None:
     good = [str(file) for file in sorted(image_folder(tmp_path / "pets", {"cat": 2}).rglob("*.png"))]
     bad, gone = tmp_path / "bad.png", str(tmp_path / "gone.png")
     bad.write_bytes(b"no image")
-    kept, notes = task.without_bad([good[0], str(bad), gone, good[1]], config)
-    assert kept == good
-    assert notes == [f"2 images were left out as unreadable: {bad}, {gone}"]
-    assert task.without_bad(good, config) == (good, [])
+    given = [good[0], str(bad), gone, gone, "a" * 300, good[1]]
+    with pytest.raises(DataError, match=r"bad\.png is no image"):
+        task.encode(given, None, config)
+    config = task.skipping_bad(config)
+    examples, notes = task.encode(given, None, config)
+    assert len(examples) == 2
+    assert task.kept_inputs(given, examples) == good
+    assert notes[0].startswith(f"4 images were left out as unreadable: {bad}, {gone}, {gone} and 1 more")
+    assert task.kept_inputs(good, task.encode(good, None, config)[0]) == good
     with pytest.raises(DataError, match=r"none of the 2 images can be read; the first: .*gone\.png"):
-        task.without_bad([gone, str(bad)], config)
+        task.encode([gone, str(bad)], None, config)
+    with pytest.raises(UsageError, match=r"^there is no image file .*gone\.png"):  # as without the option
+        task.encode([gone], None, config)
     with pytest.raises(UsageError, match="--skip-bad is for images, and parity has none"):
-        find_task("parity").without_bad(["0101"], find_task("parity").preset(None, None))
+        find_task("parity").skipping_bad(find_task("parity").preset(None, None))
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = find_task("images")
+    config = task.preset(None, None)
+    (file,) = image_folder(tmp_path / "pets", {"cat": 1}).rglob("*.png")
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(DataError, match=r"0\.png cannot be read \(Permission denied\)"):
+        task.encode([str(file)], None, config)
+
+
+def test_paths_may_be_path_objects_and_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    image_folder(tmp_path / "test", {"cat": 3, "dog": 3}, seed=1)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    prepared = prepare("images", train=folder, test="~/test")
+    assert len(prepared.examples["test"]) == 6
+    task = find_task("images")
+    config = replace(task.preset(None, None), data=replace(task.preset(None, None).data, train="~/pets"))
+    assert task.with_absolute_paths(config).data.train == str(folder)
+
+
+def test_files_that_are_no_images_are_told(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    (folder / "cat" / "1.png").rename(folder / "cat" / "1.JFIF")
+    for name in ("cat/x.heic", "dog/notes.txt", "dog/.DS_Store"):
+        (folder / name).write_bytes(b"")
+    notes = prepare("images", train=str(folder)).notes
+    assert any("2 files in the class folders are left out" in n and n.endswith("cat/x.heic") for n in notes)
+    assert sum(map(len, prepare("images", train=str(folder)).examples.values())) == 8
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    (folder / "cat" / "deeper").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:  # the tests may run as one who may read all
+        if str(path).endswith("deeper"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=r"deeper cannot be read \(Permission denied\)"):
+        prepare("images", train=str(folder))
 
 
 def test_pictures_show_every_augmentation(tmp_path: Path) -> None:

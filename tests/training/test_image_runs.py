@@ -153,6 +153,9 @@ def test_evaluate_on_a_folder_of_images(
     printed = capsys.readouterr()
     assert json.loads(printed.out)["input"] == files[2]
     assert f"2 images were left out as unreadable: {files[0]}, {files[1]}" in printed.err
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("skip_bad: false", "skip_bad: true"))
+    assert main(["predict", str(tmp_path / "run"), *files, "--threads", "1"]) == 0, "as trained"
 
 
 def test_show_draws_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from rich.console import Console
+from rich.table import Table
 from safetensors.torch import load_file, save_file
 from tests.helpers import reviews, write_csv, write_jsonl
 
@@ -25,7 +28,7 @@ from glassformer.evaluation import accuracy
 from glassformer.tasks import find_task
 from glassformer.training.callbacks import InterruptedRun, RunKeeper
 from glassformer.training.fit import resume, train
-from glassformer.training.judge import confusion_table
+from glassformer.training.judge import confusion_table, per_class_table
 from glassformer.training.run_folder import claim
 
 
@@ -450,10 +453,43 @@ def test_many_classes_show_the_worst_pairs() -> None:
     assert [list(column.cells) for column in table.columns] == [["class 3"], ["class 7"], ["1"]]
 
 
-@pytest.mark.parametrize(("length", "columns"), [(5, 11), (20, 3)])
-def test_a_matrix_that_a_line_cannot_hold_is_told_by_its_pairs(length: int, columns: int) -> None:
-    names = [f"{i:_>{length}}" for i in range(10)]
-    assert len(confusion_table({"classes": names, "confusion": [[1] * 10] * 10}).columns) == columns
+@pytest.mark.parametrize("sign", ["x", "字"])
+@pytest.mark.parametrize("count", [1, 1_234_567])
+def test_a_matrix_is_shown_whole_or_its_pairs(sign: str, count: int) -> None:
+    shown = []
+    for length in range(1, 16):
+        names = [sign * length + str(number) for number in range(6)]
+        table = confusion_table({"classes": names, "confusion": [[count] * 6] * 6}, width=110)
+        shown.append(len(table.columns))
+        console = Console(width=110)
+        with console.capture() as captured:
+            console.print(table)
+        assert f"{count:,}" in captured.get()
+        if len(table.columns) == 7:  # in one line each
+            assert all(captured.get().count(name) == 2 for name in names)
+    assert shown == sorted(shown, reverse=True)
+    assert set(shown) == {7, 3}
+
+
+def test_two_long_classes_keep_their_matrix_and_without_an_error_no_pair_is_shown() -> None:
+    names = ["a" * 60, "b" * 60]
+    table = confusion_table({"classes": names, "confusion": [[7, 0], [0, 8]]})
+    assert [list(column.cells) for column in table.columns[1:]] == [["7", "0"], ["0", "8"]]
+    right = [[5 * (i == j) for j in range(40)] for i in range(40)]
+    table = confusion_table({"classes": [f"class {i}" for i in range(40)], "confusion": right})
+    assert [list(column.cells) for column in table.columns] == [["none"], ["none"], ["0"]]
+
+
+@pytest.mark.parametrize("table", [per_class_table, confusion_table])
+def test_long_names_of_classes_are_not_cut(table: Callable[[dict[str, Any]], Table]) -> None:
+    names = [f"{'long' * 30} {number}" for number in range(3)]
+    row = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "count": 2}
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(
+            table({"classes": names, "confusion": [[1] * 3] * 3, "per_class": dict.fromkeys(names, row)})
+        )
+    assert "…" not in captured.get()
 
 
 def test_the_rival_runs_too(tmp_path: Path) -> None:

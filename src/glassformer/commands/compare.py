@@ -13,9 +13,9 @@ from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import refuse, say, without_value
 from glassformer.commands.task_options import (
     TaskOptions,
-    config_of,
     configure_with,
     flags_of_settings,
+    require_data,
     task_options,
     without_own,
 )
@@ -63,9 +63,9 @@ def run(words: list[str]) -> int:
     if options.seeds < 1 or options.jobs < 1:
         name = "seeds" if options.seeds < 1 else "jobs"
         raise UsageError(f"{name}={getattr(options, name)} has to be 1 or more")
-    find_task(name).require_data(config_of(options))
     shared = without_own(rest, ("vary", "seeds", "jobs", "study"), ("grid",))
     rows = plan(varied, configure_with(CompareOptions, "compare", name, shared), grid=options.grid)
+    require_data(find_task(name), [row.config for row in rows])
     seeds = range(options.seed, options.seed + options.seeds)
     from glassformer.cache import cache_key
     from glassformer.experiments.compare import Watch, compare

@@ -25,7 +25,7 @@ class PredictOptions(MachineConfig):
     """Print one JSON object a line: {"input", "label", "probabilities"}, of sequences {"input", "output"},
     of texts with [MASK] {"input", "output", "masks"}."""
     skip_bad: bool = False
-    """Leave out images that are missing or cannot be read, and count them."""
+    """Leave out images that are missing or cannot be read, and count them. Default: as trained."""
     seed: int = 0
     """Accepted by every command that computes; prediction draws no random numbers."""
 
@@ -55,9 +55,11 @@ def run(words: list[str]) -> int:
     from glassformer.training.run_folder import CONFIG, EXPORT, read_config
 
     folder = Path(options.run)
-    exported = (folder / EXPORT).is_file()  # which is checked before it is read
-    if not options.skip_bad and not exported and (folder / CONFIG).is_file():
-        read_config(folder).task.require_inputs(inputs)
+    if (folder / CONFIG).is_file() and not (folder / EXPORT).is_file():  # what is exported is checked first
+        run = read_config(folder)
+        config = run.task.skipping_bad(run.config) if options.skip_bad else run.config
+        if not getattr(config.data, "skip_bad", False):
+            run.task.require_inputs(inputs)
     from glassformer.loading import load
 
     loaded = load(options.run, options)
@@ -80,6 +82,6 @@ def _is_file(name: str) -> bool:
 
 def _lines_of_stdin() -> list[str]:
     try:
-        return sys.stdin.buffer.read().decode("utf-8").splitlines()
+        return sys.stdin.buffer.read().decode("utf-8").rstrip("\r\n").splitlines()
     except UnicodeDecodeError as error:
         raise UsageError(f"standard input is not UTF-8 text ({error.reason}); convert it first") from None

@@ -122,7 +122,9 @@ def _to_8_bits(image: "Image", name: str) -> tuple["Image", str]:
     from PIL import Image
 
     values, limit, note = np.asarray(image), 65535, "of 16 bits were scaled to 8 (65535 becomes 255)"
-    if image.mode == "F":
+    if image.mode == "I" and image.format == "TIFF":
+        note = "of 32 bits were scaled to 8 as those of 16 are (65535 becomes 255)"
+    elif image.mode == "F":
         limit, note = 1, "of floating-point numbers were scaled to 8 bits (1.0 becomes 255)"
     if not (values.min() >= 0 and values.max() <= limit):
         raise DataError(

@@ -5,7 +5,7 @@ A file is never read whole, so it may be larger than the memory.
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,19 +57,10 @@ class TextFile:
             raise DataError(f"{self.path} has no rows; give a file with at least two rows")
         return labels
 
-    def require_columns(self) -> None:
-        """Raises UsageError where the file lacks one of the two."""
-        for column in (self.text, self.label):
-            self.require_column(column)
-
-    def require_column(self, column: str) -> None:
-        """Raises UsageError where the file has none of that name."""
-        column_type(self.path, column, ("text", "label"))
-
     def _values(self, column: str) -> Iterator[list[object]]:
-        self.require_column(column)
+        dataset = open_columns(self.path, [column], ("text", "label"))
         try:
-            rows = open_file(self.path, column).scanner(columns=[column], batch_size=ROWS_A_READ)
+            rows = dataset.scanner(columns=[column], batch_size=ROWS_A_READ)
             for batch in rows.to_batches():
                 yield batch.column(0).to_pylist()
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
@@ -120,19 +111,36 @@ def open_file(path: Path, *texts: str) -> pyarrow.dataset.Dataset:
         raise unreadable(path, error) from error
 
 
-def column_type(path: Path, column: str, options: tuple[str, str]) -> pa.DataType:
-    """What a column of a file holds; its rows are not read.
+def open_columns(path: Path, columns: Sequence[str], options: tuple[str, str]) -> pyarrow.dataset.Dataset:
+    """`open_file`, where the file has these columns, each of words or numbers.
 
-    options: of --data., which name the two columns that count. Raises UsageError where there is no such
-    column, and as `open_file` does.
+    options: of --data., which name the columns that count. Raises UsageError where one is not there, or holds
+    bytes or lists; and what `open_file` raises.
     """
-    schema = open_file(path, column).schema
-    if column not in schema.names:
-        ways = " and ".join(f"--data.{option}" for option in options)
-        raise UsageError(
-            f"{path} has no column {column!r}; name yours with {ways} ({nearest(column, schema.names)})"
-        )
-    return schema.field(column).type
+    dataset = open_file(path, *columns)
+    for column in columns:
+        kind = type_of(dataset, path, column, options)
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            raise UsageError(
+                f"the column {column!r} of {path} holds {kind}, no words; name another with "
+                f"{_as_flags(options)}"
+            )
+    return dataset
+
+
+def type_of(
+    dataset: pyarrow.dataset.Dataset, path: Path, column: str, options: tuple[str, str]
+) -> pa.DataType:
+    """What a column holds. Raises UsageError where there is none of that name; see `open_columns`."""
+    names = dataset.schema.names
+    if column not in names:
+        known = nearest(column, names)
+        raise UsageError(f"{path} has no column {column!r}; name yours with {_as_flags(options)} ({known})")
+    return dataset.schema.field(column).type
+
+
+def _as_flags(options: tuple[str, str]) -> str:
+    return " and ".join(f"--data.{option}" for option in options)
 
 
 def _delimiter(path: Path) -> str:

@@ -11,14 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from glassformer.data.decoding import WAY_OUT
-from glassformer.data.files import TextFile, column_type
+from glassformer.data.files import TextFile, open_columns, open_file, type_of
 from glassformer.data.labels import in_order
 from glassformer.errors import DataError, UsageError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff",
+    ".ppm", ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
 ROWS_A_READ = 32
 """Images taken at once from a Parquet file: each may be some megabytes."""
 
+OPTIONS = ("image", "label")
+"""Of --data., which name the columns of a table."""
 SPLIT_NAMES = {
     "train",
     "training",
@@ -44,22 +49,31 @@ class ImageSource:
 class ImageFolder:
     """A folder with one sub-folder of images for each class; the sub-folder's name is the class.
 
-    Images lie in the sub-folders or deeper, and end in one of SUFFIXES in any case. Hidden files and folders,
-    other files, and files beside the sub-folders are ignored.
+    Images lie in the sub-folders or deeper, and end in one of SUFFIXES in any case. Hidden files and folders
+    are ignored, other files and images beside the sub-folders too, with a note.
     """
 
     path: Path
 
     @cached_property
-    def files(self) -> list[tuple[str, Path]]:
-        """(class, file) of every image, in the order of the classes, then of the files' names.
-
-        Raises UsageError where there is no such folder, DataError where it or one of its classes is empty.
-        """
+    def _below(self) -> dict[str, list[Path]]:
+        """Class -> all files below its folder that are not hidden."""
         if not self.path.is_dir():
             raise UsageError(f"there is no folder {self.path}; check the path")
         names = [each.name for each in self.path.iterdir() if each.is_dir() and not each.name.startswith(".")]
-        found = {name: _images_below(self.path / name) for name in in_order(names)}
+        return {name: _files_below(self.path / name) for name in in_order(names)}
+
+    @cached_property
+    def files(self) -> list[tuple[str, Path]]:
+        """(class, file) of every image, in the order of the classes, then of the files' names.
+
+        Raises UsageError where there is no such folder, DataError where it or one of its classes is empty or
+        cannot be read.
+        """
+        found = {
+            name: [file for file in files if _is_image(file.name)] for name, files in self._below.items()
+        }
+        names = list(found)
         if not any(found.values()):
             raise DataError(
                 f"{self.path} has no sub-folders with images; put the images of each class "
@@ -83,14 +97,22 @@ class ImageFolder:
         return len(self.files)
 
     def notes(self) -> list[str]:
-        """What people may not expect of how the folder was read: images beside its sub-folders."""
+        """What people may not expect: images beside the sub-folders, and other files in them."""
         beside = sorted(each.name for each in self.path.iterdir() if each.is_file() and _is_image(each.name))
-        if not beside:
-            return []
+        others = [file for files in self._below.values() for file in files if not _is_image(file.name)]
+        notes = []
         if len(beside) == 1:
-            return [f"1 image lies beside the class folders, in no class, and is left out: {beside[0]}"]
-        some = f"{len(beside):,} images lie beside the class folders, in no class, and are left out"
-        return [f"{some}; the first: {beside[0]}"]
+            notes.append(f"1 image lies beside the class folders, in no class, and is left out: {beside[0]}")
+        elif beside:
+            some = f"{len(beside):,} images lie beside the class folders, in no class, and are left out"
+            notes.append(f"{some}; the first: {beside[0]}")
+        if others:
+            some = "1 file in the class folders is left out"
+            if len(others) > 1:
+                some = f"{len(others):,} files in the class folders are left out"
+            first = others[0].relative_to(self.path)
+            notes.append(f"{some}, since images end in {', '.join(SUFFIXES)}; the first: {first}")
+        return notes
 
     def labels(self) -> list[str]:
         """Every image's class."""
@@ -131,8 +153,12 @@ class ImageTable:
         return []
 
     def labels(self) -> list[str]:
-        """Every row's label as a word. Raises DataError for a row without one."""
-        self._type_of(self.label_column)
+        """Every row's label as a word.
+
+        Raises DataError for a row without one, UsageError where a column is missing or not of its kind.
+        """
+        self._holds_bytes()
+        open_columns(self.path, [self.label_column], OPTIONS)
         return self._as_texts().labels()
 
     def sources(self) -> Iterator[ImageSource]:
@@ -147,6 +173,9 @@ class ImageTable:
         for paths in self._as_texts().texts():
             for path in paths:
                 row += 1
+                if not path.strip():
+                    yield ImageSource(f"{self.path}: row {row}", partial(_present, None, self.path, row))
+                    continue
                 yield _file_source(
                     self.path.parent / path, f"{self.path.parent / path} (row {row} of {self.path.name})"
                 )
@@ -165,11 +194,9 @@ class ImageTable:
     def _as_texts(self) -> TextFile:
         return TextFile(self.path, self.image_column, self.label_column)
 
-    def _type_of(self, column: str) -> pa.DataType:
-        return column_type(self.path, column, ("image", "label"))
-
     def _holds_bytes(self) -> bool:
-        kind = self._type_of(self.image_column)
+        dataset = open_file(self.path, self.image_column)
+        kind = type_of(dataset, self.path, self.image_column, OPTIONS)
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
         if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
@@ -198,11 +225,16 @@ class ImageTable:
             raise DataError(f"{self.path} cannot be read as PARQUET: {reason}; copy it again") from error
 
 
-def _images_below(folder: Path) -> list[Path]:
+def _files_below(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"the folder {error.filename} cannot be read ({error.strerror}); make it readable or move it away"
+        ) from error
+
     found = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in files if _is_image(name)]
+        found += [Path(parent, name) for name in files if not name.startswith(".")]
     return sorted(found)
 
 
@@ -211,10 +243,11 @@ def _is_image(name: str) -> bool:
 
 
 def _file_source(path: Path, name: str) -> ImageSource:
-    return ImageSource(name, partial(_read, path, name))
+    return ImageSource(name, partial(read_image, path, name))
 
 
-def _read(path: Path, name: str) -> bytes:
+def read_image(path: Path, name: str) -> bytes:
+    """The bytes of a file. Raises DataError, which names it, where it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

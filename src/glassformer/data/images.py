@@ -100,7 +100,9 @@ def decode_all(
                 file.write(content := pixels.tobytes())
                 hashes.append(_hash(content))
                 kinds.update(notes)
-            require_one(len(hashes), [reason for _, reason in bad.values()])
+            if not hashes:
+                reasons = "".join(f"; the first: {reason}" for _, reason in list(bad.values())[:1])
+                raise DataError(f"none of the {total:,} images can be read{reasons}")
             # how many rows there are is known only now; the header keeps its length whatever their number
             file.seek(0)
             _write_header(file, (len(hashes), channels, *size))
@@ -166,13 +168,6 @@ def as_notes(kinds: Counter[str]) -> list[str]:
         else f"1 image {kind}".replace(" were ", " was ", 1).replace(" their ", " its ", 1)
         for kind, count in kinds.most_common()
     ]
-
-
-def require_one(good: int, reasons: list[str]) -> None:
-    """Raises DataError where no image is left. reasons: why each of the others cannot be read."""
-    if not good:
-        first = "".join(f"; the first: {reason}" for reason in reasons[:1])
-        raise DataError(f"none of the {len(reasons):,} images can be read{first}")
 
 
 def skipped_note(names: list[str]) -> list[str]:

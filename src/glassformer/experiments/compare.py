@@ -152,7 +152,10 @@ def _notes(base: Any, planned: list[list[Job]], folder: Path) -> list[str]:
     if fraction < 1:
         notes.append(f"trained on {fraction:.0%} of the training examples; on all, other choices may be best")
     if len(planned[0]) == 2:
-        notes.append("of two seeds a 95% interval (Student's t) is seven times as wide as of five alike")
+        notes.append(
+            "of two seeds a 95% interval (Student's t) is seven times as wide as of five alike, and a spread "
+            "below one example's share counts as that share"
+        )
     checksums: dict[tuple[int, str], set[str]] = {}
     for jobs in planned:
         for job in jobs:

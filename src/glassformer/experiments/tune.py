@@ -76,7 +76,12 @@ def tune(
         "space": {option: str(values) for option, values in space.items()},
         "options": _shared_options(configure({})),
     }
-    study = open_study(folder, storage, pruner, said)
+    if not any(option.startswith("data.") for option in space):
+        # bad data end the search, and not each of its trials; what is decoded or encoded is in the cache
+        task = find_task(task_name)
+        task.prepare(task.with_published_sizes(configure({})), report)
+        gc.collect()
+    study, ran = open_study(folder, storage, pruner, said), 0
     while True:
         with FileLock(folder / ".study.lock"):
             trial = _ask(study, folder, trials, seed)
@@ -86,11 +91,13 @@ def tune(
             held.acquire()
         try:
             _attempt(study, trial, task_name, space, configure, folder, report)
+            ran += 1
         finally:
             held.release()
     result = summary(study, task_name, command)
     if result["best"] is None:
-        raise DataError(f"no trial of {folder} came to its end; see the lines above, or narrow the search")
+        why = "see the lines above" if ran else "they ended before: give more --trials, or another --study"
+        raise DataError(f"no trial of {folder} came to its end; {why}, or narrow the search")
     judged = read_json(folder / TRIALS / f"{result['best']['number']:04d}" / METRICS)["validation"]
     result["notes"] = few_examples([judged["count"]], "what ranks best")
     write_json(folder / RESULT, result)

@@ -92,12 +92,6 @@ def evenly(examples: int, count: int) -> list[int]:
     return [(2 * place + 1) * examples // (2 * count) for place in range(count)]
 
 
-def given_paths(config: TrainConfig[Any, Any]) -> dict[str, str]:
-    """Split -> the file or folder of the user's that it is read from, for those that are given."""
-    paths = {split: getattr(config.data, split, None) for split in ("train", "validation", "test")}
-    return {split: path for split, path in paths.items() if isinstance(path, str) and path}
-
-
 class Task(ABC):
     """One task: its data, model, loss, presets, and how a prediction is shown."""
 
@@ -105,6 +99,9 @@ class Task(ABC):
     summary: str
     input_word: str
     """What an input is called where there are several: texts, images."""
+    learns_from: tuple[str, str] | None = None
+    """Where data.train, .validation and .test are paths of the user's: what the first has to be, and how the
+    option's value is called, as ("a file", "FILE")."""
     has_tokenizer: bool = False
     """Whether inputs are cut into tokens of a vocabulary, which the run folder then holds."""
     presets: dict[str, Preset]
@@ -157,17 +154,35 @@ class Task(ABC):
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Finds, checks, splits and encodes the data."""
 
-    def require_data(self, config: TrainConfig[Any, Any]) -> None:
-        """Raises UsageError or DataError for data of the user's that a glance tells to be of no use.
+    def given_paths(self, config: TrainConfig[Any, Any]) -> dict[str, str]:
+        """Split -> the file or folder of the user's that it is read from, for those that are given.
 
-        Reads as little as that takes and loads no torch: commands ask before they load what takes seconds.
+        None for a task that does not learn from files of the user's; see `learns_from`. Raises UsageError
+        where there is none to learn from.
         """
-        for path in given_paths(config).values():
+        if self.learns_from is None:
+            return {}
+        what, word = self.learns_from
+        paths = {split: getattr(config.data, split) for split in ("train", "validation", "test")}
+        if not paths["train"]:
+            raise UsageError(
+                f"{self.command(self.name)} needs {what} to learn from; give --data.train {word}"
+            )
+        return {split: os.fspath(path) for split, path in paths.items() if path}
+
+    def require_data(self, config: TrainConfig[Any, Any]) -> None:
+        """Raises UsageError or DataError for data of the user's that can be told to be of no use in a moment.
+
+        Loads no torch: commands ask before they load what takes seconds. `prepare` says the same of data that
+        nobody asked about.
+        """
+        for path in self.given_paths(config).values():
             require_path(path)
 
     def with_absolute_paths(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
         """The same, so that a run can be opened from any folder, and on data found by the environment."""
-        absolute = {split: str(user_path(path).absolute()) for split, path in given_paths(config).items()}
+        given = self.given_paths(config)
+        absolute = {split: str(user_path(path).absolute()) for split, path in given.items()}
         return replace(config, data=replace(config.data, **absolute)) if absolute else config
 
     def with_published_sizes(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
@@ -295,12 +310,13 @@ class Task(ABC):
         """
         return None
 
-    def without_bad(self, inputs: list[str], config: TrainConfig[Any, Any]) -> tuple[list[str], list[str]]:
-        """The inputs that can be read, and notes on the others.
-
-        Raises UsageError where inputs are no files, DataError where none can be read.
-        """
+    def skipping_bad(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The same, but images that cannot be read are left out. Raises UsageError for a task without any."""
         raise UsageError(f"--skip-bad is for images, and {self.name} has none; leave it out")
+
+    def kept_inputs(self, inputs: list[str], examples: Any) -> list[str]:
+        """Those of the inputs that `encode` made examples of: all but what it was to leave out."""
+        return inputs
 
     @abstractmethod
     def encode(

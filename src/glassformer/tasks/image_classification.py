@@ -1,5 +1,6 @@
 """What the tasks on labelled images share: from pixels to splits, augmentation, model, prediction."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -121,17 +122,19 @@ class ImageClassification(Classification):
         raise NotImplementedError
 
     def require_data(self, config: TrainConfig[Any, Any]) -> None:
-        """The patch divides the images, where it is known before a published model is found."""
+        """The patch divides the images, of a published model where it is known."""
         super().require_data(config)
-        if config.model.name != PRETRAINED or config.model.patch:
-            replace(config.model, **self._shape_facts(config))
+        self._require_patch(config)
+
+    def _require_patch(self, config: TrainConfig[Any, Any]) -> None:
+        replace(config.model, **self._shape_facts(config))
 
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Decodes what is not yet in the cache, splits, and looks for duplicates."""
         from glassformer.data.images import ImageExamples
         from glassformer.data.splits import count_shared, stratified_fraction
 
-        self.require_data(config)
+        self._require_patch(config)
         splits, class_names, notes = self.splits(config, report)
         height, width = self.shape(config)[1:]
         if config.data.crop >= min(height, width):
@@ -242,49 +245,54 @@ class ImageClassification(Classification):
         """Each is the path of a file."""
         for name in inputs:
             path = user_path(name)
-            if path.is_dir():
+            if os.path.isdir(path):
                 raise UsageError(f"{name} is a folder; give the paths of images")
-            if not path.is_file():
+            if not os.path.isfile(path):  # which has an answer to a name that is too long as well
                 raise UsageError(f"there is no image file {name}; give the path of an image")
 
-    def without_bad(self, inputs: list[str], config: TrainConfig[Any, Any]) -> tuple[list[str], list[str]]:
-        """Without the files that are missing or cannot be decoded."""
-        from glassformer.data.images import require_one, skipped_note
-
-        good, bad = [], {}
-        for name in inputs:
-            try:
-                self.require_inputs([name])
-                self._decoded_file(name, config)
-                good.append(name)
-            except (UsageError, DataError) as error:
-                bad[name] = str(error)
-        require_one(len(good), list(bad.values()))
-        return good, skipped_note(list(bad))
-
-    def _decoded_file(self, name: str, config: TrainConfig[Any, Any]) -> tuple["np.ndarray", tuple[str, ...]]:
-        from glassformer.data.decoding import decode
-
-        channels, height, width = self.shape(config)
-        return decode(user_path(name).read_bytes(), name, (height, width), channels)
+    def skipping_bad(self, config: TrainConfig[Any, Any]) -> TrainConfig[Any, Any]:
+        """The same with data.skip_bad."""
+        return replace(config, data=replace(config.data, skip_bad=True))
 
     def encode(
         self, inputs: list[str], tokenizer: "Tokenizer | None", config: TrainConfig[Any, Any]
     ) -> tuple["ImageExamples", list[str]]:
-        """Image files to predict as examples, decoded as those of the training were."""
+        """Image files to predict as examples, decoded as those of the training were.
+
+        With data.skip_bad those that are missing or cannot be decoded are left out; one alone has to be good.
+        """
         import numpy as np
 
-        from glassformer.data.images import ImageExamples, Images, as_notes, hash_pixels
+        from glassformer.data.decoding import decode
+        from glassformer.data.image_files import read_image
+        from glassformer.data.images import ImageExamples, Images, as_notes, hash_pixels, skipped_note
 
-        self.require_inputs(inputs)
-        decoded, kinds = [], Counter[str]()
-        for name in inputs:
-            pixels, done = self._decoded_file(name, config)
+        channels, height, width = self.shape(config)
+        decoded, kinds, bad = [], Counter[str](), dict[int, str]()
+        for row, name in enumerate(inputs):
+            try:
+                self.require_inputs([name])
+                content = read_image(user_path(name), name)
+                pixels, done = decode(content, name, (height, width), channels)
+            except (UsageError, DataError) as error:
+                if not config.data.skip_bad or len(inputs) == 1:
+                    raise
+                bad[row] = str(error)
+                continue
             decoded.append(pixels)
             kinds.update(done)
+        if not decoded:
+            raise DataError(f"none of the {len(inputs):,} images can be read; the first: {bad[0]}")
         stacked = np.stack(decoded)
-        images, rows = Images(stacked, hash_pixels(stacked)), np.arange(len(stacked))
-        return ImageExamples(images, rows, np.zeros_like(rows)), as_notes(kinds)
+        images = Images(stacked, hash_pixels(stacked), skipped=np.array(list(bad), dtype=np.int64))
+        rows = np.arange(len(stacked))
+        notes = skipped_note([inputs[row] for row in bad]) + as_notes(kinds)
+        return ImageExamples(images, rows, np.zeros_like(rows)), notes
+
+    def kept_inputs(self, inputs: list[str], examples: "ImageExamples") -> list[str]:
+        """Without those that were left out."""
+        skipped = set(examples.images.skipped.tolist())
+        return [name for row, name in enumerate(inputs) if row not in skipped]
 
     def other_test(
         self,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import VisionTransformerConfig, require_share
 from glassformer.models.vision_config import PretrainedVisionConfig
-from glassformer.tasks.base import PRETRAINED, Preset, Report, given_paths
+from glassformer.tasks.base import PRETRAINED, Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.image_classification import (
     ImageClassification,
@@ -85,6 +85,7 @@ a published ViT on your images, brought to its size; not measured""",
         ),
     }
     default_preset = {"vit": "cpu", "pretrained": "pretrained"}
+    learns_from = ("images", "FOLDER or FILE")
 
     def shape(self, config: TrainConfig[Any, Any]) -> tuple[Literal[1, 3], int, int]:
         """As chosen, or as the published model has it."""
@@ -96,12 +97,12 @@ a published ViT on your images, brought to its size; not measured""",
         return 3 if config.data.colours == "colour" else 1, height, width
 
     def require_data(self, config: TrainConfig[Any, Any]) -> None:
-        """The folders or tables are as they should be, and no split has a class that train lacks."""
+        """Of folders the classes, of tables columns and labels: no split has a class that train lacks."""
         super().require_data(config)
         files, class_names = self._files(config)
-        for each in files.values():
-            self.label_numbers(each.labels(), class_names, each.path)
-            each.count_rows()
+        for split, each in files.items():
+            if split != "train":
+                self.label_numbers(each.labels(), class_names, each.path)
 
     def splits(
         self, config: TrainConfig[Any, Any], report: Report
@@ -132,10 +133,14 @@ a published ViT on your images, brought to its size; not measured""",
         """What is given for each split, and the names of the classes, which are those of train."""
         from glassformer.data.labels import class_names_of
 
-        data = config.data
-        if not data.train:
-            raise UsageError("the task images needs images to train on; give --data.train FOLDER")
-        files = {
-            split: image_files(path, data.image, data.label) for split, path in given_paths(config).items()
-        }
+        data, usual = config.data, UserImageData()
+        given = self.given_paths(config)
+        files = {split: image_files(path, data.image, data.label) for split, path in given.items()}
+        if (data.image, data.label) != (usual.image, usual.label) and all(
+            each.path.is_dir() for each in files.values()
+        ):
+            raise UsageError(
+                f"--data.image and --data.label name columns of a table, and {data.train} is a folder; leave "
+                "them out"
+            )
         return files, class_names_of(files["train"].labels(), files["train"].path, "images")

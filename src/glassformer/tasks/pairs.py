@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import EncoderDecoderConfig, require_positive, require_share
 from glassformer.paths import user_path
-from glassformer.tasks.base import Prepared, Preset, Report, given_paths
+from glassformer.tasks.base import Prepared, Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.sequence_to_sequence import SequenceToSequence
 
@@ -79,18 +79,16 @@ not measured""",
             ),
         ),
     }
+    learns_from = ("a file", "FILE")
     default_preset = {"encoder-decoder": "cpu"}
 
     def require_data(self, config: TrainConfig[Any, Any]) -> None:
         """There are files, and they have the two columns."""
         super().require_data(config)
-        from glassformer.data.files import column_type
+        from glassformer.data.files import open_columns
 
-        if not config.data.train:
-            raise UsageError("the task pairs needs a file to train on; give --data.train FILE")
-        for path in given_paths(config).values():
-            for column in (config.data.source, config.data.target):
-                column_type(user_path(path), column, COLUMNS)
+        for path in self.given_paths(config).values():
+            open_columns(user_path(path), [config.data.source, config.data.target], COLUMNS)
 
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Reads the files, splits, and makes a vocabulary of the training rows."""
@@ -99,14 +97,13 @@ not measured""",
         from glassformer.data.splits import count_shared, stratified_fraction, stratified_split
         from glassformer.data.tokenizer import sequence_tokenizer
 
-        self.require_data(config)
-        data = config.data
+        data, paths = config.data, self.given_paths(config)
         rows, sums = {}, {}
-        rows["train"], sums["train"] = self._read(data.train, config)
+        rows["train"], sums["train"] = self._read(paths["train"], config)
         kept = np.arange(len(rows["train"]))
         alike = np.zeros(len(kept), dtype=np.int64)
         for split, share in (("test", data.test_share), ("validation", data.validation_share)):
-            if path := getattr(data, split):
+            if path := paths.get(split):
                 rows[split], sums[split] = self._read(path, config)
                 continue
             if len(kept) < 3:
@@ -194,13 +191,13 @@ not measured""",
         return examples, _source(examples, checksum), _unknown_targets(examples, "targets", config)
 
     def _read(self, path: str, config: TrainConfig[Any, Any]) -> tuple[Rows, str]:
-        from glassformer.data.files import TextFile, column_type
+        from glassformer.data.files import TextFile, open_columns
         from glassformer.data.tokenizer import SPECIAL
 
         data, file = config.data, user_path(path)
+        open_columns(file, [data.source, data.target], COLUMNS)
         both = []
         for column in (data.source, data.target):
-            column_type(file, column, COLUMNS)
             texts = [text for batch in TextFile(file, text=column).texts() for text in batch]
             for number, text in enumerate(texts, start=1):
                 if not text.strip():

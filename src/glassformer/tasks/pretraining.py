@@ -9,7 +9,7 @@ from glassformer.errors import DataError, UsageError, nearest
 from glassformer.models.configs import require_positive, require_share
 from glassformer.models.encoder_config import MaskedLanguageModelConfig
 from glassformer.paths import user_path
-from glassformer.tasks.base import Prepared, Preset, Report, given_paths
+from glassformer.tasks.base import Prepared, Preset, Report
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.corpus import (
     Corpus,
@@ -198,17 +198,16 @@ imdb's preset on your file; not measured""",
             config=replace(MaskedImdbTask.presets["cpu"].config, data=MaskedUserData()),
         ),
     }
+    learns_from = ("a file", "FILE")
     default_preset = {"masked-lm": "cpu"}
 
     def require_data(self, config: TrainConfig[Any, Any]) -> None:
         """There are files, and they have the texts' column; labels they need not have."""
         super().require_data(config)
-        from glassformer.data.files import TextFile
+        from glassformer.data.files import open_columns
 
-        if not config.data.train:
-            raise UsageError("pretrain text needs a file to learn from; give --data.train FILE")
-        for path in given_paths(config).values():
-            TextFile(user_path(path), config.data.text).require_column(config.data.text)
+        for path in self.given_paths(config).values():
+            open_columns(user_path(path), [config.data.text], ("text", "label"))
 
     def corpus(self, config: TrainConfig[Any, Any]) -> Corpus:
         """Learned from is what `train text` with the same file, options and seed trains on, judged what it
@@ -221,13 +220,12 @@ imdb's preset on your file; not measured""",
 
         from glassformer.data.files import TextFile
 
-        self.require_data(config)
-        data = config.data
-        train = TextFile(user_path(data.train), data.text, data.label)
+        data, paths = config.data, self.given_paths(config)
+        train = TextFile(user_path(paths["train"]), data.text, data.label)
         given = {
             split: source_of(file, np.arange(file.count_rows()))
-            for split, path in (("validation", data.validation), ("test", data.test))
-            if path
+            for split, path in paths.items()
+            if split != "train"
             for file in [TextFile(user_path(path), data.text, data.label)]
         }
         splits, notes = _splits_of_fine_tuning(train, config)

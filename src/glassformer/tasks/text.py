@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from glassformer.errors import UsageError
 from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig, require_share
 from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.paths import user_path
-from glassformer.tasks.base import Preset, given_paths
+from glassformer.tasks.base import Preset
 from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.text_classification import TextClassification, TextData
 from glassformer.tasks.text_sources import Source
@@ -83,17 +82,16 @@ imdb's preset on your file; not measured""",
             ),
         ),
     }
+    learns_from = ("a file", "FILE")
     default_preset = {"transformer": "cpu", "recurrent": "recurrent", "pretrained": "pretrained"}
 
     def require_data(self, config: TrainConfig[Any, Any]) -> None:
         """There are files, and they have the two columns."""
         super().require_data(config)
-        from glassformer.data.files import TextFile
+        from glassformer.data.files import open_columns
 
-        if not config.data.train:
-            raise UsageError("the task text needs a file to train on; give --data.train FILE")
-        for path in given_paths(config).values():
-            TextFile(user_path(path), config.data.text, config.data.label).require_columns()
+        for path in self.given_paths(config).values():
+            open_columns(user_path(path), [config.data.text, config.data.label], ("text", "label"))
 
     def sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:
         """Given files as they are; a missing split is held out of train, stratified by the seed."""
@@ -103,19 +101,15 @@ imdb's preset on your file; not measured""",
         from glassformer.data.labels import class_names_of
         from glassformer.data.splits import stratified_split
 
-        self.require_data(config)
-        data = config.data
-        train = TextFile(user_path(data.train), data.text, data.label)
+        data, paths = config.data, self.given_paths(config)
+        train = TextFile(user_path(paths["train"]), data.text, data.label)
         words = train.labels()
         class_names = class_names_of(words, train.path, "texts")
         labels = self.label_numbers(words, class_names, train.path)
         kept = np.arange(len(labels))
         sources = {}
-        for split, path, share in (
-            ("test", data.test, data.test_share),
-            ("validation", data.validation, data.validation_share),
-        ):
-            if path:
+        for split, share in (("test", data.test_share), ("validation", data.validation_share)):
+            if path := paths.get(split):
                 file = TextFile(user_path(path), data.text, data.label)
                 given = self.label_numbers(file.labels(), class_names, file.path)
                 sources[split] = Source(file, np.arange(len(given)), given)

@@ -302,7 +302,11 @@ def _notes_on_texts(examples: "dict[str, Examples]") -> list[str]:
     from glassformer.data.encoded import text_hash
 
     empty = sum(int((each.hashes == text_hash("")).sum()) for each in examples.values())
-    return [f"{empty:,} of {sum(map(len, examples.values())):,} texts are empty"] if empty else []
+    return (
+        [f"{empty:,} of {sum(map(len, examples.values())):,} texts {'are' if empty > 1 else 'is'} empty"]
+        if empty
+        else []
+    )
 
 
 def _text_source(source: Source, checksum: str, class_names: list[str]) -> "SplitSource":

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
@@ -125,7 +126,7 @@ def print_table(
     console.print(table)
 
     if "confusion" in judged:
-        console.print(confusion_table(judged))
+        console.print(confusion_table(judged, console.width))
         if len(judged["classes"]) > 2:
             console.print(per_class_table(judged))
     for line in task.remarks(metrics):
@@ -168,24 +169,29 @@ def per_class_table(figures: dict[str, Any]) -> Table:
     return table
 
 
-def confusion_table(figures: dict[str, Any]) -> Table:
-    """The confusion matrix, or, where it would not fit, the pairs of classes confused most."""
+def confusion_table(figures: dict[str, Any], width: int = LINE) -> Table:
+    """The confusion matrix, or, of more than two classes, the pairs confused most where it is too wide.
+
+    width: what it may take, in characters.
+    """
     classes, counts = figures["classes"], figures["confusion"]
-    corner = "true \\ predicted"
-    widths = [max(map(len, [corner, *classes])), *(max(len(name), 5) for name in classes)]
-    if len(classes) <= CLASSES_SHOWN and sum(widths) + 3 * len(widths) < LINE:
+    columns = [["true \\ predicted", *classes]]
+    columns += [[name, *(f"{row[number]:,}" for row in counts)] for number, name in enumerate(classes)]
+    needed = 1 + sum(max(map(cell_len, column)) + 3 for column in columns)
+    if len(classes) == 2 or (len(classes) <= CLASSES_SHOWN and needed <= width):
         table = Table(title="confusion on test")
-        table.add_column(corner)
-        for predicted in classes:
-            table.add_column(predicted, justify="right")
-        for true, row in zip(classes, counts, strict=True):
-            table.add_row(true, *(f"{count:,}" for count in row))
+        for number, (heading, *_) in enumerate(columns):
+            table.add_column(heading, justify="right" if number else "left", overflow="fold")
+        for row in zip(*(cells for _, *cells in columns), strict=True):
+            table.add_row(*row)
         return table
     table = Table(title="most confused on test (metrics.json has the whole matrix)")
     for heading in ("true", "predicted", "examples"):
         table.add_column(heading, overflow="fold")
     for true, predicted, count, _ in most_confused(figures, CLASSES_SHOWN):
         table.add_row(true, predicted, f"{count:,}")
+    if not table.rows:
+        table.add_row("none", "none", "0")
     return table
 
 

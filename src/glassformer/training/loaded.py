@@ -95,7 +95,7 @@ class LoadedRun:
 
         Classes: objects with `input`, `label` and `probabilities`; sequences: with `input` and `output`.
 
-        skip_bad: leave out images that cannot be read: those have no prediction.
+        skip_bad: leave out images that cannot be read, which have no prediction; as in training otherwise.
         report: hears of what had to be done to an input, such as transparency put on white.
         Raises UsageError or DataError for an input that has no prediction.
         """
@@ -108,11 +108,10 @@ class LoadedRun:
             given.append(str(each))
         if not given:
             return []
-        skipped: list[str] = []
-        if skip_bad:
-            given, skipped = self.task.without_bad(given, self.config)
-        examples, notes = self.task.encode(given, self.tokenizer, self.config)
-        for note in (*skipped, *notes):
+        config = self.task.skipping_bad(self.config) if skip_bad else self.config
+        examples, notes = self.task.encode(given, self.tokenizer, config)
+        given = self.task.kept_inputs(given, examples)
+        for note in notes:
             report(f"note: {note}")
         batches = self.task.batches(examples, self.config, train=False)
         said = answers(self.task, self.model, batches, self.machine)
@@ -138,8 +137,7 @@ class LoadedRun:
             named = ", ".join(f"--data.{name}" for name in self.task.file_columns) or "none"
             raise UsageError(f"{self.task_name} has no column called {min(wrong)}; its files have {named}")
         config = self.config if data_dir is None else replace(self.config, data_dir=data_dir)
-        if skip_bad and not hasattr(config.data, "skip_bad"):
-            raise UsageError(f"--skip-bad is for images, and {self.task_name} has none; leave it out")
+        of_other = self.task.skipping_bad(config) if skip_bad else config
         prepared: Prepared | None
         if test is None:
             prepared = self._own_data(config, report)
@@ -147,9 +145,8 @@ class LoadedRun:
             examples = {split: prepared.examples[split] for split in self.task.judged_splits}
             inputs = {split: prepared.inputs[split] for split in examples if split != "train"}
         else:  # which is refused, where it is, before the training data are looked at
-            of_it = replace(config, data=replace(config.data, skip_bad=True)) if skip_bad else config
             other, source, notes_on_it = self.task.other_test(
-                of_it, self.class_names, self.tokenizer, test, columns or {}
+                of_other, self.class_names, self.tokenizer, test, columns or {}
             )
             examples, inputs = {"test": other}, {"test": source}
             prepared, notes = None, []
