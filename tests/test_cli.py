@@ -410,7 +410,7 @@ def test_a_mapping_becomes_flags() -> None:
 
 def test_predict_reads_standard_input(tmp_path: Path) -> None:
     assert main([*PARITY.split(), "--run-dir", str(tmp_path / "run")]) == 0
-    done = glassformer("predict", tmp_path / "run", "-", "--json", input="010101\n111000\n")
+    done = glassformer("predict", tmp_path / "run", "-", "--json", input="010101\n111000\n\n")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
     nothing = glassformer("predict", tmp_path / "run", "-", input="")

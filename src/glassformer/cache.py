@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glassformer.paths import user_path
@@ -34,7 +34,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             scratch.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
             os.replace(scratch, path)
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # in a folder that may not even be looked into; the error before it says so
+            scratch.unlink(missing_ok=True)
 
 
 def write_folder_atomically(folder: Path, write: Callable[[Path], object]) -> None:

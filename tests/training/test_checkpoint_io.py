@@ -87,3 +87,15 @@ def test_a_write_that_fails_names_the_file_that_was_asked_for(tmp_path: Path) ->
     with pytest.raises(OSError, match="Not a directory") as raised:
         write_folder_atomically(tmp_path / "file" / "x", lambda scratch: None)
     assert raised.value.filename == str(tmp_path / "file" / "x")
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told_by_the_name_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(PermissionError) as refused:
+        write_atomically(tmp_path / "page.png", refuse)
+    assert refused.value.filename == str(tmp_path / "page.png")

@@ -171,7 +171,9 @@ def _first_line_not_utf8(path: Path) -> int | None:
 
 def unreadable(path: Path, error: Exception) -> DataError:
     """What to raise for what pyarrow says of a file."""
-    reason = str(error).strip().splitlines()[0]
+    reason = (
+        str(error).strip().splitlines()[0].rpartition("Invalid: ")[2]
+    )  # what is before it says nothing more
     with path.open("rb") as file:
         utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
     if (
@@ -183,4 +185,5 @@ def unreadable(path: Path, error: Exception) -> DataError:
         line = None if utf16 else _first_line_not_utf8(path)
         where = "" if line is None else f" (line {line:,})"
         return DataError(f"{path} is not UTF-8 text{where}; save it again as UTF-8")
-    return DataError(f"{path} cannot be read as {FORMATS[path.suffix.lower()].upper()}: {reason}")
+    kind = FORMATS[path.suffix.lower()].upper()
+    return DataError(f"{path} cannot be read as {kind}: {reason}; mend it, or save it again")
