@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from tests.helpers import glassformer
+from tests.helpers import glassformer, image_folder, write_csv
 
 from glassformer.cli import main
+from glassformer.errors import UsageError
 from glassformer.experiments.compare import _notes
 from glassformer.experiments.study import Job, last_line
 from glassformer.tasks import find_task
@@ -166,3 +168,29 @@ def test_of_two_seeds_the_reader_is_told_how_little_that_is(tmp_path: Path) -> N
     assert not any("of two seeds" in note for note in _notes(config, [jobs[:1]], tmp_path))
     assert any("of two seeds" in note for note in _notes(config, [jobs[:2]], tmp_path))
     assert not any("of two seeds" in note for note in _notes(config, [jobs], tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [("compare text --grid --vary data.train=A,B", "reached"),
+     ("compare images --data.train PETS --data.image-size 60 60 --grid --vary model.patch=10,12", "reached"),
+     ("compare images --data.train PETS --data.image-size 60 60 --vary model.patch=10,12", "patch=8 does"),
+     ("compare text --data.train A --vary data.label=label,lable", "has no column 'lable'"),
+     ("tune text --search data.train=A,B", "reached"),
+     ("tune images --data.train PETS --data.image-size 60 60 --search model.patch=10,12", "reached")],
+)  # fmt: skip
+def test_of_the_data_only_what_is_trained_on_is_asked_for(
+    words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def reached(*_: object, **__: object) -> None:
+        raise UsageError("reached")
+
+    monkeypatch.setattr("glassformer.experiments.compare.compare", reached)
+    monkeypatch.setattr("glassformer.experiments.tune.tune", reached)
+    places = {
+        "PETS": image_folder(tmp_path / "pets", {"cat": 4, "dog": 4}),
+        **{name: write_csv(tmp_path / f"{name}.csv", [("a", "x"), ("b", "y")]) for name in "AB"},
+    }
+    for name, place in places.items():
+        words = re.sub(rf"\b{name}\b", str(place), words)
+    assert told in refused(capsys, *words.split(), "--study", tmp_path / "study")
