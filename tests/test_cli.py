@@ -309,6 +309,8 @@ def test_data_of_no_use_are_told_before_torch_is_loaded(tmp_path: Path) -> None:
         f"train pairs --data.train {pairs} --data.test {table}": f"{lacks} 'source'",
         f"train pairs --data.train {numbers}": "holds list<element: string>, no words",
         f"pretrain text --data.train {texts} --data.validation {table}": f"{lacks} 'text'",
+        f"pretrain text --data.train {texts} --data.label lable": f"{lacks} 'lable'",
+        f"show images --data.train {whole} --out page.xyz": "page.xyz ends in '.xyz'",
         "train text": "train text needs a file to learn from; give --data.train FILE",
         "train pairs": "train pairs needs a file to learn from",
         "pretrain text": "pretrain text needs a file to learn from",

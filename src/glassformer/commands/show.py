@@ -47,11 +47,14 @@ def run(words: list[str]) -> int:
     )
     if options.examples < 1:
         raise UsageError(f"examples={options.examples} is not a number of pictures; choose 1 or more")
+    from glassformer.reports.page import require_figure
+
+    path = Path(options.out or f"{name.replace(':', '.')}-examples.png")
+    require_figure(path)
     config = replace(start, data=options.data, seed=options.seed, data_dir=options.data_dir)
     rows, notes = task.pictures(config, options.examples, say)
     from glassformer.reports.figures import examples_page
 
-    path = Path(options.out or f"{name.replace(':', '.')}-examples.png")
     command = f"glassformer {shlex.join(['show', *words])}"
     examples_page(rows, path, title=f"{name}: {task.summary}", caption=f"training examples; {command}")
     for note in notes:

@@ -177,10 +177,16 @@ def _fix_ticks(figure: "Figure") -> None:
             axis.set_ticks([tick for tick in axis.get_ticklocs() if low - slack <= tick <= high + slack])
 
 
-def save(figure: "Figure", path: Path) -> None:
-    """Whole or not at all. Raises UsageError for a suffix other than .png, .svg and .pdf."""
+def require_figure(path: Path) -> str:
+    """The kind of figure that the file's name asks for. Raises UsageError for none of png, svg and pdf."""
     kind = path.suffix.lower().removeprefix(".")
     if kind not in ("png", "svg", "pdf"):
         raise UsageError(f"{path} ends in {path.suffix!r}; choose .png, .svg or .pdf")
+    return kind
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Whole or not at all. Raises UsageError for a suffix other than .png, .svg and .pdf."""
+    kind = require_figure(path)
     with styled():
         write_atomically(path, lambda scratch: figure.savefig(scratch, format=kind, dpi=DPI))

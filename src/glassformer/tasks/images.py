@@ -100,6 +100,12 @@ a published ViT on your images, brought to its size; not measured""",
         """Of folders the classes, of tables columns and labels: no split has a class that train lacks."""
         super().require_data(config)
         files, class_names = self._files(config)
+        usual, folders = UserImageData(), all(each.path.is_dir() for each in files.values())
+        if folders and (config.data.image, config.data.label) != (usual.image, usual.label):
+            raise UsageError(
+                "--data.image and --data.label name columns of a table, and "
+                f"{config.data.train} is a folder; leave them out"
+            )
         for split, each in files.items():
             if split != "train":
                 self.label_numbers(each.labels(), class_names, each.path)
@@ -133,14 +139,6 @@ a published ViT on your images, brought to its size; not measured""",
         """What is given for each split, and the names of the classes, which are those of train."""
         from glassformer.data.labels import class_names_of
 
-        data, usual = config.data, UserImageData()
-        given = self.given_paths(config)
+        data, given = config.data, self.given_paths(config)
         files = {split: image_files(path, data.image, data.label) for split, path in given.items()}
-        if (data.image, data.label) != (usual.image, usual.label) and all(
-            each.path.is_dir() for each in files.values()
-        ):
-            raise UsageError(
-                f"--data.image and --data.label name columns of a table, and {data.train} is a folder; leave "
-                "them out"
-            )
         return files, class_names_of(files["train"].labels(), files["train"].path, "images")

@@ -202,12 +202,14 @@ imdb's preset on your file; not measured""",
     default_preset = {"masked-lm": "cpu"}
 
     def require_data(self, config: TrainConfig[Any, Any]) -> None:
-        """There are files, and they have the texts' column; labels they need not have."""
+        """There are files, and they have the texts' column, and train that of labels where one is named."""
         super().require_data(config)
         from glassformer.data.files import open_columns
 
-        for path in self.given_paths(config).values():
-            open_columns(user_path(path), [config.data.text], ("text", "label"))
+        named = [config.data.label] if config.data.label != MaskedUserData().label else []
+        for split, path in self.given_paths(config).items():
+            columns = [config.data.text, *(named if split == "train" else [])]
+            open_columns(user_path(path), columns, ("text", "label"))
 
     def corpus(self, config: TrainConfig[Any, Any]) -> Corpus:
         """Learned from is what `train text` with the same file, options and seed trains on, judged what it
