@@ -186,7 +186,7 @@ def test_of_the_data_only_what_is_trained_on_is_asked_for(
         raise UsageError("reached")
 
     monkeypatch.setattr("glassformer.experiments.compare.compare", reached)
-    monkeypatch.setattr("glassformer.experiments.tune.tune", reached)
+    monkeypatch.setattr("glassformer.experiments.tune.train", reached)
     places = {
         "PETS": image_folder(tmp_path / "pets", {"cat": 4, "dog": 4}),
         **{name: write_csv(tmp_path / f"{name}.csv", [("a", "x"), ("b", "y")]) for name in "AB"},

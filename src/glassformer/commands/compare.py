@@ -1,7 +1,7 @@
 """glassformer compare TASK"""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ from glassformer.commands.task_options import (
     TaskOptions,
     configure_with,
     flags_of_settings,
-    require_data,
     task_options,
     without_own,
 )
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import TASKS, find_task
-from glassformer.tasks.config import Data, Model
+from glassformer.tasks.base import Task
+from glassformer.tasks.config import Data, Model, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def run(words: list[str]) -> int:
         raise UsageError(f"{name}={getattr(options, name)} has to be 1 or more")
     shared = without_own(rest, ("vary", "seeds", "jobs", "study"), ("grid",))
     rows = plan(varied, configure_with(CompareOptions, "compare", name, shared), grid=options.grid)
-    require_data(find_task(name), [row.config for row in rows])
+    _require_data(find_task(name), [row.config for row in rows])
     seeds = range(options.seed, options.seed + options.seeds)
     from glassformer.cache import cache_key
     from glassformer.experiments.compare import Watch, compare
@@ -99,6 +99,16 @@ def run(words: list[str]) -> int:
             f"the logs are in {folder / 'logs'}, and the same command tries them again"
         )
     return 0
+
+
+def _require_data(task: Task, configs: Sequence[TrainConfig[Any, Any]]) -> None:
+    """`Task.require_data` of each that differs in what that looks at."""
+    looked_at = []
+    for config in configs:
+        own = config.data, getattr(config.model, "patch", None)
+        if own not in looked_at:
+            task.require_data(config)
+            looked_at.append(own)
 
 
 def _without_one_at_a_time(words: list[str]) -> list[str]:

@@ -83,16 +83,6 @@ def config_of(options: Any) -> TrainConfig[Any, Any]:
     return TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
 
 
-def require_data(task: Task, configs: Sequence[TrainConfig[Any, Any]]) -> None:
-    """`Task.require_data` of each that differs in what that looks at."""
-    looked_at = []
-    for config in configs:
-        own = config.data, getattr(config.model, "patch", None)
-        if own not in looked_at:
-            task.require_data(config)
-            looked_at.append(own)
-
-
 def without_own(words: list[str], with_value: Sequence[str], switches: Sequence[str]) -> list[str]:
     """The words of the training alone: without these options of a command's own."""
     for option in with_value:

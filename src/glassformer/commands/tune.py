@@ -12,7 +12,6 @@ from glassformer.commands.parsing import refuse, say, without_value
 from glassformer.commands.task_options import (
     TaskOptions,
     configure_with,
-    require_data,
     task_options,
     without_own,
 )
@@ -53,7 +52,7 @@ def run(words: list[str]) -> int:
     options = task_options(TuneOptions, "tune", name, rest)
     if options.trials < 1:
         raise UsageError(f"trials={options.trials} is no search; choose 1 or more")
-    from glassformer.experiments.space import parse_search, usual_space
+    from glassformer.experiments.space import parse_search, same_data, usual_space
 
     shared = without_own(rest, ("trials", "search", "study", "storage"), ("prune",))
     configure = configure_with(TuneOptions, "tune", name, shared)
@@ -61,8 +60,8 @@ def run(words: list[str]) -> int:
     for option, values in space.items():
         for value in values.ends():
             configure({option: value})
-    if not any(option.startswith("data.") or option == "model.patch" for option in space):
-        require_data(find_task(name), [configure({})])
+    if same_data(space):
+        find_task(name).require_data(configure({}))
     url = options.storage if options.storage and "://" in options.storage else None
     folder = Path(
         options.study or (None if url else options.storage) or f"runs/tune/{name.replace(':', '.')}"

@@ -27,6 +27,8 @@ class TextFile:
     path: Path
     text: str = "text"
     label: str = "label"
+    options: tuple[str, str] = ("text", "label")
+    """Of --data., which name the two columns."""
 
     def checksum(self) -> str:
         """SHA-256 of the file's bytes and the columns' names: what identifies its content in a cache."""
@@ -58,10 +60,9 @@ class TextFile:
         return labels
 
     def _values(self, column: str) -> Iterator[list[object]]:
-        dataset = open_columns(self.path, [column], ("text", "label"))
+        dataset = open_columns(self.path, [column], self.options)
         try:
-            rows = dataset.scanner(columns=[column], batch_size=ROWS_A_READ)
-            for batch in rows.to_batches():
+            for batch in dataset.scanner(columns=[column], batch_size=ROWS_A_READ).to_batches():
                 yield batch.column(0).to_pylist()
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             raise unreadable(self.path, error) from error
@@ -171,9 +172,8 @@ def _first_line_not_utf8(path: Path) -> int | None:
 
 def unreadable(path: Path, error: Exception) -> DataError:
     """What to raise for what pyarrow says of a file."""
-    reason = (
-        str(error).strip().splitlines()[0].rpartition("Invalid: ")[2]
-    )  # what is before it says nothing more
+    # what stands before the last "Invalid: " says nothing more
+    reason = str(error).strip().splitlines()[0].rpartition("Invalid: ")[2]
     with path.open("rb") as file:
         utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
     if (

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from glassformer.data.decoding import WAY_OUT
-from glassformer.data.files import TextFile, open_columns, open_file, type_of
+from glassformer.data.files import TextFile, open_file, type_of
 from glassformer.data.labels import in_order
 from glassformer.errors import DataError, UsageError
 
@@ -158,7 +158,6 @@ class ImageTable:
         Raises DataError for a row without one, UsageError where a column is missing or not of its kind.
         """
         self._holds_bytes()
-        open_columns(self.path, [self.label_column], OPTIONS)
         return self._as_texts().labels()
 
     def sources(self) -> Iterator[ImageSource]:
@@ -192,7 +191,7 @@ class ImageTable:
         return digest.hexdigest()
 
     def _as_texts(self) -> TextFile:
-        return TextFile(self.path, self.image_column, self.label_column)
+        return TextFile(self.path, self.image_column, self.label_column, OPTIONS)
 
     def _holds_bytes(self) -> bool:
         dataset = open_file(self.path, self.image_column)

@@ -56,6 +56,11 @@ class Range:
 Space = Mapping[str, Choices | Range]
 
 
+def same_data(space: Space) -> bool:
+    """Whether all trials see the same data in the same patches, so that these can be asked for beforehand."""
+    return not any(option.startswith("data.") or option == "model.patch" for option in space)
+
+
 def parse_search(words: Sequence[str]) -> dict[str, Choices | Range]:
     """('model.layers=1,2,4', 'optim.learning_rate=1e-4..1e-2') to the values each option may take.
 

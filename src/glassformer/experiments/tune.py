@@ -25,7 +25,7 @@ from glassformer.cache import write_atomically
 from glassformer.data.splits import few_examples
 from glassformer.errors import DataError, UsageError
 from glassformer.experiments.plan import Configure
-from glassformer.experiments.space import Space
+from glassformer.experiments.space import Space, same_data
 from glassformer.experiments.study import STUDY, TRIALS
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Report
@@ -76,7 +76,7 @@ def tune(
         "space": {option: str(values) for option, values in space.items()},
         "options": _shared_options(configure({})),
     }
-    if not any(option.startswith("data.") for option in space):
+    if same_data(space):
         # bad data end the search, and not each of its trials; what is decoded or encoded is in the cache
         task = find_task(task_name)
         task.prepare(task.with_published_sizes(configure({})), report)

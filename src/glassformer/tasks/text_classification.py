@@ -239,8 +239,8 @@ class TextClassification(Classification):
         from glassformer.data.files import TextFile
 
         assert tokenizer is not None
-        own = {name: getattr(config.data, name, name) for name in ("text", "label")}
-        given = TextFile(user_path(file), **(own | columns))
+        own = {name: getattr(config.data, name, name) for name in ("text", "label")} | columns
+        given = TextFile(user_path(file), own["text"], own["label"])
         labels = self.label_numbers(given.labels(), class_names, given.path)
         checksum = given.checksum()
         key = cache_key(tokenizer.to_str())
@@ -302,11 +302,9 @@ def _notes_on_texts(examples: "dict[str, Examples]") -> list[str]:
     from glassformer.data.encoded import text_hash
 
     empty = sum(int((each.hashes == text_hash("")).sum()) for each in examples.values())
-    return (
-        [f"{empty:,} of {sum(map(len, examples.values())):,} texts {'are' if empty > 1 else 'is'} empty"]
-        if empty
-        else []
-    )
+    if not empty:
+        return []
+    return [f"{empty:,} of {sum(map(len, examples.values())):,} texts {'are' if empty > 1 else 'is'} empty"]
 
 
 def _text_source(source: Source, checksum: str, class_names: list[str]) -> "SplitSource":
