@@ -1,5 +1,6 @@
 """What the command line answers: help at once, and one line to whatever cannot be done."""
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -13,12 +14,15 @@ import pytest
 import yaml
 
 from glassformer.cli import main
+from glassformer.commands import COMMANDS
+from glassformer.commands.parsing import parse
 from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.commands.train import TrainOptions
 from glassformer.config_files import flags_of_mapping, options_in
 from glassformer.errors import UsageError
 from glassformer.models.configs import FACTS
 from glassformer.tasks import PRETRAINING, TASKS, find_task
+from glassformer.tasks.text import UserTextData
 from glassformer.training.run_folder import write_config
 from tests.helpers import glassformer, image_folder, python, write_csv
 
@@ -342,6 +346,29 @@ def test_help_explains_every_option_with_its_default(name: str, model: str, caps
     assert "--run-dir" in text
     assert "--config" in text
     assert not [fact for fact in FACTS if f"--model.{fact.replace('_', '-')} " in text]
+
+
+def test_no_help_gives_python_for_a_default(capsys) -> None:
+    commands = [
+        *(name for name in COMMANDS if name not in ("tasks", "exercise")),
+        *(f"{command} {task}" for command in ("train", "compare", "tune", "show", "diagram")
+          for task in TASKS),
+        "pretrain text", "smallest parity", "exercise new", "exercise check",
+    ]  # fmt: skip
+    for command in commands:
+        with contextlib.suppress(SystemExit):
+            main([*command.split(), "--help"])
+        said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert said
+        for word in ("{None}", "(default: None)", "(default: '')"):
+            assert word not in said, command
+
+    with pytest.raises(SystemExit):
+        parse(UserTextData, "mine", ["--help"], default=UserTextData(train="mine.csv"))
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "(default: mine.csv)" in said
+    assert "(required)" not in said
+    assert "(default: rows held out of train)" in said
 
 
 def test_version_and_python_m() -> None:

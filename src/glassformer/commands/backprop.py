@@ -3,18 +3,20 @@
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from glassformer.commands.parsing import parse, without_value
 from glassformer.experiments.config import BackpropConfig
+from glassformer.tasks.config import unset
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackpropOptions(BackpropConfig):
     """Fits logistic regression and a network written out in NumPy to a table of numbers; compares the two."""
 
-    out: str | None = None
-    """FOLDER for the figures and result.json, new or empty. Default: runs/backprop/DATA/<time>."""
-    json: str | None = None
+    out: Annotated[str | None, unset("FOLDER", "default: runs/backprop/DATA/<time>")] = None
+    """FOLDER for the figures and result.json, new or empty."""
+    json: Annotated[str | None, unset("FILE", "default: none")] = None
     """FILE to write the figures to as well, in the form of result.json."""
 
 

@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 from glassformer.cache import write_atomically
 from glassformer.commands.parsing import parse, require_seed
 from glassformer.errors import UsageError
+from glassformer.tasks.config import unset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +24,9 @@ class CheckOptions:
 
     target: Annotated[Positional[str], arg(metavar="PATH[:NAME]")]
     """A Python file or a notebook, with the class or function after a colon; or package.module:NAME."""
-    contract: Annotated[str | None, arg(name="as", metavar="CONTRACT")] = None
-    """What it is meant to be: multi-head-attention, say. Guessed and told where it is left out."""
-    json: str | None = None
+    contract: Annotated[str | None, unset("CONTRACT", "default: guessed, and told", name="as")] = None
+    """What it is meant to be: multi-head-attention, say."""
+    json: Annotated[str | None, unset("FILE", "default: none")] = None
     """FILE to write the answer to, as JSON."""
     seed: int = 0
     """Seed of the inputs and of the parameters."""

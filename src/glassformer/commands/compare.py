@@ -21,7 +21,7 @@ from glassformer.commands.task_options import (
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.base import Task
-from glassformer.tasks.config import Data, Model, TrainConfig
+from glassformer.tasks.config import Data, Model, TrainConfig, unset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,8 @@ class CompareOptions(TaskOptions[Model, Data], Generic[Model, Data]):
     """Train every combination of the values; else one option at a time differs from the base."""
     jobs: int = 1
     """Runs at once; they share the cores."""
-    study: Annotated[str | None, arg(metavar="FOLDER")] = None
-    """FOLDER of the runs and of the table. One that a stopped comparison has begun is gone on with.
-    Default: runs/compare/TASK-<what is compared>."""
+    study: Annotated[str | None, unset("FOLDER", "default: runs/compare/TASK-<what is compared>")] = None
+    """FOLDER of the runs and of the table. One that a stopped comparison has begun is gone on with."""
 
 
 def run(words: list[str]) -> int:

@@ -12,7 +12,7 @@ from glassformer.commands.parsing import parse, say, without_value
 from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.errors import UsageError, nearest
 from glassformer.tasks import TASKS, find_task
-from glassformer.tasks.config import Data, Model
+from glassformer.tasks.config import Data, Model, unset
 from glassformer.training.run_folder import CONFIG
 
 FORMATS = ("svg", "png", "pdf")
@@ -22,10 +22,10 @@ FORMATS = ("svg", "png", "pdf")
 class DiagramOptions(TaskOptions[Model, Data], Generic[Model, Data]):
     """Every option of a training, so that its command can be drawn by changing one word."""
 
-    format: str | None = None
-    """svg, png or pdf. Default: what FILE ends in, else svg."""
-    out: str | None = None
-    """FILE to write. Default: TASK.svg in this folder."""
+    format: Annotated[str | None, unset("svg|png|pdf", "default: what FILE ends in, else svg")] = None
+    """Kind of the picture."""
+    out: Annotated[str | None, unset("FILE", "default: TASK.svg in this folder")] = None
+    """FILE to write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +34,10 @@ class RunDiagramOptions:
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
     """Folder of the run."""
-    format: str | None = None
-    """svg, png or pdf. Default: what FILE ends in, else svg."""
-    out: str | None = None
-    """FILE to write. Default: RUN/diagram.svg."""
+    format: Annotated[str | None, unset("svg|png|pdf", "default: what FILE ends in, else svg")] = None
+    """Kind of the picture."""
+    out: Annotated[str | None, unset("FILE", "default: RUN/diagram.svg")] = None
+    """FILE to write."""
 
 
 def run(words: list[str]) -> int:

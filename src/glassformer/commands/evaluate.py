@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from glassformer.commands.parsing import parse, say
 from glassformer.errors import UsageError
 from glassformer.paths import require_path
-from glassformer.tasks.config import MachineConfig
+from glassformer.tasks.config import MachineConfig, unset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,25 +19,25 @@ class EvaluateOptions(MachineConfig):
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
     """Folder of the run."""
-    test: Annotated[str | None, arg(name="data.test")] = None
-    """FILE to judge on (.csv, .tsv, .jsonl, .parquet; for images also a FOLDER) instead of the test split."""
-    text: Annotated[str | None, arg(name="data.text")] = None
-    """COLUMN of the text in that file. Default: as in training."""
-    image: Annotated[str | None, arg(name="data.image")] = None
-    """COLUMN of the images in that file. Default: as in training."""
-    label: Annotated[str | None, arg(name="data.label")] = None
-    """COLUMN of the label in that file. Default: as in training."""
-    source: Annotated[str | None, arg(name="data.source")] = None
-    """COLUMN of the source in that file, of a run on pairs. Default: as in training."""
-    target: Annotated[str | None, arg(name="data.target")] = None
-    """COLUMN of the target in that file, of a run on pairs. Default: as in training."""
-    skip_bad: bool = False
-    """Leave out images of that file or folder that cannot be read, and count them. Default: as trained."""
-    data_dir: str | None = None
-    """Folder with local copies of the public data sets. Default: as in training."""
+    test: Annotated[str | None, unset("FILE", "default: the test split", name="data.test")] = None
+    """FILE to judge on (.csv, .tsv, .jsonl, .parquet; for images also a FOLDER)."""
+    text: Annotated[str | None, unset("COLUMN", "default: as in training", name="data.text")] = None
+    """COLUMN of the text in that file."""
+    image: Annotated[str | None, unset("COLUMN", "default: as in training", name="data.image")] = None
+    """COLUMN of the images in that file."""
+    label: Annotated[str | None, unset("COLUMN", "default: as in training", name="data.label")] = None
+    """COLUMN of the label in that file."""
+    source: Annotated[str | None, unset("COLUMN", "default: as in training", name="data.source")] = None
+    """COLUMN of the source in that file, of a run on pairs."""
+    target: Annotated[str | None, unset("COLUMN", "default: as in training", name="data.target")] = None
+    """COLUMN of the target in that file, of a run on pairs."""
+    skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="(default: as trained)")] = False
+    """Leave out images of that file or folder that cannot be read, and count them."""
+    data_dir: Annotated[str | None, unset("DIR", "default: as in training")] = None
+    """Folder with local copies of the public data sets."""
     baselines: bool = True
     """Judge the cheap rivals too."""
-    json: str | None = None
+    json: Annotated[str | None, unset("FILE", "default: none")] = None
     """FILE to write the figures to, in the form of metrics.json."""
     seed: int = 0
     """Accepted by every command that computes; evaluation draws no random numbers."""

@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 from glassformer.commands.check import writable, write_json
 from glassformer.commands.parsing import parse, require_seed
 from glassformer.errors import UsageError
+from glassformer.tasks.config import unset
 
 if TYPE_CHECKING:
     from glassformer.exercises.sheets import Sheet
@@ -39,9 +40,9 @@ class CheckOptions:
 
     folder: Annotated[Positional[str], arg(metavar="DIR")]
     """Folder or zip with the files to judge."""
-    sheet: str | None = None
-    """Which sheet or theme. Default: the one whose tests are in the folder, test_SHEET.py."""
-    json: str | None = None
+    sheet: Annotated[str | None, unset("SHEET", "default: that of the folder's test_SHEET.py")] = None
+    """Which sheet or theme."""
+    json: Annotated[str | None, unset("FILE", "default: none")] = None
     """FILE to write the answer to, in the form of `glassformer check --json`."""
     timeout: float = 60.0
     """Seconds that the code may take in all; the checker's own do not count."""

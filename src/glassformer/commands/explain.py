@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from glassformer.commands.parsing import parse, require_seed, say
 from glassformer.errors import UsageError
-from glassformer.tasks.config import MachineConfig
+from glassformer.tasks.config import MachineConfig, unset
 
 if TYPE_CHECKING:
     from glassformer.explain.explanation import Explanation
@@ -29,14 +29,14 @@ class ExplainOptions(MachineConfig):
     """Folder of the run."""
     given: Annotated[Positional[str], arg(metavar="INPUT")]
     """A text, a sequence, or the path of an image, as the run's task has it."""
-    out: str | None = None
-    """FILE to write: .html (one file, works offline), .png or .pdf. Default: explain.html in the run."""
+    out: Annotated[str | None, unset("FILE", "default: explain.html in the run")] = None
+    """FILE to write: .html (one file, works offline), .png or .pdf."""
     examples: int = 300
     """Validation examples to measure on."""
     ablation: bool = True
     """Switch off each head and measure what accuracy loses."""
-    data_dir: str | None = None
-    """Folder with local copies of the public data sets. Default: as in training."""
+    data_dir: Annotated[str | None, unset("DIR", "default: as in training")] = None
+    """Folder with local copies of the public data sets."""
     seed: int = 0
     """Seed of the validation examples drawn and of the random orders."""
 

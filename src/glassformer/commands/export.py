@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from glassformer.commands.parsing import parse, require_seed, say
 from glassformer.errors import UsageError
-from glassformer.tasks.config import MachineConfig
+from glassformer.tasks.config import MachineConfig, unset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +26,12 @@ class ExportOptions(MachineConfig):
     """onnx: a graph that runs without PyTorch. hub: config.json and model.safetensors for transformers."""
     int8: bool = False
     """ONNX with weights of eight bits, compared with fp32 on the run's validation examples."""
-    out: str | None = None
-    """FOLDER to write, which must be new or empty. Default: onnx, onnx-int8 or hub in the run."""
+    out: Annotated[str | None, unset("FOLDER", "default: onnx, onnx-int8 or hub in the run")] = None
+    """FOLDER to write, which must be new or empty."""
     examples: int = 1000
     """Validation examples that INT8 is compared on."""
-    data_dir: str | None = None
-    """Folder with local copies of the public data sets, for --int8. Default: as in training."""
+    data_dir: Annotated[str | None, unset("DIR", "default: as in training")] = None
+    """Folder with local copies of the public data sets, for --int8."""
     seed: int = 0
     """Accepted by every command that computes; the batches of the comparison are always the same."""
 

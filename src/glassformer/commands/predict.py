@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from glassformer.commands.parsing import parse, say
 from glassformer.errors import UsageError
@@ -24,8 +24,8 @@ class PredictOptions(MachineConfig):
     json: bool = False
     """Print one JSON object a line: {"input", "label", "probabilities"}, of sequences {"input", "output"},
     of texts with [MASK] {"input", "output", "masks"}."""
-    skip_bad: bool = False
-    """Leave out images that are missing or cannot be read, and count them. Default: as trained."""
+    skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="(default: as trained)")] = False
+    """Leave out images that are missing or cannot be read, and count them."""
     seed: int = 0
     """Accepted by every command that computes; prediction draws no random numbers."""
 

@@ -9,7 +9,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from glassformer.commands.parsing import parse, require_seed, say, without_value
 from glassformer.errors import UsageError
-from glassformer.tasks.config import MachineConfig
+from glassformer.tasks.config import MachineConfig, unset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,18 +24,18 @@ class ReportOptions(MachineConfig):
     """Folder of a run, or of a study that compare made."""
     out: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FILE")] = ()
     """FILE to write, .pdf or .html; may be given twice. Default: report.pdf and report.html in the folder."""
-    title: str | None = None
+    title: Annotated[str | None, unset("TEXT", "default: the task and its model")] = None
     """Title of the paper."""
-    author: str = ""
+    author: Annotated[str, unset("NAME", "default: none")] = ""
     """Who wrote it, below the title."""
-    text: Annotated[str | None, arg(metavar="FILE.md")] = None
+    text: Annotated[str | None, unset("FILE.md", "default: none")] = None
     """Markdown of your own: what stands under '# Discussion', say, opens that section of the paper."""
-    look: Annotated[str | None, arg(metavar="INPUT")] = None
-    """Input to look at: a text, a sequence, an image file. Default: a validation example, by a rule."""
+    look: Annotated[str | None, unset("INPUT", "default: a validation example, by a rule")] = None
+    """Input to look at: a text, a sequence, an image file."""
     examples: int = 50
     """Validation examples to measure on whether that look is true to the model; 0 leaves the look out."""
-    data_dir: str | None = None
-    """Folder with local copies of the public data sets. Default: as in training."""
+    data_dir: Annotated[str | None, unset("DIR", "default: as in training")] = None
+    """Folder with local copies of the public data sets."""
     seed: int = 0
     """Seed of those validation examples."""
 

@@ -3,13 +3,13 @@
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic
+from typing import Annotated, Generic
 
 from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import all_values, parse, say
 from glassformer.errors import UsageError
 from glassformer.tasks import TASKS, find_task
-from glassformer.tasks.config import Data
+from glassformer.tasks.config import Data, unset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,16 +17,16 @@ class ShowOptions(Generic[Data]):
     """Options of one page of pictures."""
 
     data: Data
-    preset: str | None = None
+    preset: Annotated[str | None, unset("NAME", "default: the task's own")] = None
     """Configuration whose augmentation is shown; `glassformer tasks` lists them."""
-    out: str | None = None
-    """FILE.png to write. Default: TASK-examples.png in this folder."""
+    out: Annotated[str | None, unset("FILE.png", "default: TASK-examples.png in this folder")] = None
+    """FILE.png to write."""
     examples: int = 8
     """Pictures in a row."""
     seed: int = 0
     """Seed of the choice of the pictures and of the augmentation."""
-    data_dir: str | None = None
-    """Folder with local copies of the public data sets. Default: GLASSFORMER_DATA, else the hub."""
+    data_dir: Annotated[str | None, unset("DIR", "default: GLASSFORMER_DATA, else a download")] = None
+    """Folder with local copies of the public data sets."""
 
 
 def run(words: list[str]) -> int:

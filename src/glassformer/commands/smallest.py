@@ -2,23 +2,22 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Generic
+from typing import Annotated, Generic
 
 from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import parse, refuse, say
 from glassformer.errors import DataError
 from glassformer.experiments.config import SmallestConfig
 from glassformer.tasks import find_task
-from glassformer.tasks.config import Data
+from glassformer.tasks.config import Data, unset
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmallestOptions(SmallestConfig[Data], Generic[Data]):
     """Options of one search."""
 
-    board: str | None = None
-    """FOLDER of the board: new, or one that a search of the same data has begun. Default: runs/smallest/TASK,
-    with the sizes of the data that were asked for."""
+    board: Annotated[str | None, unset("FOLDER", "default: runs/smallest/TASK-<sizes>")] = None
+    """FOLDER of the board: new, or one that a search of the same data has begun."""
 
 
 def run(words: list[str]) -> int:

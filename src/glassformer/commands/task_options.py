@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Generic
+from typing import Annotated, Any, Generic
 
 from tyro.conf import UseAppendAction
 
@@ -12,14 +12,14 @@ from glassformer.errors import UsageError
 from glassformer.models.configs import hidden_fields
 from glassformer.tasks import find_task
 from glassformer.tasks.base import PRETRAINED, Task
-from glassformer.tasks.config import Data, Model, TrainConfig
+from glassformer.tasks.config import Data, Model, TrainConfig, unset
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskOptions(TrainConfig[Model, Data], Generic[Model, Data]):
     """A configuration, and where it starts from."""
 
-    preset: str | None = None
+    preset: Annotated[str | None, unset("NAME", "default: the task's own, for this machine and model")] = None
     """Configuration to start from; `glassformer tasks` lists them. Order: preset < --config < typed flags."""
     config: UseAppendAction[tuple[str, ...]] = ()
     """YAML file with options (nested keys or a run's config.yaml); may be given several times."""

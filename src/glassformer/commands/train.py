@@ -4,13 +4,13 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic
+from typing import Annotated, Any, Generic
 
 from glassformer.commands.parsing import say, value_of, without_value
 from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.errors import UsageError
 from glassformer.tasks import PRETRAINING, TASKS, find_task
-from glassformer.tasks.config import Data, Model
+from glassformer.tasks.config import Data, Model, unset
 from glassformer.training.run_folder import new_run_folder, require_run
 
 
@@ -18,8 +18,8 @@ from glassformer.training.run_folder import new_run_folder, require_run
 class TrainOptions(TaskOptions[Model, Data], Generic[Model, Data]):
     """Options of one training."""
 
-    run_dir: str | None = None
-    """Folder to write, new or empty. Default: runs/TASK/<time>."""
+    run_dir: Annotated[str | None, unset("FOLDER", "default: runs/TASK/<time>")] = None
+    """FOLDER to write, new or empty."""
 
 
 def run(words: list[str]) -> int:

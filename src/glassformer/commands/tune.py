@@ -17,7 +17,7 @@ from glassformer.commands.task_options import (
 )
 from glassformer.errors import UsageError
 from glassformer.tasks import TASKS, find_task
-from glassformer.tasks.config import Data, Model
+from glassformer.tasks.config import Data, Model, unset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +29,11 @@ class TuneOptions(TaskOptions[Model, Data], Generic[Model, Data]):
     search: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="OPTION=VALUES")] = ()
     """An option and its values, model.layers=1,2,4 or optim.learning_rate=1e-4..1e-2; once for each. Default:
     learning rate, weight decay, layers, d_model, heads, dropout, positions and pooling about the preset's."""
-    study: Annotated[str | None, arg(metavar="FOLDER")] = None
-    """FOLDER of the trials and the result, which several processes may share. Default: runs/tune/TASK."""
-    storage: Annotated[str | None, arg(metavar="STUDY")] = None
+    study: Annotated[str | None, unset("FOLDER", "default: runs/tune/TASK")] = None
+    """FOLDER of the trials and the result, which several processes may share."""
+    storage: Annotated[str | None, unset("STUDY", "default: a journal in the study's folder")] = None
     """A database's URL, for machines that share no folder: postgresql://..., sqlite:///FILE. A FOLDER is
-    taken as --study. Default: a journal file in the study's folder."""
+    taken as --study."""
     prune: bool = True
     """End a trial that is worse than the median of the others at its epoch."""
 

@@ -7,7 +7,7 @@ from tyro.conf import UseAppendAction, arg
 
 from glassformer.errors import UsageError
 from glassformer.models.configs import Pool, Positions, require_positive
-from glassformer.tasks.config import Data
+from glassformer.tasks.config import Data, unset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,16 +16,18 @@ class BackpropConfig:
 
     data: Annotated[str, arg(metavar="NAME|FILE")] = "digits-parity"
     """digits-parity, breast-cancer, or a FILE (.csv, .tsv, .jsonl, .parquet) of numbers, with --target."""
-    target: Annotated[str | None, arg(metavar="COLUMN")] = None
+    target: Annotated[str | None, unset("COLUMN", "default: none")] = None
     """COLUMN of the label in that file: two classes, words or numbers. The other columns are the features."""
     ignore: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="COLUMN")] = ()
     """COLUMN that is no feature; may be given several times."""
-    features: Annotated[tuple[str, str] | None, arg(metavar="COLUMN COLUMN")] = None
-    """The two features of the decision regions. Default: those that correlate most with the label."""
+    features: Annotated[
+        tuple[str, str] | None, unset("COLUMN COLUMN", "default: those that correlate most with the label")
+    ] = None
+    """The two features of the decision regions."""
     balance: bool = False
     """Draw rows of the larger class until both are equally frequent, and leave out the others."""
-    hidden: int | None = None
-    """Neurons of the hidden layer. Default: as many as features."""
+    hidden: Annotated[int | None, unset("INT", "default: as many as features")] = None
+    """Neurons of the hidden layer."""
     learning_rate: float = 0.5
     """Length of a step of gradient descent, η."""
     batch_size: int = 64

@@ -5,13 +5,27 @@
 """
 
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from tyro.conf import arg
 
 from glassformer.errors import UsageError
 from glassformer.models.configs import require_fraction, require_positive
 
 Model = TypeVar("Model")
 Data = TypeVar("Data")
+
+
+def unset(metavar: str, meaning: str, **settings: Any) -> Any:
+    """An option without a value of its own: --help calls what it takes `metavar`, and says in brackets what
+    leaving it out means, "default: as in training" or "required", unless a file has given it a value.
+    """
+    nothing = "None", "''"
+    return arg(
+        metavar=metavar,
+        help_behavior_hint=lambda value: f"({meaning if value in nothing else f'default: {value}'})",
+        **settings,
+    )
 
 
 @dataclass(frozen=True)
@@ -116,9 +130,9 @@ class TrainConfig(MachineConfig, Generic[Model, Data]):
     fit: FitConfig = field(default_factory=FitConfig)
     seed: int = 0
     """Seed of the split, the initial weights, the batches and the dropout."""
-    data_dir: str | None = None
-    """Folder with local copies of the public data sets (imdb: DIR/imdb/train.parquet, test.parquet).
-    Default: the environment variable GLASSFORMER_DATA, else they are downloaded from the Hugging Face hub."""
+    data_dir: Annotated[str | None, unset("DIR", "default: GLASSFORMER_DATA, else a download")] = None
+    """Folder with local copies of the public data sets (imdb: DIR/imdb/train.parquet, test.parquet). Without
+    it, that of the environment variable GLASSFORMER_DATA; else they come from the Hugging Face hub."""
     baselines: bool = True
     """Fit the cheap rivals on the same split and print them beside the model."""
 

@@ -1,13 +1,13 @@
 """Your own labelled images: a folder with one sub-folder a class, or a table of paths or images."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import VisionTransformerConfig, require_share
 from glassformer.models.vision_config import PretrainedVisionConfig
 from glassformer.tasks.base import PRETRAINED, Preset, Report
-from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig, unset
 from glassformer.tasks.image_classification import (
     ImageClassification,
     ImageData,
@@ -28,12 +28,12 @@ one, for `show`, which knows of no model."""
 class UserImageData(ImageData):
     """Folders or tables of images, and how they become examples."""
 
-    train: str = ""
-    """FOLDER with one sub-folder a class, or FILE (.csv, .tsv, .jsonl, .parquet), to train on; required."""
-    validation: str = ""
-    """FOLDER or FILE to choose the best epoch on; default: images held out of train."""
-    test: str = ""
-    """FOLDER or FILE to judge the result on; default: images held out of train."""
+    train: Annotated[str, unset("FOLDER|FILE", "required")] = ""
+    """FOLDER with one sub-folder a class, or FILE (.csv, .tsv, .jsonl, .parquet), to train on."""
+    validation: Annotated[str, unset("FOLDER|FILE", "default: images held out of train")] = ""
+    """FOLDER or FILE to choose the best epoch on."""
+    test: Annotated[str, unset("FOLDER|FILE", "default: images held out of train")] = ""
+    """FOLDER or FILE to judge the result on."""
     image: str = "image"
     """COLUMN of the images in a file: paths beside the file, or in Parquet also the images' bytes."""
     label: str = "label"

@@ -4,13 +4,13 @@ a row "colour,color" at the level of characters: c o l o u r -> c o l o r
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import EncoderDecoderConfig, require_positive, require_share
 from glassformer.paths import user_path
 from glassformer.tasks.base import Prepared, Preset, Report
-from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig, unset
 from glassformer.tasks.sequence_to_sequence import SequenceToSequence
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ Rows = list[tuple[str, str]]
 class PairsData:
     """Files and columns, and how texts become tokens."""
 
-    train: str = ""
-    """FILE to train on (.csv, .tsv, .jsonl, .parquet); required."""
-    validation: str = ""
-    """FILE to choose the best epoch on; default: rows held out of train."""
-    test: str = ""
-    """FILE to judge the result on; default: rows held out of train."""
+    train: Annotated[str, unset("FILE", "required")] = ""
+    """FILE to train on (.csv, .tsv, .jsonl, .parquet)."""
+    validation: Annotated[str, unset("FILE", "default: rows held out of train")] = ""
+    """FILE to choose the best epoch on."""
+    test: Annotated[str, unset("FILE", "default: rows held out of train")] = ""
+    """FILE to judge the result on."""
     source: str = "source"
     """COLUMN of the source, what is read."""
     target: str = "target"

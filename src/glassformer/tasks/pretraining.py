@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from glassformer.cache import cache_key
 from glassformer.errors import DataError, UsageError, nearest
@@ -10,7 +10,7 @@ from glassformer.models.configs import require_positive, require_share
 from glassformer.models.encoder_config import MaskedLanguageModelConfig
 from glassformer.paths import user_path
 from glassformer.tasks.base import Prepared, Preset, Report
-from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig, unset
 from glassformer.tasks.corpus import (
     Corpus,
     hold_out,
@@ -68,12 +68,12 @@ class MaskedUserData(MaskedTextData):
 
     validation_share: float = 0.1
     """Share of the texts held out to judge on, where no validation file is given; as in `train text`."""
-    train: str = ""
-    """FILE of texts to learn from (.csv, .tsv, .jsonl, .parquet); required."""
-    validation: str = ""
-    """FILE of texts to judge on; default: texts held out of train."""
-    test: str = ""
-    """FILE that is not learned from, since fine-tuning is judged on it; default: see --data.label."""
+    train: Annotated[str, unset("FILE", "required")] = ""
+    """FILE of texts to learn from (.csv, .tsv, .jsonl, .parquet)."""
+    validation: Annotated[str, unset("FILE", "default: texts held out of train")] = ""
+    """FILE of texts to judge on."""
+    test: Annotated[str, unset("FILE", "default: see --data.label")] = ""
+    """FILE that is not learned from, since fine-tuning is judged on it."""
     text: str = "text"
     """COLUMN of the text."""
     label: str = "label"

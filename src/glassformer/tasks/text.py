@@ -1,13 +1,13 @@
 """Your own labelled texts: a CSV, JSONL or Parquet file with a text and a label column."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig, require_share
 from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.paths import user_path
 from glassformer.tasks.base import Preset
-from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig, unset
 from glassformer.tasks.text_classification import TextClassification, TextData
 from glassformer.tasks.text_sources import Source
 
@@ -16,12 +16,12 @@ from glassformer.tasks.text_sources import Source
 class UserTextData(TextData):
     """Files and columns, and how texts become examples."""
 
-    train: str = ""
-    """FILE to train on (.csv, .tsv, .jsonl, .parquet); required."""
-    validation: str = ""
-    """FILE to choose the best epoch on; default: rows held out of train."""
-    test: str = ""
-    """FILE to judge the result on; default: rows held out of train."""
+    train: Annotated[str, unset("FILE", "required")] = ""
+    """FILE to train on (.csv, .tsv, .jsonl, .parquet)."""
+    validation: Annotated[str, unset("FILE", "default: rows held out of train")] = ""
+    """FILE to choose the best epoch on."""
+    test: Annotated[str, unset("FILE", "default: rows held out of train")] = ""
+    """FILE to judge the result on."""
     text: str = "text"
     """COLUMN of the text."""
     label: str = "label"
