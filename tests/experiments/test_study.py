@@ -141,6 +141,17 @@ def test_refuses_in_one_line(undisturbed: Path, tmp_path: Path, capsys: pytest.C
     file = tmp_path / "file"
     file.write_text("", encoding="utf-8")
     assert "is not a folder" in refused(capsys, "compare", "parity", *VARIED, "--study", file)
+    broken = tmp_path / "broken"
+    for name in ("a/1.png", "a/2.png", "a/3.png", "b/1.png", "b/2.png", "b/3.png"):
+        (broken / name).parent.mkdir(parents=True, exist_ok=True)
+        (broken / name).write_bytes(b"no image")
+    images = ["compare", "images", "--data.train", broken, *VARIED, "--study"]
+    assert "a/1.png" in refused(capsys, *images, tmp_path / "new")
+    assert not (tmp_path / "new").exists(), "bad data end the comparison, not each of its runs"
+    assert "is a study of the task parity, not images" in refused(capsys, *images, undisturbed)
+    (tmp_path / "mine").mkdir()
+    refused(capsys, *images, tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
 
 
 def test_a_broken_run_is_named(undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -410,6 +410,10 @@ def test_another_file_with_trained_texts_is_noted(text_run: Path) -> None:
     assert "of 240 texts of" in notes[0]
     assert "stand in train too" in notes[0]
     assert "stand in validation too" in notes[1]
+    _, notes = glassformer.load(text_run).evaluate(train_file, baselines=False, report=quiet)
+    assert (
+        notes[0] == f"without baselines it is not looked at whether texts of {train_file} stand in train too"
+    )
 
 
 def test_a_run_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def stratified_split(
         remedy = ""
         if len(single) > 1:
             which = f"{len(single):,} of {len(classes):,} classes have 1 example left, such as {name}"
-            remedy = "if the labels of a table stand in another column, name it; "
+            remedy = "if a table's wrong column was taken for the labels, name theirs with --data.label; "
         raise DataError(
             f"{which}, too few to hold one out; {remedy}give every class at least three "
             "examples, or give validation and test data of their own"

@@ -51,11 +51,12 @@ def compare(
     """Trains what the study lacks; writes and gives its table, the content of comparison.json.
 
     command_of: the command that repeats one run. Raises UsageError for a folder that holds a study of another
-    task or that another process writes, DataError for a run in it that is broken.
+    task or that another process writes, DataError for a run in it that is broken; both for data of no use,
+    before anything is written.
     """
     task = find_task(task_name)
     with locked(folder):
-        machine = _same_machine(task_name, rows, folder)
+        machine = _begun(task_name, folder) or _begin(task_name, rows, folder, watch.report)
         planned: list[list[Job]] = []
         for row in rows:
             jobs = []
@@ -113,8 +114,8 @@ def compare(
         return result
 
 
-def _same_machine(task_name: str, rows: Sequence[Row], folder: Path) -> dict[str, str]:
-    """The device and the number format of all runs of a study, decided once. Writes study.json."""
+def _begun(task_name: str, folder: Path) -> dict[str, str] | None:
+    """The device and the number format of all runs of a study that was begun before, None of a new one."""
     path = folder / STUDY
     if path.exists():
         study = read_json(path)
@@ -130,10 +131,20 @@ def _same_machine(task_name: str, rows: Sequence[Row], folder: Path) -> dict[str
         raise UsageError(f"{folder} is a search of glassformer tune; give another --study")
     if (folder / CONFIG).exists():
         raise UsageError(f"{folder} is not a study, but the folder of a run; give another --study")
-    base = rows[0].config
+    return None
+
+
+def _begin(task_name: str, rows: Sequence[Row], folder: Path, report: Report) -> dict[str, str]:
+    """Decides on the device and the number format, and writes study.json.
+
+    Bad data are refused before; what is decoded or encoded for that, the runs find in the cache.
+    """
+    task, base = find_task(task_name), rows[0].config
+    task.prepare(task.with_published_sizes(base), report)
     chosen = prepare_machine(MachineConfig(base.device, base.precision, base.threads))
     machine = {"device": chosen.device.type, "precision": chosen.precision}
-    write_json(path, {"schema_version": SCHEMA_VERSION, "task": task_name, "machine": machine})
+    about = {"schema_version": SCHEMA_VERSION, "task": task_name, "machine": machine}
+    write_json(folder / STUDY, about)
     return machine
 
 

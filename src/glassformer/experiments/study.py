@@ -50,9 +50,13 @@ class Job:
 
 @contextmanager
 def locked(folder: Path, advice: str = "wait for it, or give another --study") -> Iterator[None]:
-    """Holds the study against other processes. Raises UsageError with the advice where one writes it."""
+    """Holds the study against other processes. Raises UsageError with the advice where one writes it.
+
+    A new folder into which nothing was written is taken away again.
+    """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give another --study")
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", timeout=0)
     try:
@@ -62,6 +66,8 @@ def locked(folder: Path, advice: str = "wait for it, or give another --study") -
     try:
         yield
     finally:
+        if new and os.listdir(folder) == ["lock"]:
+            shutil.rmtree(folder)
         lock.release()
 
 

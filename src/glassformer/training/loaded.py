@@ -145,15 +145,17 @@ class LoadedRun:
             examples = {split: prepared.examples[split] for split in self.task.judged_splits}
             inputs = {split: prepared.inputs[split] for split in examples if split != "train"}
         else:  # which is refused, where it is, before the training data are looked at
+            word = self.task.input_word
             other, source, notes_on_it = self.task.other_test(
                 of_other, self.class_names, self.tokenizer, test, columns or {}
             )
             examples, inputs = {"test": other}, {"test": source}
             prepared, notes = None, []
-            if baselines:
+            if not baselines:
+                notes = [f"without baselines it is not looked at whether {word} of {test} stand in train too"]
+            else:
                 try:
                     prepared = self._own_data(config, report)
-                    word = self.task.input_word
                     notes = [
                         f"{shared:,} of {len(other):,} {word} of {test} stand in {split} too"
                         for split in ("train", "validation")
