@@ -282,11 +282,17 @@ def test_a_wrong_path_is_told_before_torch_is_loaded(command: str) -> None:
 
 def test_data_of_no_use_are_told_before_torch_is_loaded(tmp_path: Path) -> None:
     pets = image_folder(tmp_path / "pets", {"cat": 3})
-    whole = image_folder(tmp_path / "whole", {"a": 1, "b": 1})
+    whole = image_folder(tmp_path / "whole", {"a": 3, "b": 3})
+    single = image_folder(tmp_path / "single", {"a": 3, "b": 1})
     empty = image_folder(tmp_path / "empty", {"cat": 3, "dog": 0})
     table = write_csv(tmp_path / "table.csv", [("a.png", "x"), ("b.png", "y")], ("file", "label"))
-    texts = write_csv(tmp_path / "texts.csv", [("a", "x"), ("b", "y")])
-    pairs = write_csv(tmp_path / "pairs.csv", [("a", "x"), ("b", "y")], ("source", "target"))
+    gone = write_csv(tmp_path / "gone.csv", [("a.png", "x"), ("b.png", "y")] * 3, ("image", "label"))
+    texts = write_csv(tmp_path / "texts.csv", [("a", "x"), ("b", "y")] * 3)
+    alike = write_csv(tmp_path / "alike.csv", [("a", "x"), ("b", "x")])
+    no_rows = write_csv(tmp_path / "no_rows.csv", [])
+    pairs = write_csv(tmp_path / "pairs.csv", [("a", "x"), ("b", "y")] * 3, ("source", "target"))
+    few = write_csv(tmp_path / "few.csv", [("a", "x")], ("source", "target"))
+    half = write_csv(tmp_path / "half.csv", [("a", "x"), ("b", "")], ("source", "target"))
     numbers = tmp_path / "numbers.parquet"
     columns = {"image": [1, 2], "text": [b"a", b"b"], "label": ["x", "y"], "source": [["a"], ["b"]]}
     pa.parquet.write_table(pa.table(columns | {"target": ["x", "y"]}), numbers)
@@ -297,6 +303,9 @@ def test_data_of_no_use_are_told_before_torch_is_loaded(tmp_path: Path) -> None:
         f"train images --data.train {whole} --data.test {pets}": unlike,
         f"train images --data.train {whole} --data.validation {pets}": unlike,
         f"train images --data.train {whole} --data.label kind": "leave them out",
+        f"train images --data.train {single}": "the class 'b' has 1 example left",
+        f"train images --data.train {gone}": "a.png (row 1 of gone.csv); correct the path",
+        f"train images --data.train {whole} --data.test {gone}": "has the label 'x', which training does not",
         f"train images --data.train {table}": f"{lacks} 'image'",
         f"train images --data.train {numbers}": "holds int64, no images",
         f"compare images --data.train {table} --data.image file --data.label lable --vary model.layers=1,2":
@@ -306,11 +315,17 @@ def test_data_of_no_use_are_told_before_torch_is_loaded(tmp_path: Path) -> None:
         f"tune images --data.train {whole} --model.patch 7": "patch=7 does not divide",
         f"show images --data.train {empty}": "holds no images",
         f"train text --data.train {table}": f"{lacks} 'text'",
+        f"train text --data.train {alike}": "has one class only ('x')",
+        f"train text --data.train {no_rows}": "has no rows",
+        f"train text --data.train {texts} --data.test {alike} --data.test-share 0.3 --run-dir {alike}/run":
+            "alike.csv is no folder",
         f"train text --data.train {texts} --data.test {table}": f"{lacks} 'text'",
         f"train text --data.train {texts} --data.label lable": f"{lacks} 'lable'",
         f"train text --data.train {numbers}": "holds binary, no words",
         f"train pairs --data.train {table} --data.source file": f"{lacks} 'target'",
         f"train pairs --data.train {pairs} --data.test {table}": f"{lacks} 'source'",
+        f"train pairs --data.train {half}": "row 2 has no 'target'",
+        f"train pairs --data.train {few}": "too few rows to hold out a test split",
         f"train pairs --data.train {numbers}": "holds list<element: string>, no words",
         f"pretrain text --data.train {texts} --data.validation {table}": f"{lacks} 'text'",
         f"pretrain text --data.train {texts} --data.label lable": f"{lacks} 'lable'",

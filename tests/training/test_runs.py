@@ -29,7 +29,7 @@ from glassformer.tasks import find_task
 from glassformer.training.callbacks import InterruptedRun, RunKeeper
 from glassformer.training.fit import resume, train
 from glassformer.training.judge import confusion_table, per_class_table
-from glassformer.training.run_folder import claim
+from glassformer.training.run_folder import claim, new_run_folder
 
 
 def quiet(line: str) -> None:
@@ -293,6 +293,24 @@ def test_two_runs_that_start_together_have_two_folders(tmp_path: Path) -> None:
     assert first != second
     with pytest.raises(UsageError, match="was taken by another run just now"):
         claim(first, given=True)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"file is no folder, so .*/run cannot be made"):
+        new_run_folder("parity", str(tmp_path / "file" / "run"))
+    assert new_run_folder("parity", str(tmp_path / "new" / "run")) == tmp_path / "new" / "run"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "os.access", lambda path, mode: mode == os.W_OK and Path(path).absolute().name != "locked"
+    )
+    (tmp_path / "locked").mkdir()
+    with pytest.raises(UsageError, match="locked may not be written to"):
+        new_run_folder("parity", str(tmp_path / "locked" / "run"))
+    assert new_run_folder("parity", None).parent == Path("runs/parity")
+    monkeypatch.chdir(tmp_path / "locked")
+    with pytest.raises(UsageError, match="locked may not be written to"):
+        new_run_folder("parity", None)
 
 
 # --- evaluate and predict ---------------------------------------------------------------------------------

@@ -1,12 +1,9 @@
 """glassformer pretrain TASK"""
 
-import shlex
-
 from glassformer.commands import train
-from glassformer.commands.parsing import say, without_value
-from glassformer.commands.task_options import config_of, task_options
+from glassformer.commands.task_options import task_options
 from glassformer.errors import UsageError, nearest
-from glassformer.tasks import PRETRAINING, find_task
+from glassformer.tasks import PRETRAINING
 from glassformer.tasks.masked_language import PREFIX
 
 TASKS = [name.removeprefix(PREFIX) for name in PRETRAINING]
@@ -31,9 +28,4 @@ def run(words: list[str]) -> int:
         raise UsageError(f"there is no task {typed!r} to pretrain on; {nearest(typed, TASKS)}")
     name = PREFIX + typed
     options = task_options(train.TrainOptions, f"pretrain {typed}", name, rest)
-    config = config_of(options)
-    find_task(name).require_data(config)
-    command = f"glassformer {shlex.join(['pretrain', *without_value('--run-dir', words)])}"
-    return train.finish(
-        lambda: train.import_fit().train(name, config, options.run_dir, command=command, report=say)
-    )
+    return train.begin(name, options, ["pretrain", *words])

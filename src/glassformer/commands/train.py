@@ -38,11 +38,15 @@ def run(words: list[str]) -> int:
     if name in PRETRAINING:
         own = find_task(name).command(name)
         raise UsageError(f"{name} is pretraining, which has a command of its own; give glassformer {own}")
-    options = task_options(TrainOptions, "train", name, rest)
+    return begin(name, task_options(TrainOptions, "train", name, rest), ["train", *words])
+
+
+def begin(name: str, options: Any, words: list[str]) -> int:
+    """Trains as the command of these words asks; refuses what it can before what takes seconds is loaded."""
     config = config_of(options)
     find_task(name).require_data(config)
-    new_run_folder(name, options.run_dir)  # one that is taken is refused before what takes seconds is loaded
-    command = f"glassformer {shlex.join(['train', *without_value('--run-dir', words)])}"
+    new_run_folder(name, options.run_dir)
+    command = f"glassformer {shlex.join(without_value('--run-dir', words))}"
     return finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -169,15 +170,31 @@ class ImageTable:
                     row += 1
                     yield ImageSource(f"{self.path}: row {row}", partial(_present, content, self.path, row))
             return
-        for paths in self._as_texts().texts():
-            for path in paths:
-                row += 1
-                if not path.strip():
-                    yield ImageSource(f"{self.path}: row {row}", partial(_present, None, self.path, row))
-                    continue
-                yield _file_source(
-                    self.path.parent / path, f"{self.path.parent / path} (row {row} of {self.path.name})"
-                )
+        for row, path, name in self._named():
+            if path is None:
+                yield ImageSource(name, partial(_present, None, self.path, row))
+            else:
+                yield _file_source(path, name)
+
+    def require_files(self) -> None:
+        """Raises DataError for a row whose image is not there; opens none of them."""
+        if self._holds_bytes():
+            return
+        for row, path, name in self._named():
+            if path is None:
+                _present(None, self.path, row)
+            elif not path.exists():
+                raise _missing(name)
+
+    def _named(self) -> Iterator[tuple[int, Path | None, str]]:
+        """Of each row its number, the file that it names, if any, and how a message calls it."""
+        paths = chain.from_iterable(self._as_texts().texts())
+        for row, path in enumerate(paths, start=1):
+            whole = self.path.parent / path
+            if path.strip():
+                yield row, whole, f"{whole} (row {row} of {self.path.name})"
+            else:
+                yield row, None, f"{self.path}: row {row}"
 
     def checksum(self) -> str:
         """SHA-256 of the columns' names, the table's bytes and those of the files that it names."""
@@ -250,9 +267,13 @@ def read_image(path: Path, name: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"there is no {name}; correct the path") from None
+        raise _missing(name) from None
     except OSError as error:
         raise DataError(f"{name} cannot be read ({error.strerror}); {WAY_OUT}") from error
+
+
+def _missing(name: str) -> DataError:
+    return DataError(f"there is no {name}; correct the path")
 
 
 def _present(content: bytes | None, path: Path, row: int) -> bytes:

@@ -97,8 +97,13 @@ a published ViT on your images, brought to its size; not measured""",
         return 3 if config.data.colours == "colour" else 1, height, width
 
     def require_data(self, config: TrainConfig[Any, Any]) -> None:
-        """Of folders the classes, of tables columns and labels: no split has a class that train lacks."""
+        """Of folders the classes, of tables columns, labels and paths: no split has a class that train lacks,
+        and every class has enough to be held out of.
+        """
         super().require_data(config)
+        from glassformer.data.image_files import ImageTable
+        from glassformer.data.splits import stratified_split
+
         files, class_names = self._files(config)
         usual, folders = UserImageData(), all(each.path.is_dir() for each in files.values())
         if folders and (config.data.image, config.data.label) != (usual.image, usual.label):
@@ -106,15 +111,20 @@ a published ViT on your images, brought to its size; not measured""",
                 "--data.image and --data.label name columns of a table, and "
                 f"{config.data.train} is a folder; leave them out"
             )
-        for split, each in files.items():
-            if split != "train":
-                self.label_numbers(each.labels(), class_names, each.path)
+        labels = {
+            split: self.label_numbers(each.labels(), class_names, each.path) for split, each in files.items()
+        }
+        left = labels["train"]
+        for _, share in self._held_out(config):
+            left = left[stratified_split(left, share, config.seed, class_names)[0]]
+        for each in files.values():
+            if isinstance(each, ImageTable) and not config.data.skip_bad:
+                each.require_files()
 
     def splits(
         self, config: TrainConfig[Any, Any], report: Report
     ) -> tuple[dict[str, Split], list[str], list[str]]:
         """Given data as it is; a missing split is held out of train, stratified by the seed."""
-        data = config.data
         files, class_names = self._files(config)
         splits = {split: self.decoded(each, class_names, config, report) for split, each in files.items()}
         train = splits["train"].labels
@@ -128,10 +138,16 @@ a published ViT on your images, brought to its size; not measured""",
             for split, each in splits.items()
             for note in (*files[split].notes(), *each.images.notes)
         ]
-        for split, share in (("test", data.test_share), ("validation", data.validation_share)):
-            if split not in splits:
-                splits |= hold_out(splits["train"], share, config.seed, class_names, ("train", split))
+        for split, share in self._held_out(config):
+            splits |= hold_out(splits["train"], share, config.seed, class_names, ("train", split))
         return splits, class_names, notes
+
+    def _held_out(self, config: TrainConfig[Any, Any]) -> list[tuple[str, float]]:
+        """The splits that no data are given for, and the share of the images that each gets, one after the
+        other.
+        """
+        shares = ("test", config.data.test_share), ("validation", config.data.validation_share)
+        return [(split, share) for split, share in shares if not getattr(config.data, split)]
 
     def _files(
         self, config: TrainConfig[Any, Any]

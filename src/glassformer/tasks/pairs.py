@@ -83,36 +83,21 @@ not measured""",
     default_preset = {"encoder-decoder": "cpu"}
 
     def require_data(self, config: TrainConfig[Any, Any]) -> None:
-        """There are files, and they have the two columns."""
+        """There are files; every row has a source and a target, none too long; and the rows suffice."""
         super().require_data(config)
-        from glassformer.data.files import open_columns
-
-        for path in self.given_paths(config).values():
-            open_columns(user_path(path), [config.data.source, config.data.target], COLUMNS)
+        self._splits(config)
 
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Reads the files, splits, and makes a vocabulary of the training rows."""
         import numpy as np
 
-        from glassformer.data.splits import count_shared, stratified_fraction, stratified_split
+        from glassformer.data.splits import count_shared, stratified_fraction
         from glassformer.data.tokenizer import sequence_tokenizer
 
-        data, paths = config.data, self.given_paths(config)
-        rows, sums = {}, {}
-        rows["train"], sums["train"] = self._read(paths["train"], config)
-        kept = np.arange(len(rows["train"]))
-        alike = np.zeros(len(kept), dtype=np.int64)
-        for split, share in (("test", data.test_share), ("validation", data.validation_share)):
-            if path := paths.get(split):
-                rows[split], sums[split] = self._read(path, config)
-                continue
-            if len(kept) < 3:
-                raise DataError(f"{data.train} has too few rows to hold out a {split} split; give more rows")
-            stay, held_out = stratified_split(alike[kept], share, config.seed, ["pair"])
-            rows[split] = [rows["train"][row] for row in kept[held_out]]
-            sums[split] = sums["train"]
-            kept = kept[stay]
-        kept = kept[stratified_fraction(alike[kept], data.fraction, config.seed)]
+        data = config.data
+        rows, sums = self._splits(config)
+        alike = np.zeros(len(rows["train"]), dtype=np.int64)
+        kept = stratified_fraction(alike, data.fraction, config.seed)
         rows["train"] = [rows["train"][row] for row in kept]
 
         characters = data.level == "character"
@@ -189,6 +174,30 @@ not measured""",
         rows, checksum = self._read(file, replace(config, data=replace(config.data, **columns)))
         examples = self._encoded(rows, tokenizer)
         return examples, _source(examples, checksum), _unknown_targets(examples, "targets", config)
+
+    def _splits(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Rows], dict[str, str]]:
+        """The rows of each split, and the checksum of the file that they stand in."""
+        import numpy as np
+
+        from glassformer.data.splits import stratified_split
+
+        data, paths = config.data, self.given_paths(config)
+        rows, sums = {}, {}
+        rows["train"], sums["train"] = self._read(paths["train"], config)
+        kept = np.arange(len(rows["train"]))
+        alike = np.zeros(len(kept), dtype=np.int64)
+        for split, share in (("test", data.test_share), ("validation", data.validation_share)):
+            if path := paths.get(split):
+                rows[split], sums[split] = self._read(path, config)
+                continue
+            if len(kept) < 3:
+                raise DataError(f"{data.train} has too few rows to hold out a {split} split; give more rows")
+            stay, held_out = stratified_split(alike[kept], share, config.seed, ["pair"])
+            rows[split] = [rows["train"][row] for row in kept[held_out]]
+            sums[split] = sums["train"]
+            kept = kept[stay]
+        rows["train"] = [rows["train"][row] for row in kept]
+        return rows, sums
 
     def _read(self, path: str, config: TrainConfig[Any, Any]) -> tuple[Rows, str]:
         from glassformer.data.files import TextFile, open_columns

@@ -86,12 +86,13 @@ imdb's preset on your file; not measured""",
     default_preset = {"transformer": "cpu", "recurrent": "recurrent", "pretrained": "pretrained"}
 
     def require_data(self, config: TrainConfig[Any, Any]) -> None:
-        """There are files, and they have the two columns."""
+        """There are files, they have the two columns, and every class has enough to be held out of."""
         super().require_data(config)
         from glassformer.data.files import open_columns
 
         for path in self.given_paths(config).values():
             open_columns(user_path(path), [config.data.text, config.data.label], ("text", "label"))
+        self.sources(config)
 
     def sources(self, config: TrainConfig[Any, Any]) -> tuple[dict[str, Source], list[str]]:
         """Given files as they are; a missing split is held out of train, stratified by the seed."""

@@ -1,6 +1,7 @@
 """A run is a folder. What stands where in it, and how it is written so that nothing is ever half there."""
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -36,17 +37,24 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def new_run_folder(task: str, run_dir: str | None) -> Path:
-    """The folder of a run that begins. Raises UsageError where it is taken."""
+    """The folder of a run that begins. Raises UsageError where it is taken, or cannot be made."""
     if run_dir is None:
-        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        return Path("runs") / task.replace(":", ".") / stamp
-    folder = Path(run_dir)
-    if (folder / METRICS).exists():
-        raise UsageError(f"{folder} holds a finished run; choose another --run-dir")
-    if (folder / CONFIG).exists():
-        raise UsageError(f"{folder} holds a run; go on with --resume {folder}, or choose another --run-dir")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is there and not an empty folder; choose another --run-dir")
+        folder = Path("runs") / task.replace(":", ".") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    else:
+        folder = Path(run_dir)
+        if (folder / METRICS).exists():
+            raise UsageError(f"{folder} holds a finished run; choose another --run-dir")
+        if (folder / CONFIG).exists():
+            raise UsageError(
+                f"{folder} holds a run; go on with --resume {folder}, or choose another --run-dir"
+            )
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder} is there and not an empty folder; choose another --run-dir")
+    above = next((each for each in (folder, *folder.parents) if each.exists()), Path())
+    if not above.is_dir():
+        raise UsageError(f"{above} is no folder, so {folder} cannot be made; choose another folder")
+    if not os.access(above, os.W_OK):
+        raise UsageError(f"{above.absolute()} may not be written to; choose another folder")
     return folder
 
 
