@@ -141,12 +141,11 @@ def test_refuses_in_one_line(undisturbed: Path, tmp_path: Path, capsys: pytest.C
     file = tmp_path / "file"
     file.write_text("", encoding="utf-8")
     assert "is not a folder" in refused(capsys, "compare", "parity", *VARIED, "--study", file)
-    broken = tmp_path / "broken"
-    for name in ("a/1.png", "a/2.png", "a/3.png", "b/1.png", "b/2.png", "b/3.png"):
-        (broken / name).parent.mkdir(parents=True, exist_ok=True)
-        (broken / name).write_bytes(b"no image")
+    broken = image_folder(tmp_path / "broken", {"a": 3, "b": 3})
+    (bad,) = broken.glob("b/1.*")
+    bad.write_bytes(b"no image")
     images = ["compare", "images", "--data.train", broken, *VARIED, "--study"]
-    assert "a/1.png" in refused(capsys, *images, tmp_path / "new")
+    assert str(bad) in refused(capsys, *images, tmp_path / "new")
     assert not (tmp_path / "new").exists(), "bad data end the comparison, not each of its runs"
     assert "is a study of the task parity, not images" in refused(capsys, *images, undisturbed)
     (tmp_path / "mine").mkdir()
@@ -200,7 +199,7 @@ def test_of_the_data_only_what_is_trained_on_is_asked_for(
     monkeypatch.setattr("glassformer.experiments.tune.train", reached)
     places = {
         "PETS": image_folder(tmp_path / "pets", {"cat": 4, "dog": 4}),
-        **{name: write_csv(tmp_path / f"{name}.csv", [("a", "x"), ("b", "y")]) for name in "AB"},
+        **{name: write_csv(tmp_path / f"{name}.csv", [("a", "x"), ("b", "y")] * 3) for name in "AB"},
     }
     for name, place in places.items():
         words = re.sub(rf"\b{name}\b", str(place), words)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.helpers import write_csv
+from tests.helpers import image_folder
 
 from glassformer.cli import main
 from glassformer.errors import UsageError
@@ -147,12 +147,12 @@ def test_a_trial_leaves_no_model_in_memory(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_bad_data_end_a_search_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = write_csv(tmp_path / "one.csv", [("good", "yes"), ("better", "yes")])
-    study = tmp_path / "study"
-    assert main(["tune", "text", "--data.train", str(table), "--study", str(study)]) == 1
-    assert capsys.readouterr().err.splitlines()[1:] == [
-        f"glassformer: {table} has one class only ('yes'); give texts of at least two classes"
-    ]
+    pets, study = image_folder(tmp_path / "pets", {"cat": 3, "dog": 3}), tmp_path / "study"
+    (bad,) = pets.glob("dog/1.*")
+    bad.write_bytes(b"no image")
+    assert main(["tune", "images", "--data.train", str(pets), "--study", str(study)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"glassformer: {bad} is no image")
+    assert not list(study.glob("trials/*"))
     assert not study.exists()
 
 
