@@ -93,6 +93,8 @@ def refused(command: str, status: int, capsys: pytest.CaptureFixture[str], *extr
         ("evaluate", "required"),
         ("evaluate nowhere --data.text body", "give that file with --data.test too"),
         ("predict nowhere hello", "nowhere is not a run"),
+        ("predict nowhere a.png --no-skip-bad", "Unrecognized options: --no-skip-bad"),
+        ("evaluate nowhere --no-skip-bad", "Unrecognized options: --no-skip-bad"),
         ("predict nowhere", "nothing to predict"),
         ("predict nowhere --jsn hello", "Unrecognized options: --jsn"),
         ("tasks all", "tasks takes no options"),
@@ -284,9 +286,16 @@ def test_data_of_no_use_are_told_before_torch_is_loaded(tmp_path: Path) -> None:
     pets = image_folder(tmp_path / "pets", {"cat": 3})
     whole = image_folder(tmp_path / "whole", {"a": 3, "b": 3})
     single = image_folder(tmp_path / "single", {"a": 3, "b": 1})
+    double = image_folder(tmp_path / "double", {"a": 3, "b": 2})
     empty = image_folder(tmp_path / "empty", {"cat": 3, "dog": 0})
     table = write_csv(tmp_path / "table.csv", [("a.png", "x"), ("b.png", "y")], ("file", "label"))
-    gone = write_csv(tmp_path / "gone.csv", [("a.png", "x"), ("b.png", "y")] * 3, ("image", "label"))
+    header = "image", "label"
+    gone = write_csv(tmp_path / "gone.csv", [("a.png", "x"), ("b.png", "y")] * 3, header)
+    there = tmp_path / "whole" / "a" / "0.png"
+    blank, long = (
+        write_csv(tmp_path / name, [(there, "x"), (bad, "x"), (there, "x"), *[(there, "y")] * 3], header)
+        for name, bad in (("blank.csv", " "), ("long.csv", "x" * 300))
+    )
     texts = write_csv(tmp_path / "texts.csv", [("a", "x"), ("b", "y")] * 3)
     alike = write_csv(tmp_path / "alike.csv", [("a", "x"), ("b", "x")])
     no_rows = write_csv(tmp_path / "no_rows.csv", [])
@@ -296,7 +305,7 @@ def test_data_of_no_use_are_told_before_torch_is_loaded(tmp_path: Path) -> None:
     numbers = tmp_path / "numbers.parquet"
     columns = {"image": [1, 2], "text": [b"a", b"b"], "label": ["x", "y"], "source": [["a"], ["b"]]}
     pa.parquet.write_table(pa.table(columns | {"target": ["x", "y"]}), numbers)
-    lacks, unlike = "has no column", "training does not"
+    lacks, unlike, skip = "has no column", "training does not", ", or leave bad images out with --skip-bad"
     wrong = {
         f"train images --data.train {pets}": "has one class only ('cat')",
         f"train images --data.train {empty}": "holds no images",
@@ -304,7 +313,11 @@ def test_data_of_no_use_are_told_before_torch_is_loaded(tmp_path: Path) -> None:
         f"train images --data.train {whole} --data.validation {pets}": unlike,
         f"train images --data.train {whole} --data.label kind": "leave them out",
         f"train images --data.train {single}": "the class 'b' has 1 example left",
-        f"train images --data.train {gone}": "a.png (row 1 of gone.csv); correct the path",
+        f"train images --data.train {double}": "the class 'b' has 1 example left",
+        f"train images --data.train {blank}": f"row 2 has no image; replace or delete it{skip}",
+        f"train images --data.train {long}":
+            f"(row 2 of long.csv) cannot be read (File name too long); replace or delete it{skip}",
+        f"train images --data.train {gone}": "a.png (row 1 of gone.csv); correct the path" + skip,
         f"train images --data.train {whole} --data.test {gone}": "has the label 'x', which training does not",
         f"train images --data.train {table}": f"{lacks} 'image'",
         f"train images --data.train {numbers}": "holds int64, no images",
@@ -317,7 +330,7 @@ def test_data_of_no_use_are_told_before_torch_is_loaded(tmp_path: Path) -> None:
         f"train text --data.train {table}": f"{lacks} 'text'",
         f"train text --data.train {alike}": "has one class only ('x')",
         f"train text --data.train {no_rows}": "has no rows",
-        f"train text --data.train {texts} --data.test {alike} --data.test-share 0.3 --run-dir {alike}/run":
+        f"train text --data.train {texts} --data.test {alike} --run-dir {alike}/run":
             "alike.csv is no folder",
         f"train text --data.train {texts} --data.test {table}": f"{lacks} 'text'",
         f"train text --data.train {texts} --data.label lable": f"{lacks} 'lable'",

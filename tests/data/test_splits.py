@@ -32,6 +32,20 @@ def test_split_depends_on_the_seed_alone() -> None:
     )
 
 
+@pytest.mark.parametrize(("sizes", "together"), [((7, 5, 2), 1), ((100, 31, 9), 4), ((3, 120, 50), 50)])
+def test_split_is_that_of_a_loop_over_the_runs(sizes: tuple[int, ...], together: int) -> None:
+    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(3), sizes))
+    generator, expected = np.random.default_rng(6), []
+    for label, size in enumerate(sizes):
+        rows = np.flatnonzero(labels == label).tolist()
+        runs = [rows[start : start + together] for start in range(0, size, together)]
+        drawn = [row for number in generator.permutation(len(runs)) for row in runs[number]]
+        expected += drawn[: min(max(1, round(0.3 * size)), size - 1)]
+    kept, held_out = stratified_split(labels, 0.3, 6, NAMES, together)
+    assert held_out.tolist() == sorted(expected)
+    assert kept.tolist() == sorted(set(range(len(labels))) - set(expected))
+
+
 def test_every_class_is_on_both_sides() -> None:
     labels = np.array([0, 0, 1, 1, 1])
     for share in (0.01, 0.99):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from filelock import FileLock
 from tests.helpers import glassformer, image_folder, write_csv
 
@@ -149,8 +150,35 @@ def test_refuses_in_one_line(undisturbed: Path, tmp_path: Path, capsys: pytest.C
     assert not (tmp_path / "new").exists(), "bad data end the comparison, not each of its runs"
     assert "is a study of the task parity, not images" in refused(capsys, *images, undisturbed)
     (tmp_path / "mine").mkdir()
-    refused(capsys, *images, tmp_path / "mine")
-    assert (tmp_path / "mine").is_dir()
+    refused(capsys, *images, tmp_path / "mine" / "more" / "new")
+    assert not list((tmp_path / "mine").iterdir())
+    if not torch.cuda.is_available():
+        capsys.readouterr()
+        assert "device=cuda is not there" in refused(capsys, *images, tmp_path / "new", "--device", "cuda")
+
+
+def test_a_finished_study_needs_its_data_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = write_csv(tmp_path / "pairs.csv", [("a", "x"), ("b", "y")] * 4, ("source", "target"))
+    words = ["compare", "pairs", "--data.train", str(pairs), "--vary", "model.d-ff=4,8", "--seeds", "1"]
+    words += ["--model.d-model", "8", "--model.heads", "2", "--fit.epochs", "1", "--precision", "fp32"]
+    assert main([*words, "--study", str(tmp_path / "study")]) == 0
+    pairs.unlink()
+    assert main([*words, "--study", str(tmp_path / "study")]) == 0
+    capsys.readouterr()
+    assert "there is no file" in refused(capsys, *words, "--study", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_stopped_before_it_began_there_is_nothing_to_go_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(find_task("parity")), "prepare", stop)
+    assert main(["compare", "parity", *TINY, *VARIED, "--study", str(tmp_path / "new")]) == 130
+    assert capsys.readouterr().err.endswith("stopped; nothing was begun yet\n")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_broken_run_is_named(undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,7 +152,6 @@ def test_bad_data_end_a_search_at_once(tmp_path: Path, capsys: pytest.CaptureFix
     bad.write_bytes(b"no image")
     assert main(["tune", "images", "--data.train", str(pets), "--study", str(study)]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"glassformer: {bad} is no image")
-    assert not list(study.glob("trials/*"))
     assert not study.exists()
 
 

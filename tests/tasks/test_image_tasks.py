@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 from tests.helpers import cifar10_folder, image_folder, write_csv
 
+from glassformer.data.splits import stratified_split
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Prepared
 from glassformer.tasks.image_classification import _mixed_label
+from glassformer.tasks.images import ImagesTask
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +85,41 @@ def test_a_table_and_a_folder_of_the_same_images_are_the_same(tmp_path: Path) ->
         ours, theirs = of_folder.examples[split], of_table.examples[split]
         assert (ours.labels == theirs.labels).all()
         assert (ours.images.pixels[ours.rows] == theirs.images.pixels[theirs.rows]).all()
+
+
+def test_test_is_held_out_first_and_then_validation_by_the_seed(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets", {"cat": 10, "dog": 20})
+    prepared = prepare("images", seed=3, train=str(folder), test_share=0.3, validation_share=0.2)
+    labels, names = np.repeat([0, 1], (10, 20)), ["cat", "dog"]
+    rest, test = stratified_split(labels, 0.3, 3, names)
+    kept, held_out = stratified_split(labels[rest], 0.2, 3, names)
+    dealt = {"train": rest[kept], "validation": rest[held_out], "test": test}
+    assert rows(prepared) == {split: set(numbers.tolist()) for split, numbers in dealt.items()}
+
+
+def require_data(task: Any, **data: Any) -> None:
+    config = find_task("images").preset(None, None)
+    task.require_data(replace(config, data=replace(config.data, **data)))
+
+
+def test_what_can_be_left_out_is_not_refused_early(tmp_path: Path) -> None:
+    image_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    named = [(f"pets/{kind}/{i}.png", kind) for kind in ("cat", "dog") for i in range(4)]
+    table = write_csv(tmp_path / "pets.csv", [*named, ("gone.png", "cat"), (" ", "dog")], ("image", "label"))
+    with pytest.raises(DataError, match=r"there is no .*gone\.png \(row 9 of pets\.csv\)"):
+        require_data(find_task("images"), train=str(table))
+    require_data(find_task("images"), train=str(table), skip_bad=True)
+
+
+def test_a_task_with_splits_of_its_own_decides_what_suffices(tmp_path: Path) -> None:
+    class Own(ImagesTask):
+        def splits(self, config: Any, report: Any) -> Any:
+            raise AssertionError("not asked for yet")
+
+    few = str(image_folder(tmp_path / "pets", {"cat": 4, "dog": 1}))
+    with pytest.raises(DataError, match="'dog' has 1 example left"):
+        require_data(ImagesTask(), train=few)
+    require_data(Own(), train=few)
 
 
 def test_given_splits_are_used_as_they_are_and_duplicates_are_told(tmp_path: Path) -> None:

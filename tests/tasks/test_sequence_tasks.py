@@ -11,6 +11,7 @@ from tests.helpers import write_csv
 from glassformer.errors import DataError, UsageError
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Prepared
+from glassformer.tasks.pairs import PairsTask
 
 INTEGERS = {"reverse": lambda x: x[::-1], "sort": sorted, "copy": list}
 
@@ -208,6 +209,17 @@ def test_pairs_predict_refuses_an_unknown_token(tmp_path: Path) -> None:
 def test_bad_pairs_are_refused(tmp_path: Path, rows: list[Any], error: type, line: str) -> None:
     with pytest.raises(error, match=line):
         prepare("pairs", train=pairs_file(tmp_path, rows))
+
+
+def test_a_task_that_prepares_pairs_itself_decides_what_is_bad(tmp_path: Path) -> None:
+    class Cut(PairsTask):
+        def prepare(self, config: Any, report: Any) -> Prepared:
+            raise AssertionError("not asked for yet")
+
+    long = config_of("pairs", train=pairs_file(tmp_path, [*ROWS, ("x" * 200, "y")]))
+    with pytest.raises(DataError, match="row 13 has 200 characters"):
+        PairsTask().require_data(long)
+    Cut().require_data(long)
 
 
 def test_a_word_that_is_a_token_of_the_models_is_refused(tmp_path: Path) -> None:

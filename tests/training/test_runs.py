@@ -305,8 +305,9 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: py
         "os.access", lambda path, mode: mode == os.W_OK and Path(path).absolute().name != "locked"
     )
     (tmp_path / "locked").mkdir()
-    with pytest.raises(UsageError, match="locked may not be written to"):
-        new_run_folder("parity", str(tmp_path / "locked" / "run"))
+    for folder in (tmp_path / "locked", tmp_path / "locked" / "run"):
+        with pytest.raises(UsageError, match="locked may not be written to; choose --run-dir elsewhere"):
+            new_run_folder("parity", str(folder))
     assert new_run_folder("parity", None).parent == Path("runs/parity")
     monkeypatch.chdir(tmp_path / "locked")
     with pytest.raises(UsageError, match="locked may not be written to"):
@@ -429,9 +430,8 @@ def test_another_file_with_trained_texts_is_noted(text_run: Path) -> None:
     assert "stand in train too" in notes[0]
     assert "stand in validation too" in notes[1]
     _, notes = glassformer.load(text_run).evaluate(train_file, baselines=False, report=quiet)
-    assert (
-        notes[0] == f"without baselines it is not looked at whether texts of {train_file} stand in train too"
-    )
+    told = f"whether texts of {train_file} stand in train or validation too is told with baselines"
+    assert notes[0] == told
 
 
 def test_a_run_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from glassformer.commands.parsing import parse, without_value
 from glassformer.experiments.config import BackpropConfig
-from glassformer.tasks.config import unset
+from glassformer.options import unset
 
 
 @dataclass(frozen=True, kw_only=True)

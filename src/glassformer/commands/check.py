@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 from glassformer.cache import write_atomically
 from glassformer.commands.parsing import parse, require_seed
 from glassformer.errors import UsageError
-from glassformer.tasks.config import unset
+from glassformer.options import unset
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,10 @@ from glassformer.commands.task_options import (
     without_own,
 )
 from glassformer.errors import DataError, UsageError
+from glassformer.options import unset
 from glassformer.tasks import TASKS, find_task
 from glassformer.tasks.base import Task
-from glassformer.tasks.config import Data, Model, TrainConfig, unset
+from glassformer.tasks.config import Data, Model, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +65,18 @@ def run(words: list[str]) -> int:
         raise UsageError(f"{name}={getattr(options, name)} has to be 1 or more")
     shared = without_own(rest, ("vary", "seeds", "jobs", "study"), ("grid",))
     rows = plan(varied, configure_with(CompareOptions, "compare", name, shared), grid=options.grid)
-    _require_data(find_task(name), [row.config for row in rows])
     seeds = range(options.seed, options.seed + options.seeds)
     from glassformer.cache import cache_key
+    from glassformer.experiments.study import STUDY
+
+    named = f"runs/compare/{name.replace(':', '.')}-{cache_key([row.config for row in rows])[:8]}"
+    folder = Path(options.study or named)
+    if not (folder / STUDY).exists():  # one that was begun has seen its data, and may have nothing left to do
+        _require_data(find_task(name), [row.config for row in rows])
     from glassformer.experiments.compare import Watch, compare
     from glassformer.experiments.comparison_table import print_comparison
     from glassformer.reports.comparison_figures import write_comparison
 
-    named = f"runs/compare/{name.replace(':', '.')}-{cache_key([row.config for row in rows])[:8]}"
-    folder = Path(options.study or named)
     command = f"glassformer {shlex.join(['compare', *without_value('--study', words)])}"
     training = without_value("--seed", shared)
 
@@ -87,7 +91,8 @@ def run(words: list[str]) -> int:
                 watch=Watch(say, ended, going_on),
             )  # fmt: skip
     except KeyboardInterrupt:
-        return refuse(f"stopped; the same command goes on with {folder}", 130)
+        so_far = f"the same command goes on with {folder}" if folder.exists() else "nothing was begun yet"
+        return refuse(f"stopped; {so_far}", 130)
     print_comparison(result, folder)
     if len(result["failures"]) < len(rows) * len(seeds):
         print(f"figure: {write_comparison(result, folder)}")

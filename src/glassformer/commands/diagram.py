@@ -11,8 +11,9 @@ from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import parse, say, without_value
 from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.errors import UsageError, nearest
+from glassformer.options import unset
 from glassformer.tasks import TASKS, find_task
-from glassformer.tasks.config import Data, Model, unset
+from glassformer.tasks.config import Data, Model
 from glassformer.training.run_folder import CONFIG
 
 FORMATS = ("svg", "png", "pdf")

@@ -9,8 +9,9 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from glassformer.commands.parsing import parse, say
 from glassformer.errors import UsageError
+from glassformer.options import unset
 from glassformer.paths import require_path
-from glassformer.tasks.config import MachineConfig, unset
+from glassformer.tasks.config import MachineConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 from glassformer.commands.check import writable, write_json
 from glassformer.commands.parsing import parse, require_seed
 from glassformer.errors import UsageError
-from glassformer.tasks.config import unset
+from glassformer.options import unset
 
 if TYPE_CHECKING:
     from glassformer.exercises.sheets import Sheet

@@ -9,7 +9,8 @@ from tyro.conf import Positional, arg
 
 from glassformer.commands.parsing import parse, require_seed, say
 from glassformer.errors import UsageError
-from glassformer.tasks.config import MachineConfig, unset
+from glassformer.options import unset
+from glassformer.tasks.config import MachineConfig
 
 if TYPE_CHECKING:
     from glassformer.explain.explanation import Explanation

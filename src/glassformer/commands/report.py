@@ -9,7 +9,8 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from glassformer.commands.parsing import parse, require_seed, say, without_value
 from glassformer.errors import UsageError
-from glassformer.tasks.config import MachineConfig, unset
+from glassformer.options import unset
+from glassformer.tasks.config import MachineConfig
 
 
 @dataclass(frozen=True, kw_only=True)

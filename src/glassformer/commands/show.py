@@ -8,8 +8,9 @@ from typing import Annotated, Generic
 from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import all_values, parse, say
 from glassformer.errors import UsageError
+from glassformer.options import unset
 from glassformer.tasks import TASKS, find_task
-from glassformer.tasks.config import Data, unset
+from glassformer.tasks.config import Data
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,9 @@ from glassformer.commands import COMMANDS
 from glassformer.commands.parsing import parse, refuse, say
 from glassformer.errors import DataError
 from glassformer.experiments.config import SmallestConfig
+from glassformer.options import unset
 from glassformer.tasks import find_task
-from glassformer.tasks.config import Data, unset
+from glassformer.tasks.config import Data
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,10 @@ from glassformer.commands.parsing import all_values, parse, without_value
 from glassformer.config_files import flags_of_mapping, flags_of_options, options_in
 from glassformer.errors import UsageError
 from glassformer.models.configs import hidden_fields
+from glassformer.options import unset
 from glassformer.tasks import find_task
 from glassformer.tasks.base import PRETRAINED, Task
-from glassformer.tasks.config import Data, Model, TrainConfig, unset
+from glassformer.tasks.config import Data, Model, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)

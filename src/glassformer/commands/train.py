@@ -9,8 +9,9 @@ from typing import Annotated, Any, Generic
 from glassformer.commands.parsing import say, value_of, without_value
 from glassformer.commands.task_options import TaskOptions, config_of, task_options
 from glassformer.errors import UsageError
+from glassformer.options import unset
 from glassformer.tasks import PRETRAINING, TASKS, find_task
-from glassformer.tasks.config import Data, Model, unset
+from glassformer.tasks.config import Data, Model
 from glassformer.training.run_folder import new_run_folder, require_run
 
 
@@ -44,8 +45,8 @@ def run(words: list[str]) -> int:
 def begin(name: str, options: Any, words: list[str]) -> int:
     """Trains as the command of these words asks; refuses what it can before what takes seconds is loaded."""
     config = config_of(options)
-    find_task(name).require_data(config)
     new_run_folder(name, options.run_dir)
+    find_task(name).require_data(config)
     command = f"glassformer {shlex.join(without_value('--run-dir', words))}"
     return finish(lambda: import_fit().train(name, config, options.run_dir, command=command, report=say))
 

@@ -16,8 +16,9 @@ from glassformer.commands.task_options import (
     without_own,
 )
 from glassformer.errors import UsageError
+from glassformer.options import unset
 from glassformer.tasks import TASKS, find_task
-from glassformer.tasks.config import Data, Model, unset
+from glassformer.tasks.config import Data, Model
 
 
 @dataclass(frozen=True, kw_only=True)

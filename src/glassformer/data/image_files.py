@@ -20,6 +20,7 @@ SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff",
     ".ppm", ".pgm", ".pbm", ".pnm",
 )  # fmt: skip
+SKIP_HINT = ", or leave bad images out with --skip-bad"
 ROWS_A_READ = 32
 """Images taken at once from a Parquet file: each may be some megabytes."""
 
@@ -170,31 +171,31 @@ class ImageTable:
                     row += 1
                     yield ImageSource(f"{self.path}: row {row}", partial(_present, content, self.path, row))
             return
-        for row, path, name in self._named():
-            if path is None:
-                yield ImageSource(name, partial(_present, None, self.path, row))
+        for row, path in self._rows():
+            if path.strip():
+                yield _file_source(self.path.parent / path, self._name(row, path))
             else:
-                yield _file_source(path, name)
+                yield ImageSource(f"{self.path}: row {row}", partial(_present, None, self.path, row))
 
     def require_files(self) -> None:
         """Raises DataError for a row whose image is not there; opens none of them."""
         if self._holds_bytes():
             return
-        for row, path, name in self._named():
-            if path is None:
-                _present(None, self.path, row)
-            elif not path.exists():
-                raise _missing(name)
+        folder = str(self.path.parent)
+        for row, path in self._rows():
+            if not path.strip():
+                raise DataError(f"{_without_image(self.path, row)}{SKIP_HINT}")
+            try:
+                os.stat(os.path.join(folder, path))
+            except OSError as error:
+                raise DataError(f"{_unread(self._name(row, path), error)}{SKIP_HINT}") from None
 
-    def _named(self) -> Iterator[tuple[int, Path | None, str]]:
-        """Of each row its number, the file that it names, if any, and how a message calls it."""
-        paths = chain.from_iterable(self._as_texts().texts())
-        for row, path in enumerate(paths, start=1):
-            whole = self.path.parent / path
-            if path.strip():
-                yield row, whole, f"{whole} (row {row} of {self.path.name})"
-            else:
-                yield row, None, f"{self.path}: row {row}"
+    def _rows(self) -> Iterator[tuple[int, str]]:
+        """Of each row its number and the path in it."""
+        return enumerate(chain.from_iterable(self._as_texts().texts()), start=1)
+
+    def _name(self, row: int, path: str) -> str:
+        return f"{self.path.parent / path} (row {row} of {self.path.name})"
 
     def checksum(self) -> str:
         """SHA-256 of the columns' names, the table's bytes and those of the files that it names."""
@@ -266,20 +267,24 @@ def read_image(path: Path, name: str) -> bytes:
     """The bytes of a file. Raises DataError, which names it, where it cannot be read."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        raise _missing(name) from None
     except OSError as error:
-        raise DataError(f"{name} cannot be read ({error.strerror}); {WAY_OUT}") from error
+        raise _unread(name, error) from error
 
 
-def _missing(name: str) -> DataError:
-    return DataError(f"there is no {name}; correct the path")
+def _unread(name: str, error: OSError) -> DataError:
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"there is no {name}; correct the path")
+    return DataError(f"{name} cannot be read ({error.strerror}); {WAY_OUT}")
 
 
 def _present(content: bytes | None, path: Path, row: int) -> bytes:
     if content is None:
-        raise DataError(f"{path}: row {row} has no image; {WAY_OUT}")
+        raise DataError(_without_image(path, row))
     return content
+
+
+def _without_image(path: Path, row: int) -> str:
+    return f"{path}: row {row} has no image; {WAY_OUT}"
 
 
 def _digest_file(digest: "hashlib._Hash", name: str, path: Path) -> None:

@@ -15,11 +15,9 @@ import numpy as np
 from jaxtyping import Int64, UInt8, UInt64
 
 from glassformer.data.decoding import decode
-from glassformer.data.image_files import ImageSource
+from glassformer.data.image_files import SKIP_HINT, ImageSource
 from glassformer.errors import DataError, UsageError
 from glassformer.progress import with_progress
-
-SKIP_HINT = ", or leave bad images out with --skip-bad"
 
 
 def _none_skipped() -> np.ndarray:

@@ -32,7 +32,7 @@ def stratified_split(
         remedy = ""
         if len(single) > 1:
             which = f"{len(single):,} of {len(classes):,} classes have 1 example left, such as {name}"
-            remedy = "if a table's wrong column was taken for the labels, name theirs with --data.label; "
+            remedy = "if these are not the labels, name their column with --data.label; "
         raise DataError(
             f"{which}, too few to hold one out; {remedy}give every class at least three "
             "examples, or give validation and test data of their own"
@@ -40,10 +40,12 @@ def stratified_split(
     for label in classes:
         rows = np.flatnonzero(labels == label)
         count = min(max(1, round(share * len(rows))), len(rows) - 1)
-        runs = np.array_split(rows, range(together, len(rows), together))
-        held_out.append(np.concatenate([runs[i] for i in generator.permutation(len(runs))])[:count])
-    second = np.sort(np.concatenate(held_out))
-    return np.setdiff1d(np.arange(len(labels)), second), second
+        runs = generator.permutation(-(-len(rows) // together))
+        places = (runs[:, None] * together + np.arange(together)).ravel()
+        held_out.append(rows[places[places < len(rows)][:count]])
+    second = np.zeros(len(labels), dtype=bool)
+    second[np.concatenate(held_out)] = True
+    return np.flatnonzero(~second), np.flatnonzero(second)
 
 
 def stratified_fraction(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -190,7 +190,7 @@ def correlations(X: Features, y: Labels) -> Float64[np.ndarray, " features"]:
 def folder_of(data: str, out: str | None) -> Path:
     """Where the figures go. Raises UsageError where `out` is taken."""
     if out is None:
-        folder = new_run_folder(f"backprop/{Path(data).stem}", None)
+        folder = new_run_folder(f"backprop/{Path(data).stem}", None, "--out")
         others = (folder.with_name(f"{folder.name}_{number}") for number in count(2))
         return next(each for each in (folder, *islice(others, 1000)) if not each.exists())
     folder = Path(out)

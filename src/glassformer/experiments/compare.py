@@ -17,11 +17,12 @@ from glassformer.experiments.study import (
     is_finished,
     locked,
     metrics_of,
+    require_good_data,
     run_all,
 )
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Report
-from glassformer.tasks.config import MachineConfig
+from glassformer.tasks.config import MachineConfig, TrainConfig
 from glassformer.training.machine import available_cores, prepare_machine
 from glassformer.training.run_folder import CONFIG, PROVENANCE, SCHEMA_VERSION, read_json, write_json
 
@@ -51,12 +52,13 @@ def compare(
     """Trains what the study lacks; writes and gives its table, the content of comparison.json.
 
     command_of: the command that repeats one run. Raises UsageError for a folder that holds a study of another
-    task or that another process writes, DataError for a run in it that is broken; both for data of no use,
-    before anything is written.
+    task or that another process writes, DataError for a run in it that is broken; both for a
+    configuration or data (the base's) of no use, before anything is written.
     """
     task = find_task(task_name)
     with locked(folder):
-        machine = _begun(task_name, folder) or _begin(task_name, rows, folder, watch.report)
+        begun = _begun(task_name, folder)
+        machine = _machine_for(rows[0].config) if begun is None else begun
         planned: list[list[Job]] = []
         for row in rows:
             jobs = []
@@ -67,6 +69,10 @@ def compare(
                 name = run_name(row, seed, config)
                 jobs.append(Job(name, task_name, chosen, command_of(row, seed)))
             planned.append(jobs)
+        if begun is None:
+            require_good_data(task, task.with_published_sizes(rows[0].config), watch.report)
+            about = {"schema_version": SCHEMA_VERSION, "task": task_name, "machine": machine}
+            write_json(folder / STUDY, about)
         # seed by seed, so that a study that is stopped early has something of every configuration
         in_turn = [jobs[place] for place in range(len(seeds)) for jobs in planned]
         finished = [job for job in in_turn if is_finished(folder / RUNS / job.name)]
@@ -134,18 +140,10 @@ def _begun(task_name: str, folder: Path) -> dict[str, str] | None:
     return None
 
 
-def _begin(task_name: str, rows: Sequence[Row], folder: Path, report: Report) -> dict[str, str]:
-    """Decides on the device and the number format, and writes study.json.
-
-    Bad data are refused before; what is decoded or encoded for that, the runs find in the cache.
-    """
-    task, base = find_task(task_name), rows[0].config
-    task.prepare(task.with_published_sizes(base), report)
+def _machine_for(base: TrainConfig[Any, Any]) -> dict[str, str]:
+    """The device and the number format that this machine has for all runs of a new study."""
     chosen = prepare_machine(MachineConfig(base.device, base.precision, base.threads))
-    machine = {"device": chosen.device.type, "precision": chosen.precision}
-    about = {"schema_version": SCHEMA_VERSION, "task": task_name, "machine": machine}
-    write_json(folder / STUDY, about)
-    return machine
+    return {"device": chosen.device.type, "precision": chosen.precision}
 
 
 def _on_machine(config: Any, machine: dict[str, str], at_once: int) -> Any:

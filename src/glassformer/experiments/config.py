@@ -7,7 +7,8 @@ from tyro.conf import UseAppendAction, arg
 
 from glassformer.errors import UsageError
 from glassformer.models.configs import Pool, Positions, require_positive
-from glassformer.tasks.config import Data, unset
+from glassformer.options import unset
+from glassformer.tasks.config import Data
 
 
 @dataclass(frozen=True, kw_only=True)

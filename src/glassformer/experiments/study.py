@@ -10,6 +10,7 @@ remembered but the run folders: a run that has its metrics is finished, one that
 from it, any other begins anew.
 """
 
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -27,6 +28,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from glassformer.errors import DataError, UsageError
+from glassformer.tasks.base import Report, Task
 from glassformer.tasks.config import TrainConfig
 from glassformer.training.run_folder import LAST, METRICS, read_json
 
@@ -56,7 +58,7 @@ def locked(folder: Path, advice: str = "wait for it, or give another --study") -
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give another --study")
-    new = not folder.exists()
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", timeout=0)
     try:
@@ -66,9 +68,21 @@ def locked(folder: Path, advice: str = "wait for it, or give another --study") -
     try:
         yield
     finally:
-        if new and os.listdir(folder) == ["lock"]:
-            shutil.rmtree(folder)
+        with suppress(OSError):  # where it is not empty, or no longer ours
+            if made and os.listdir(folder) == ["lock"]:
+                os.unlink(folder / "lock")
+                for each in made:
+                    each.rmdir()
         lock.release()
+
+
+def require_good_data(task: Task, config: TrainConfig[Any, Any], report: Report) -> None:
+    """Bad data end a study here, before it begins, and not each of its runs.
+
+    What `prepare` decodes or encodes, those find in the cache.
+    """
+    task.prepare(config, report)
+    gc.collect()
 
 
 def is_finished(folder: Path) -> bool:

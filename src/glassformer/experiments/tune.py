@@ -26,7 +26,7 @@ from glassformer.data.splits import few_examples
 from glassformer.errors import DataError, UsageError
 from glassformer.experiments.plan import Configure
 from glassformer.experiments.space import Space, same_data
-from glassformer.experiments.study import STUDY, TRIALS
+from glassformer.experiments.study import STUDY, TRIALS, require_good_data
 from glassformer.tasks import find_task
 from glassformer.tasks.base import Report
 from glassformer.tasks.config import TrainConfig
@@ -77,10 +77,8 @@ def tune(
         "options": _shared_options(configure({})),
     }
     if same_data(space):
-        # bad data end the search, and not each of its trials; what is decoded or encoded is in the cache
         task = find_task(task_name)
-        task.prepare(task.with_published_sizes(configure({})), report)
-        gc.collect()
+        require_good_data(task, task.with_published_sizes(configure({})), report)
     study, ran = open_study(folder, storage, pruner, said), 0
     while True:
         with FileLock(folder / ".study.lock"):

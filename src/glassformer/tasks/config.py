@@ -5,27 +5,14 @@
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, Literal, TypeVar
-
-from tyro.conf import arg
+from typing import Annotated, Generic, Literal, TypeVar
 
 from glassformer.errors import UsageError
 from glassformer.models.configs import require_fraction, require_positive
+from glassformer.options import unset
 
 Model = TypeVar("Model")
 Data = TypeVar("Data")
-
-
-def unset(metavar: str, meaning: str, **settings: Any) -> Any:
-    """An option without a value of its own: --help calls what it takes `metavar`, and says in brackets what
-    leaving it out means, "default: as in training" or "required", unless a file has given it a value.
-    """
-    nothing = "None", "''"
-    return arg(
-        metavar=metavar,
-        help_behavior_hint=lambda value: f"({meaning if value in nothing else f'default: {value}'})",
-        **settings,
-    )
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import VisionTransformerConfig, require_share
 from glassformer.models.vision_config import PretrainedVisionConfig
+from glassformer.options import unset
 from glassformer.tasks.base import PRETRAINED, Preset, Report
-from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig, unset
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.image_classification import (
     ImageClassification,
     ImageData,
@@ -114,6 +115,8 @@ a published ViT on your images, brought to its size; not measured""",
         labels = {
             split: self.label_numbers(each.labels(), class_names, each.path) for split, each in files.items()
         }
+        if type(self).splits is not ImagesTask.splits:
+            return  # it deals them out in a way of its own
         left = labels["train"]
         for _, share in self._held_out(config):
             left = left[stratified_split(left, share, config.seed, class_names)[0]]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import EncoderDecoderConfig, require_positive, require_share
+from glassformer.options import unset
 from glassformer.paths import user_path
 from glassformer.tasks.base import Prepared, Preset, Report
-from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig, unset
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.sequence_to_sequence import SequenceToSequence
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ not measured""",
     def require_data(self, config: TrainConfig[Any, Any]) -> None:
         """There are files; every row has a source and a target, none too long; and the rows suffice."""
         super().require_data(config)
-        self._splits(config)
+        if type(self).prepare is PairsTask.prepare:  # else it may know what to do with what is refused here
+            self._splits(config)
 
     def prepare(self, config: TrainConfig[Any, Any], report: Report) -> Prepared:
         """Reads the files, splits, and makes a vocabulary of the training rows."""

@@ -8,9 +8,10 @@ from glassformer.cache import cache_key
 from glassformer.errors import DataError, UsageError, nearest
 from glassformer.models.configs import require_positive, require_share
 from glassformer.models.encoder_config import MaskedLanguageModelConfig
+from glassformer.options import unset
 from glassformer.paths import user_path
 from glassformer.tasks.base import Prepared, Preset, Report
-from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig, unset
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.corpus import (
     Corpus,
     hold_out,

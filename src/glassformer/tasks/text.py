@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig, require_share
 from glassformer.models.encoder_config import PretrainedClassifierConfig
+from glassformer.options import unset
 from glassformer.paths import user_path
 from glassformer.tasks.base import Preset
-from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig, unset
+from glassformer.tasks.config import FitConfig, OptimConfig, TrainConfig
 from glassformer.tasks.text_classification import TextClassification, TextData
 from glassformer.tasks.text_sources import Source
 

@@ -151,9 +151,7 @@ class LoadedRun:
             )
             examples, inputs = {"test": other}, {"test": source}
             prepared, notes = None, []
-            if not baselines:
-                notes = [f"without baselines it is not looked at whether {word} of {test} stand in train too"]
-            else:
+            if baselines:
                 try:
                     prepared = self._own_data(config, report)
                     notes = [
@@ -163,6 +161,8 @@ class LoadedRun:
                     ]
                 except (UsageError, DataError) as error:
                     notes = [f"no baselines, since the training data is not at hand: {error}"]
+            else:
+                notes = [f"whether {word} of {test} stand in train or validation too is told with baselines"]
             notes += notes_on_it
         batches = {split: self.task.batches(part, config, train=False) for split, part in examples.items()}
         metrics = {

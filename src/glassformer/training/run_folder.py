@@ -36,25 +36,28 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
 
 
-def new_run_folder(task: str, run_dir: str | None) -> Path:
-    """The folder of a run that begins. Raises UsageError where it is taken, or cannot be made."""
+def new_run_folder(task: str, run_dir: str | None, option: str = "--run-dir") -> Path:
+    """The folder of a run that begins.
+
+    option: what chooses it. Raises UsageError, which names that, where it is taken, or cannot be made.
+    """
     if run_dir is None:
         folder = Path("runs") / task.replace(":", ".") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     else:
         folder = Path(run_dir)
         if (folder / METRICS).exists():
-            raise UsageError(f"{folder} holds a finished run; choose another --run-dir")
+            raise UsageError(f"{folder} holds a finished run; choose another {option}")
         if (folder / CONFIG).exists():
             raise UsageError(
-                f"{folder} holds a run; go on with --resume {folder}, or choose another --run-dir"
+                f"{folder} holds a run; go on with --resume {folder}, or choose another {option}"
             )
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"{folder} is there and not an empty folder; choose another --run-dir")
-    above = next((each for each in (folder, *folder.parents) if each.exists()), Path())
+            raise UsageError(f"{folder} is there and not an empty folder; choose another {option}")
+    above = next(each for each in (folder, *folder.parents) if each.exists())
     if not above.is_dir():
-        raise UsageError(f"{above} is no folder, so {folder} cannot be made; choose another folder")
+        raise UsageError(f"{above} is no folder, so {folder} cannot be made; choose {option} elsewhere")
     if not os.access(above, os.W_OK):
-        raise UsageError(f"{above.absolute()} may not be written to; choose another folder")
+        raise UsageError(f"{above.absolute()} may not be written to; choose {option} elsewhere")
     return folder
 
 
