@@ -155,7 +155,7 @@ def test_missing_column(capsys, tmp_path: Path) -> None:
         (b"text,label\none,a\ntwo,a\nthree,b\n", "the class 'b' has 1 example"),
         (
             b"text,label\none,a\ntwo,a\nthree," + b"b" * 60 + b"\nfour,c\n",
-            f"2 of 3 classes have 1 example left, such as '{'b' * 40}...', too few to hold one out; if a",
+            f"2 of 3 classes have 1 example left, such as '{'b' * 40}...', too few to hold one out; if these",
         ),
     ],
 )

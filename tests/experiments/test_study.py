@@ -152,6 +152,10 @@ def test_refuses_in_one_line(undisturbed: Path, tmp_path: Path, capsys: pytest.C
     (tmp_path / "mine").mkdir()
     refused(capsys, *images, tmp_path / "mine" / "more" / "new")
     assert not list((tmp_path / "mine").iterdir())
+    (tmp_path / "mine" / "notes.txt").touch()
+    said = refused(capsys, "compare", "parity", *TINY, *VARIED, "--study", tmp_path / "mine")
+    assert "mine holds notes.txt, and no study; give another --study" in said
+    assert [each.name for each in (tmp_path / "mine").iterdir()] == ["notes.txt"]
     if not torch.cuda.is_available():
         capsys.readouterr()
         assert "device=cuda is not there" in refused(capsys, *images, tmp_path / "new", "--device", "cuda")

@@ -401,7 +401,9 @@ def test_a_class_of_bad_images_alone_is_refused(tmp_path: Path) -> None:
 def test_a_folder_of_splits_is_no_folder_of_classes(names: tuple[str, str], tmp_path: Path) -> None:
     for name in names:
         image_folder(tmp_path / "data" / name, {"cat": 4, "dog": 4})
-    with pytest.raises(DataError, match="which are splits and no classes"):
+    with pytest.raises(
+        DataError, match=rf"which are splits and no classes; .* as --data\.train .*/{names[0]}$"
+    ):
         prepare("images", train=str(tmp_path / "data"))
 
 

@@ -32,12 +32,12 @@ class EvaluateOptions(MachineConfig):
     """COLUMN of the source in that file, of a run on pairs."""
     target: Annotated[str | None, unset("COLUMN", "default: as in training", name="data.target")] = None
     """COLUMN of the target in that file, of a run on pairs."""
-    skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="(default: as trained)")] = False
+    skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="(default: as in training)")] = False
     """Leave out images of that file or folder that cannot be read, and count them."""
     data_dir: Annotated[str | None, unset("DIR", "default: as in training")] = None
     """Folder with local copies of the public data sets."""
     baselines: bool = True
-    """Judge the cheap rivals too."""
+    """Fit the cheap rivals and judge them too; tell what of --data.test the run has learned from."""
     json: Annotated[str | None, unset("FILE", "default: none")] = None
     """FILE to write the figures to, in the form of metrics.json."""
     seed: int = 0

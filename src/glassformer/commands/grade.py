@@ -29,7 +29,7 @@ class GradeOptions:
     """A, B, C, D or E, or a theme: attention, positions, masks, blocks, vision, network."""
     folder: Annotated[Positional[str], arg(metavar="FOLDER")]
     """Folder with a sub-folder or a zip for each submission."""
-    out: str = "grades.csv"
+    out: Annotated[str, arg(metavar="FILE.csv")] = "grades.csv"
     """FILE.csv to write; the pages stand beside it in FILE-feedback/, what is kept in FILE.json."""
     timeout: float = 60.0
     """Seconds that a submission's code may take in all; the checker's own do not count."""

@@ -24,7 +24,7 @@ class PredictOptions(MachineConfig):
     json: bool = False
     """Print one JSON object a line: {"input", "label", "probabilities"}, of sequences {"input", "output"},
     of texts with [MASK] {"input", "output", "masks"}."""
-    skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="(default: as trained)")] = False
+    skip_bad: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="(default: as in training)")] = False
     """Leave out images that are missing or cannot be read, and count them."""
     seed: int = 0
     """Accepted by every command that computes; prediction draws no random numbers."""
@@ -41,16 +41,12 @@ def run(words: list[str]) -> int:
     if from_stdin and len(options.inputs) > 1:
         raise UsageError("- reads every input from standard input; give no others beside it")
     inputs = _lines_of_stdin() if from_stdin else list(options.inputs)
-    empty = [number for number, each in enumerate(inputs, start=1) if not each.strip()]
-    if empty or not inputs:
-        which = "standard input holds no line"
-        if empty:
-            where = (
-                f"line {empty[0]} of standard input" if from_stdin else f"input {empty[0]} of {len(inputs)}"
-            )
-            which = f"{where} is empty"
+    if not inputs:
+        raise UsageError("standard input holds no line; write an input a line into it")
+    if empty := [number for number, each in enumerate(inputs, start=1) if not each.strip()]:
+        where = f"line {empty[0]} of standard input" if from_stdin else f"input {empty[0]} of {len(inputs)}"
         raise UsageError(
-            f"{which}, and an empty input cannot be predicted; give words, a sequence or a file in each"
+            f"{where} is empty, and an empty input cannot be predicted; give a text, a sequence or a file"
         )
     from glassformer.training.run_folder import CONFIG, EXPORT, read_config
 

@@ -20,19 +20,23 @@ class ShowOptions(Generic[Data]):
     data: Data
     preset: Annotated[str | None, unset("NAME", "default: the task's own")] = None
     """Configuration whose augmentation is shown; `glassformer tasks` lists them."""
-    out: Annotated[str | None, unset("FILE.png", "default: TASK-examples.png in this folder")] = None
-    """FILE.png to write."""
+    out: Annotated[str | None, unset("FILE", "default: TASK-examples.png in this folder")] = None
+    """FILE to write, .png, .svg or .pdf."""
     examples: int = 8
     """Pictures in a row."""
     seed: int = 0
     """Seed of the choice of the pictures and of the augmentation."""
-    data_dir: Annotated[str | None, unset("DIR", "default: GLASSFORMER_DATA, else a download")] = None
+    data_dir: Annotated[str | None, unset("DIR", "default: GLASSFORMER_DATA, else the hub")] = None
     """Folder with local copies of the public data sets."""
 
 
 def run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
-        print("usage: glassformer show TASK [options]\n\n" + COMMANDS["show"])
+        print(
+            f"usage: glassformer show TASK [options]\n\n{COMMANDS['show']}\n\n"
+            f"tasks: {', '.join(name for name in TASKS if find_task(name).input_word == 'images')}, "
+            "or package.module:name\n\n  show TASK --help   every option of it"
+        )
         return 0 if words else 2
     name, rest = words[0], words[1:]
     if name not in TASKS and (Path(name) / "config.yaml").is_file():

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, Generic
 
-from tyro.conf import UseAppendAction
+from tyro.conf import UseAppendAction, arg
 
 from glassformer.commands.parsing import all_values, parse, without_value
 from glassformer.config_files import flags_of_mapping, flags_of_options, options_in
@@ -22,7 +22,7 @@ class TaskOptions(TrainConfig[Model, Data], Generic[Model, Data]):
 
     preset: Annotated[str | None, unset("NAME", "default: the task's own, for this machine and model")] = None
     """Configuration to start from; `glassformer tasks` lists them. Order: preset < --config < typed flags."""
-    config: UseAppendAction[tuple[str, ...]] = ()
+    config: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FILE")] = ()
     """YAML file with options (nested keys or a run's config.yaml); may be given several times."""
 
 

@@ -33,8 +33,7 @@ class TuneOptions(TaskOptions[Model, Data], Generic[Model, Data]):
     study: Annotated[str | None, unset("FOLDER", "default: runs/tune/TASK")] = None
     """FOLDER of the trials and the result, which several processes may share."""
     storage: Annotated[str | None, unset("STUDY", "default: a journal in the study's folder")] = None
-    """A database's URL, for machines that share no folder: postgresql://..., sqlite:///FILE. A FOLDER is
-    taken as --study."""
+    """A database's URL, for machines that share no folder: postgresql://..., sqlite:///FILE; or a FOLDER."""
     prune: bool = True
     """End a trial that is worse than the median of the others at its epoch."""
 
@@ -85,11 +84,15 @@ def run(words: list[str]) -> int:
             report=say,
         )
     except KeyboardInterrupt:
-        return refuse(f"stopped; the same command goes on with {folder}", 130)
+        return refuse(
+            f"stopped; the same command goes on with {folder}, but for the trial under way, which is lost",
+            130,
+        )
     best = result["best"]
+    trials = len(result["trials"])
     ended_early = sum(each["state"] == "pruned" for each in result["trials"])
     print(
-        f"best of {len(result['trials'])} trials, {ended_early} of them ended early: trial "
+        f"best of {trials} trial{'s' * (trials > 1)}, {ended_early} of them ended early: trial "
         f"{best['number']}, validation accuracy {best['validation_accuracy']:.4f}"
     )
     for option, value in best["settings"].items():

@@ -82,9 +82,10 @@ class ImageFolder:
                 f"({', '.join(SUFFIXES)}) into a folder of its own there"
             )
         if {name.lower() for name in names} <= SPLIT_NAMES:
+            first = min(names, key=lambda name: not name.lower().startswith("train"))
             raise DataError(
                 f"the sub-folders of {self.path} are called {', '.join(sorted(names))}, which are splits and "
-                f"no classes; give one of them, with a sub-folder for each class"
+                f"no classes; give each with an option of its own, as --data.train {self.path / first}"
             )
         for name, files in found.items():
             if not files:

@@ -1,5 +1,6 @@
 """A comparison: every configuration of a plan trained with every seed, and the table that comes of it."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -78,10 +79,10 @@ def compare(
         finished = [job for job in in_turn if is_finished(folder / RUNS / job.name)]
         for job in finished:
             metrics_of(folder / RUNS / job.name)
-        watch.report(
-            f"{task_name}: {len(rows)} configurations, {len(seeds)} seed{'s' * (len(seeds) > 1)} each, "
-            f"{len(in_turn)} runs" + f", {len(finished)} of them finished before" * bool(finished)
-        )
+        sizes = (len(rows), "configuration"), (len(seeds), "seed"), (len(in_turn), "run")
+        each, of_each, in_all = (f"{count} {word}{'s' * (count > 1)}" for count, word in sizes)
+        before = f", {len(finished)} of them finished before" * bool(finished)
+        watch.report(f"{task_name}: {each}, {of_each} each, {in_all}{before}")
         failures: dict[str, str] = {}
 
         def ended(job: Job, why: str | None, seconds: float) -> None:
@@ -137,6 +138,8 @@ def _begun(task_name: str, folder: Path) -> dict[str, str] | None:
         raise UsageError(f"{folder} is a search of glassformer tune; give another --study")
     if (folder / CONFIG).exists():
         raise UsageError(f"{folder} is not a study, but the folder of a run; give another --study")
+    if others := [name for name in os.listdir(folder) if name != "lock" and not name.startswith(".")]:
+        raise UsageError(f"{folder} holds {others[0]}, and no study; give another --study")
     return None
 
 

@@ -54,7 +54,7 @@ class Job:
 def locked(folder: Path, advice: str = "wait for it, or give another --study") -> Iterator[None]:
     """Holds the study against other processes. Raises UsageError with the advice where one writes it.
 
-    A new folder into which nothing was written is taken away again.
+    Where no study was begun, what this made is taken away again.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give another --study")
@@ -68,8 +68,8 @@ def locked(folder: Path, advice: str = "wait for it, or give another --study") -
     try:
         yield
     finally:
-        with suppress(OSError):  # where it is not empty, or no longer ours
-            if made and os.listdir(folder) == ["lock"]:
+        with suppress(OSError):  # of folders that others have written to meanwhile
+            if not (folder / STUDY).exists():
                 os.unlink(folder / "lock")
                 for each in made:
                     each.rmdir()

@@ -117,9 +117,8 @@ class TrainConfig(MachineConfig, Generic[Model, Data]):
     fit: FitConfig = field(default_factory=FitConfig)
     seed: int = 0
     """Seed of the split, the initial weights, the batches and the dropout."""
-    data_dir: Annotated[str | None, unset("DIR", "default: GLASSFORMER_DATA, else a download")] = None
-    """Folder with local copies of the public data sets (imdb: DIR/imdb/train.parquet, test.parquet). Without
-    it, that of the environment variable GLASSFORMER_DATA; else they come from the Hugging Face hub."""
+    data_dir: Annotated[str | None, unset("DIR", "default: GLASSFORMER_DATA, else the hub")] = None
+    """Folder with local copies of the public data sets (DIR/imdb/train.parquet, test.parquet and so on)."""
     baselines: bool = True
     """Fit the cheap rivals on the same split and print them beside the model."""
 

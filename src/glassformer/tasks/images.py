@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from tyro.conf import arg
+
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import VisionTransformerConfig, require_share
 from glassformer.models.vision_config import PretrainedVisionConfig
@@ -35,9 +37,9 @@ class UserImageData(ImageData):
     """FOLDER or FILE to choose the best epoch on."""
     test: Annotated[str, unset("FOLDER|FILE", "default: images held out of train")] = ""
     """FOLDER or FILE to judge the result on."""
-    image: str = "image"
+    image: Annotated[str, arg(metavar="COLUMN")] = "image"
     """COLUMN of the images in a file: paths beside the file, or in Parquet also the images' bytes."""
-    label: str = "label"
+    label: Annotated[str, arg(metavar="COLUMN")] = "label"
     """COLUMN of the label in a file: words or numbers, two or more classes."""
     test_share: float = 0.2
     """Share of the images held out to judge the result on, where no test data is given."""

@@ -6,6 +6,8 @@ a row "colour,color" at the level of characters: c o l o u r -> c o l o r
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from tyro.conf import arg
+
 from glassformer.errors import DataError, UsageError
 from glassformer.models.configs import EncoderDecoderConfig, require_positive, require_share
 from glassformer.options import unset
@@ -34,9 +36,9 @@ class PairsData:
     """FILE to choose the best epoch on."""
     test: Annotated[str, unset("FILE", "default: rows held out of train")] = ""
     """FILE to judge the result on."""
-    source: str = "source"
+    source: Annotated[str, arg(metavar="COLUMN")] = "source"
     """COLUMN of the source, what is read."""
-    target: str = "target"
+    target: Annotated[str, arg(metavar="COLUMN")] = "target"
     """COLUMN of the target, what is to be written."""
     level: Literal["character", "word"] = "character"
     """What a token is: a character, blanks included, or a word between blanks."""

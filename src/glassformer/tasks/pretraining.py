@@ -4,6 +4,8 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from tyro.conf import arg
+
 from glassformer.cache import cache_key
 from glassformer.errors import DataError, UsageError, nearest
 from glassformer.models.configs import require_positive, require_share
@@ -75,9 +77,9 @@ class MaskedUserData(MaskedTextData):
     """FILE of texts to judge on."""
     test: Annotated[str, unset("FILE", "default: see --data.label")] = ""
     """FILE that is not learned from, since fine-tuning is judged on it."""
-    text: str = "text"
+    text: Annotated[str, arg(metavar="COLUMN")] = "text"
     """COLUMN of the text."""
-    label: str = "label"
+    label: Annotated[str, arg(metavar="COLUMN")] = "label"
     """COLUMN of the label, if there is one: what `train text` would hold out by it is not learned from."""
     test_share: float = 0.2
     """Share of the labelled texts that `train text` holds out for test, where no test file is given."""

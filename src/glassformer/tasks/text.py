@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from tyro.conf import arg
+
 from glassformer.models.configs import RecurrentClassifierConfig, TextClassifierConfig, require_share
 from glassformer.models.encoder_config import PretrainedClassifierConfig
 from glassformer.options import unset
@@ -23,9 +25,9 @@ class UserTextData(TextData):
     """FILE to choose the best epoch on."""
     test: Annotated[str, unset("FILE", "default: rows held out of train")] = ""
     """FILE to judge the result on."""
-    text: str = "text"
+    text: Annotated[str, arg(metavar="COLUMN")] = "text"
     """COLUMN of the text."""
-    label: str = "label"
+    label: Annotated[str, arg(metavar="COLUMN")] = "label"
     """COLUMN of the label: words or numbers, two or more classes."""
     test_share: float = 0.2
     """Share of the rows held out to judge the result on, where no test file is given."""

@@ -162,7 +162,7 @@ class LoadedRun:
                 except (UsageError, DataError) as error:
                     notes = [f"no baselines, since the training data is not at hand: {error}"]
             else:
-                notes = [f"whether {word} of {test} stand in train or validation too is told with baselines"]
+                notes = [f"not looked at: whether {word} of {test} stand in train too, as with the baselines"]
             notes += notes_on_it
         batches = {split: self.task.batches(part, config, train=False) for split, part in examples.items()}
         metrics = {
