@@ -173,14 +173,15 @@ def test_a_finished_study_needs_its_data_no_more(tmp_path: Path, capsys: pytest.
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("words", [["compare", "parity", *VARIED], ["tune", "parity", "--trials", "1"]])
 def test_stopped_before_it_began_there_is_nothing_to_go_on_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(type(find_task("parity")), "prepare", stop)
-    assert main(["compare", "parity", *TINY, *VARIED, "--study", str(tmp_path / "new")]) == 130
+    assert main([*words, *TINY, "--study", str(tmp_path / "new")]) == 130
     assert capsys.readouterr().err.endswith("stopped; nothing was begun yet\n")
     assert not (tmp_path / "new").exists()
 

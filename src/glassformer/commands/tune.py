@@ -84,10 +84,8 @@ def run(words: list[str]) -> int:
             report=say,
         )
     except KeyboardInterrupt:
-        return refuse(
-            f"stopped; the same command goes on with {folder}, but for the trial under way, which is lost",
-            130,
-        )
+        going_on = f"the same command goes on with {folder}, without the trial under way, which is lost"
+        return refuse(f"stopped; {going_on if folder.exists() else 'nothing was begun yet'}", 130)
     best = result["best"]
     trials = len(result["trials"])
     ended_early = sum(each["state"] == "pruned" for each in result["trials"])
