@@ -43,9 +43,9 @@ def test_commands_are_understood(
     (tmp_path / "submissions" / "ada").mkdir(parents=True)
     (tmp_path / "submissions" / "ada" / "attention.py").write_text("def attention(q, k, v):\n    return v\n")
     image_folder(tmp_path / "pets", {"cat": 12, "dog": 12})
-    rows = [(f"pets/{kind}/0.png", kind) for kind in ("cat", "dog")]
+    rows = [(f"pets/{kind}/{i}.png", kind) for kind in ("cat", "dog") for i in range(3)]
     write_csv(tmp_path / "pets.csv", rows, header=("file", "kind"))
-    write_csv(tmp_path / "words.csv", [("mouse", "mice")], header=("singular", "plural"))
+    write_csv(tmp_path / "words.csv", [("mouse", "mice")] * 5, header=("singular", "plural"))
     if "FOLDER" in command:
         tiny_bert(tmp_path / "FOLDER", "a film")
     cifar10_folder(tmp_path / "DATA")
