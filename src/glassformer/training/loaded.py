@@ -162,7 +162,7 @@ class LoadedRun:
                 except (UsageError, DataError) as error:
                     notes = [f"no baselines, since the training data is not at hand: {error}"]
             else:
-                notes = [f"not looked at: whether {word} of {test} stand in train too, as with the baselines"]
+                notes = [f"not looked at without baselines: whether {word} of {test} stand in train too"]
             notes += notes_on_it
         batches = {split: self.task.batches(part, config, train=False) for split, part in examples.items()}
         metrics = {
